@@ -1,0 +1,5 @@
+"""``python -m metaplatform``: the command line."""
+
+from metaplatform.cli import main
+
+main()

@@ -1,0 +1,40 @@
+"""Names of everything the platform makes: plain strings, no library types."""
+
+import hashlib
+from collections.abc import Sequence
+
+
+def asset_path(ref: str) -> list[str]:
+    """Return the asset key path of a reference: ``raw.flights`` → ``["raw", "flights"]``."""
+    return ref.split(".", 1)
+
+
+def ref_of(path: Sequence[str]) -> str:
+    """Return the reference of an asset key path."""
+    return ".".join(path)
+
+
+def op_name(ref: str) -> str:
+    """Return the Dagster op name of a reference: ``raw.flights`` → ``raw__flights``."""
+    return ref.replace(".", "__")
+
+
+def quarantine_ref(ref: str) -> str:
+    """Return the table that holds the rows a source's contract turned away."""
+    return f"{ref}__quarantine"
+
+
+def staged_ref(ref: str) -> str:
+    """Return the table that holds all rows of a source's files, before they arrive partition by partition."""
+    return f"{ref}__staged"
+
+
+def history_ref(ref: str) -> str:
+    """Return the table that keeps every version's predictions of ``ref``."""
+    return f"{ref}__history"
+
+
+def stable_id(*parts: object) -> str:
+    """Return 16 hex digits that depend on ``parts`` alone: the key of a decision, an action or a run."""
+    text = "\x1f".join(str(part) for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

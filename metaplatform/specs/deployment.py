@@ -1,0 +1,66 @@
+"""Where a deployment keeps its things: one storage root, and the book's folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from metaplatform.specs.base import Spec
+
+
+class Deployment(Spec):
+    """Settings of one deployment, read from the environment by the composition root.
+
+    ``book`` is the folder of the instruction book, ``root`` the storage root. ``executor`` runs steps in
+    the run's process or in one each. Servers are on loopback; ports and links follow from each other.
+    """
+
+    book: Path
+    root: Path
+    executor: Literal["in_process", "multiprocess"] = "in_process"
+    sensor_interval_seconds: int = Field(default=10, ge=1)
+    threads: int = Field(default=0, ge=0)
+    memory_limit: str = Field(default="", pattern=r"^$|^[0-9]+(\.[0-9]+)? ?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")
+    mlflow_port: int = Field(default=5000, ge=1, le=65_535)
+    reports_port: int = Field(default=8001, ge=1, le=65_535)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], folder: Path) -> "Deployment":
+        """Read ``METAPLATFORM_*`` variables; relative paths start from ``folder``.
+
+        Raises:
+            ValueError: if a variable's value does not fit (pydantic's ValidationError).
+        """
+        numbers = ("sensor_interval_seconds", "threads", "mlflow_port", "reports_port")
+        given: dict[str, object] = {
+            field: environment[f"METAPLATFORM_{field.upper()}"]
+            for field in cls.model_fields
+            if environment.get(f"METAPLATFORM_{field.upper()}")
+        }
+        for field in numbers:
+            if field in given:
+                given[field] = int(str(given[field]))
+        given["book"] = (folder / str(given.get("book", "metadata"))).resolve()
+        given["root"] = (folder / str(given.get("root", ".metaplatform"))).resolve()
+        return cls.model_validate(given)
+
+    @property
+    def tracking_uri(self) -> str:
+        """Return MLflow's database below the root."""
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """Return the address of MLflow's UI."""
+        return f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def reports_url(self) -> str:
+        """Return the address under which reports are served."""
+        return f"http://127.0.0.1:{self.reports_port}"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Return DAGSTER_HOME."""
+        return self.root / "dagster"

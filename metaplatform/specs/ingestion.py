@@ -1,0 +1,88 @@
+"""Chapters ``sources`` and ``tables``: what is read from outside, and SQL over it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from metaplatform.specs.base import ColumnName, Entity, Expression, Interval, Many, Query, Ref, Spec
+from metaplatform.specs.partitions import PartitionSpec
+
+
+class OutcomeSpec(Spec):
+    """Columns that are not known at the event timestamp, and how long after it they are.
+
+    No feature may read them for the row itself; windows over them, and labels, wait for ``delay``.
+    """
+
+    columns: Many[ColumnName]
+    delay: Interval
+
+
+class TimedTable(Entity):
+    """What sources and SQL tables share: row key, time, partitions, and columns known only later.
+
+    ``key`` names the columns that identify a row (the entity key of feature sets built on it).
+    ``event_timestamp`` is the moment a row is about, stored as a UTC instant.
+    """
+
+    key: Many[ColumnName] = ()
+    event_timestamp: ColumnName | None = None
+    outcomes: OutcomeSpec | None = None
+
+
+class FileSource(TimedTable):
+    """Files read into one raw table.
+
+    ``path`` is a file or a glob, relative to the book's project folder, or to the folder of an installed
+    ``package``; a ``.zip`` is read through. ``columns`` declares column types in DuckDB's words; with
+    it, rows that do not fit go to quarantine and ``contract`` decides whether a new column is an error
+    (``freeze``) or is added (``evolve``). Without it the types are inferred. ``derive`` adds columns,
+    each an expression over the others.
+    """
+
+    path: str = Field(min_length=1)
+    package: str | None = None
+    columns: dict[ColumnName, str] = Field(default_factory=dict)
+    contract: Literal["freeze", "evolve"] = "freeze"
+    derive: dict[ColumnName, Expression] = Field(default_factory=dict)
+    partitions: PartitionSpec | None = None
+
+    @model_validator(mode="after")
+    def _partitions_need_time(self) -> "FileSource":
+        if self.partitions and not self.event_timestamp:
+            raise ValueError("a partitioned source needs an event_timestamp")
+        return self
+
+
+class CsvSource(FileSource):
+    """Delimited text with a header line; ``null_values`` are read as null."""
+
+    kind: Literal["csv"]
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    null_values: Many[str] = ("",)
+
+
+class ParquetSource(FileSource):
+    """Parquet files."""
+
+    kind: Literal["parquet"]
+
+
+class JsonSource(FileSource):
+    """JSON or newline-delimited JSON files."""
+
+    kind: Literal["json"]
+
+
+SourceSpec = Annotated[CsvSource | ParquetSource | JsonSource, Field(discriminator="kind")]
+
+
+class TableSpec(TimedTable):
+    """A table made by one SQL query over other tables.
+
+    With ``partitioned_by``, the table has the partitions of that input: each is made from that input's
+    partition and the whole of every other input. Without it the whole table is made anew.
+    """
+
+    sql: Query
+    partitioned_by: Ref | None = None

@@ -1,0 +1,156 @@
+"""The manifest: the whole book as one value, and what follows from its references."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from metaplatform.errors import Location
+from metaplatform.specs.base import Entity
+from metaplatform.specs.duration import Duration
+from metaplatform.specs.expressions import canonical_fields, referenced_tables
+from metaplatform.specs.features import FeatureSetSpec
+from metaplatform.specs.inference import PredictionSpec
+from metaplatform.specs.ingestion import FileSource, TableSpec, TimedTable
+from metaplatform.specs.monitoring import DriftMonitor, MonitorSpec, PerformanceMonitor
+from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput, ViewsOutput
+from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.reactions import ReactionSpec
+from metaplatform.specs.training import ModelSpec
+
+CHAPTERS: dict[str, str] = {
+    "sources": "raw",
+    "tables": "tables",
+    "feature_sets": "features",
+    "models": "models",
+    "predictions": "predictions",
+    "outputs": "outputs",
+    "monitors": "monitoring",
+    "reactions": "reactions",
+}
+"""Chapter of the book → prefix of its references (asset key prefix, Dagster group, storage folder)."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Every entity of the book by name, in book order; made by ``specs.loading``.
+
+    ``root`` is the project folder that relative source paths start from. ``locations`` maps a reference
+    to where the book defines it.
+    """
+
+    root: str
+    sources: Mapping[str, FileSource] = field(default_factory=dict)
+    tables: Mapping[str, TableSpec] = field(default_factory=dict)
+    feature_sets: Mapping[str, FeatureSetSpec] = field(default_factory=dict)
+    models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    predictions: Mapping[str, PredictionSpec] = field(default_factory=dict)
+    outputs: Mapping[str, OutputSpec] = field(default_factory=dict)
+    monitors: Mapping[str, MonitorSpec] = field(default_factory=dict)
+    reactions: Mapping[str, ReactionSpec] = field(default_factory=dict)
+    locations: Mapping[str, Location] = field(default_factory=dict)
+
+    @cached_property
+    def entities(self) -> Mapping[str, Entity]:
+        """Return every entity by reference (``raw.flights``), in the order of the road."""
+        return {
+            f"{prefix}.{name}": entity
+            for chapter, prefix in CHAPTERS.items()
+            for name, entity in getattr(self, chapter).items()
+        }
+
+    def timed_table(self, ref: str) -> TimedTable:
+        """Return the source or SQL table behind ``ref``.
+
+        Raises:
+            KeyError: if ``ref`` is neither.
+        """
+        prefix, name = ref.split(".", 1)
+        return {"raw": self.sources, "tables": self.tables}[prefix][name]
+
+    def spine_of(self, model: ModelSpec) -> TimedTable:
+        """Return the table whose rows the model's feature set describes."""
+        return self.timed_table(self.feature_sets[model.feature_set].spine)
+
+    def label_delay(self, model: ModelSpec) -> Duration:
+        """Return how long after its event timestamp a label of ``model`` is known."""
+        outcomes = self.spine_of(model).outcomes
+        return model.label_delay or (outcomes.delay if outcomes else Duration())
+
+    def features_of(self, model: ModelSpec) -> tuple[str, ...]:
+        """Return the features the model reads, in feature set order."""
+        names = model.features or self.feature_sets[model.feature_set].feature_names
+        return tuple(name for name in names if name not in model.exclude)
+
+    def upstream(self, ref: str) -> tuple[str, ...]:
+        """Return the references that ``ref`` reads or is ordered after, without repeats."""
+        entity = self.entities[ref]
+        return tuple(dict.fromkeys((*self._reads(entity), *entity.after)))
+
+    def _reads(self, entity: Entity) -> Iterator[str]:
+        match entity:
+            case TableSpec() | ReportOutput():
+                yield from referenced_tables(entity.sql)
+            case FeatureSetSpec():
+                yield from entity.tables
+            case ModelSpec():
+                yield from (f"features.{entity.feature_set}", self.feature_sets[entity.feature_set].spine)
+            case PredictionSpec():
+                model = self.models[entity.model]
+                spine = self.feature_sets[model.feature_set].spine
+                yield from (
+                    f"models.{entity.model}",
+                    f"features.{model.feature_set}",
+                    *([spine] if entity.keep else []),
+                )
+            case FileOutput():
+                yield entity.table
+            case ViewsOutput():
+                yield from entity.tables
+            case DriftMonitor() | PerformanceMonitor():
+                yield f"predictions.{entity.prediction}"
+            case ReactionSpec():
+                yield from (f"predictions.{entity.prediction}", *entity.materialize)
+            case _:
+                return
+
+    def partitions(self, ref: str) -> PartitionSpec | None:
+        """Return the partitions of ``ref``, which flow down from a source; None if there are none, or no source."""
+        seen: set[str] = set()
+        current: str | None = ref
+        while current is not None and current in self.entities and current not in seen:
+            seen.add(current)
+            entity = self.entities[current]
+            if isinstance(entity, FileSource):
+                return entity.partitions
+            current = self.partition_parent(current)
+        return None
+
+    def partition_parent(self, ref: str) -> str | None:
+        """Return the reference whose partitions ``ref`` has; None for a source, and for what has no partitions."""
+        match self.entities[ref]:
+            case TableSpec() | ReportOutput() as made:
+                return made.partitioned_by
+            case FeatureSetSpec() as feature_set:
+                return feature_set.spine
+            case PredictionSpec() as prediction:
+                model = self.models.get(prediction.model)
+                return f"features.{model.feature_set}" if model else f"models.{prediction.model}"
+            case FileOutput() as output:
+                return output.table
+            case DriftMonitor() | PerformanceMonitor() | ReactionSpec() as watcher:
+                return f"predictions.{watcher.prediction}"
+        return None
+
+    def spec_hash(self, ref: str) -> str:
+        """Return 12 hex digits of what decides the asset's result: equal for books that mean the same."""
+        if ref not in self._hashes:
+            canonical = json.dumps(canonical_fields(self.entities[ref].semantic_fields()), sort_keys=True)
+            self._hashes[ref] = hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        return self._hashes[ref]
+
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        """Return the hashes asked for so far: sensors ask at every look."""
+        return {}

@@ -1,0 +1,84 @@
+"""Time partitions: one declaration at the source, flowing downstream."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import field_validator, model_validator
+
+from metaplatform.specs.base import Spec
+
+_FORMATS = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m"}
+
+
+@dataclass(frozen=True)
+class Window:
+    """A half-open span of UTC instants ``[start, end)``."""
+
+    start: datetime
+    end: datetime
+
+
+class PartitionSpec(Spec):
+    """Partitions by event timestamp: ``every`` hour, day or month of ``timezone``, from ``start`` (a key)."""
+
+    every: Literal["hour", "day", "month"]
+    start: str
+    timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"'{value}' is no IANA time zone such as 'Europe/Berlin'") from error
+        return value
+
+    @model_validator(mode="after")
+    def _start_is_a_key(self) -> "PartitionSpec":
+        if self.every == "hour" and self.timezone != "UTC":
+            raise ValueError("hourly partitions need timezone UTC: local hours repeat when clocks go back")
+        try:
+            self.window(self.start)
+        except ValueError as error:
+            raise ValueError(f"start '{self.start}' is no {self.every} written as {self.format}") from error
+        return self
+
+    @property
+    def format(self) -> str:
+        """Return the strftime form of a partition key."""
+        return _FORMATS[self.every]
+
+    def window(self, key: str) -> Window:
+        """Return the UTC window of partition ``key``.
+
+        Raises:
+            ValueError: if ``key`` is not written in this spec's format.
+        """
+        zone = ZoneInfo(self.timezone)
+        start = datetime.strptime(key, self.format).replace(tzinfo=zone)
+        if start.strftime(self.format) != key:
+            raise ValueError(f"'{key}' is not written as {self.format}")
+        return Window(start.astimezone(UTC), self._next(start).astimezone(UTC))
+
+    def key_of(self, moment: datetime) -> str:
+        """Return the key of the partition that holds ``moment`` (timezone-aware)."""
+        return moment.astimezone(ZoneInfo(self.timezone)).strftime(self.format)
+
+    def closed_keys(self, until: datetime) -> tuple[str, ...]:
+        """Return the keys from ``start`` whose window has ended by ``until``, oldest first."""
+        keys: list[str] = []
+        local = datetime.strptime(self.start, self.format).replace(tzinfo=ZoneInfo(self.timezone))
+        while (end := self._next(local)) <= until:
+            keys.append(local.strftime(self.format))
+            local = end
+        return tuple(keys)
+
+    def _next(self, local: datetime) -> datetime:
+        if self.every == "hour":
+            return local + timedelta(hours=1)
+        if self.every == "day":
+            return local + timedelta(days=1)
+        return local.replace(year=local.year + local.month // 12, month=local.month % 12 + 1)

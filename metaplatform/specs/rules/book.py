@@ -1,0 +1,120 @@
+"""What the rules look at: the sound part of a book, what it defines, and where each value stands."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+from metaplatform.errors import Issue, Location
+from metaplatform.specs.base import Entity
+from metaplatform.specs.columns import KnownColumns
+from metaplatform.specs.features import FeatureSetSpec
+from metaplatform.specs.ingestion import TimedTable
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.structure import Path
+from metaplatform.specs.training import ModelSpec
+
+
+class Places(Protocol):
+    """Where the values of entities stand; a book that is no text has none."""
+
+    def of(
+        self, ref: str, path: Path = (), *, key: bool = False, sql: tuple[int, int] | None = None
+    ) -> Location | None:
+        """Return the place of an entity's value, or of its ``key``, or of ``sql``'s line and column within it."""
+
+
+class NoPlaces:
+    """Places of a book that is no text."""
+
+    def of(
+        self,
+        ref: str,  # noqa: ARG002
+        path: Path = (),  # noqa: ARG002
+        *,
+        key: bool = False,  # noqa: ARG002
+        sql: tuple[int, int] | None = None,  # noqa: ARG002
+    ) -> Location | None:
+        """Return None."""
+        return None
+
+
+@dataclass(frozen=True)
+class Book:
+    """A manifest of the entities that are well formed, with what rules need to judge them.
+
+    ``manifest.locations`` holds every name defined, broken entities too: what refers to a broken entity
+    is not at fault itself.
+    """
+
+    manifest: Manifest
+    places: Places
+
+    @cached_property
+    def defined(self) -> frozenset[str]:
+        """Return every reference the book defines."""
+        return frozenset(self.manifest.locations) | frozenset(self.manifest.entities)
+
+    def known(self, prefixes: Iterable[str]) -> list[str]:
+        """Return the references defined below any of ``prefixes``."""
+        wanted = set(prefixes)
+        return [ref for ref in self.defined if ref.split(".", 1)[0] in wanted]
+
+    def nearest(self, ref: str, prefixes: Iterable[str]) -> str | None:
+        """Return the reference below ``prefixes`` whose name is closest to ``ref``'s, preferably of its prefix."""
+        prefix, _, name = ref.rpartition(".")
+        names = [other.split(".", 1) for other in sorted(self.known(prefixes))]
+        near = nearest_name(name, {other for _, other in names})
+        found = [".".join(pair) for pair in names if pair[1] == near]
+        return next((other for other in found if other.startswith(f"{prefix}.")), found[0] if found else None)
+
+    @cached_property
+    def columns(self) -> KnownColumns:
+        """Return the columns of the book's tables."""
+        return KnownColumns(self.manifest)
+
+    def timed(self, ref: str) -> TimedTable | None:
+        """Return the source or SQL table behind ``ref``, or None if it is broken, undefined or something else."""
+        found = self.manifest.entities.get(ref)
+        return found if isinstance(found, TimedTable) else None
+
+    def feature_set(self, model: ModelSpec | None) -> FeatureSetSpec | None:
+        """Return the model's feature set, or None if there is none that is well formed."""
+        return self.manifest.feature_sets.get(model.feature_set) if model else None
+
+    def spine(self, model: ModelSpec | None) -> TimedTable | None:
+        """Return the spine of the model's feature set, or None."""
+        feature_set = self.feature_set(model)
+        return self.timed(feature_set.spine) if feature_set else None
+
+    def model_of(self, prediction: str) -> ModelSpec | None:
+        """Return the model behind a prediction's name, or None."""
+        found = self.manifest.predictions.get(prediction)
+        return self.manifest.models.get(found.model) if found else None
+
+    def entities(self) -> Iterator[tuple[str, Entity]]:
+        """Yield every well-formed entity with its reference."""
+        yield from self.manifest.entities.items()
+
+    def issue(  # noqa: PLR0913 — the parts of an issue
+        self,
+        rule: str,
+        ref: str,
+        path: Path,
+        *,
+        culprit: str,
+        message: str,
+        fix: str,
+        nearest: str | None = None,
+        at_key: bool = False,
+        sql: tuple[int, int] | None = None,
+        severity: Literal["error", "warning"] = "error",
+    ) -> Issue:
+        """Return an issue of entity ``ref`` at the value of ``path``."""
+        location = self.places.of(ref, path, key=at_key, sql=sql) or self.manifest.locations.get(ref)
+        return Issue(rule, ref, culprit, message, fix, location, nearest, severity)
+
+
+Rule = Callable[[Book], Iterable[Issue]]
+"""A rule looks at the whole book and returns what is wrong, as values."""

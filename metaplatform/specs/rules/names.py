@@ -1,0 +1,85 @@
+"""Names that would meet in one table: DuckDB compares them without case."""
+
+from collections.abc import Iterable, Iterator
+
+from metaplatform.errors import Issue
+from metaplatform.specs.inference import SCORE_COLUMNS, STAMP_COLUMNS
+from metaplatform.specs.ingestion import FileSource, TimedTable
+from metaplatform.specs.rules.book import Book
+from metaplatform.specs.structure import Path
+
+_LEDGERS = frozenset({"observations", "decisions", "promotions", "actions", "arrivals"})
+"""Tables below ``monitoring`` that the platform keeps itself."""
+
+Named = tuple[Path, str, bool]
+"""Where a column gets its name, the name, and whether it stands as a key."""
+
+
+def name_clashes(book: Book) -> Iterator[Issue]:
+    """Yield columns of one table whose names differ in nothing but case, or not at all."""
+    for ref, entity in book.entities():
+        if isinstance(entity, FileSource):
+            columns = [(("columns", name), name, True) for name in entity.columns]
+            derived = [(("derive", name), name, True) for name in entity.derive]
+            yield from _clashes(book, ref, (), [*columns, *derived])
+        if isinstance(entity, TimedTable):
+            yield from _clashes(book, ref, (), [(("key", index), name, False) for index, name in enumerate(entity.key)])
+    for name, feature_set in book.manifest.feature_sets.items():
+        features = [
+            (("features", index, "columns", feature), feature, True)
+            for index, block in enumerate(feature_set.features)
+            for feature in block.columns
+        ]
+        yield from _clashes(book, f"features.{name}", _identity(book.timed(feature_set.spine)), features)
+    yield from _clashes_of_predictions(book)
+
+
+def reserved_names(book: Book) -> Iterator[Issue]:
+    """Yield monitors named like a table that the platform keeps beside them."""
+    for name in book.manifest.monitors:
+        if name.lower() in _LEDGERS:
+            yield book.issue(
+                "reserved-name",
+                f"monitoring.{name}",
+                (),
+                culprit=name,
+                message=f"the platform keeps a table 'monitoring.{name}' itself",
+                fix="give the monitor another name",
+            )
+
+
+def _clashes_of_predictions(book: Book) -> Iterator[Issue]:
+    for name, prediction in book.manifest.predictions.items():
+        ref = f"predictions.{name}"
+        model = book.model_of(name)
+        spine = book.spine(model)
+        if model is None or spine is None:
+            continue
+        added = (SCORE_COLUMNS[model.task], *STAMP_COLUMNS)
+        identity = tuple(_identity(spine))
+        kept = [(("keep", index), column, False) for index, column in enumerate(prediction.keep)]
+        yield from _clashes(book, ref, (*identity, *added), kept)
+        yield from _clashes(book, ref, added, [(("model",), column, False) for column in identity])
+
+
+def _identity(spine: TimedTable | None) -> Iterable[str]:
+    if spine is None:
+        return ()
+    return dict.fromkeys((*spine.key, *((spine.event_timestamp,) if spine.event_timestamp else ())))
+
+
+def _clashes(book: Book, ref: str, taken: Iterable[str], named: Iterable[Named]) -> Iterator[Issue]:
+    """Yield an issue for each name that an earlier one equals; those ``taken`` come first."""
+    first = {name.lower(): name for name in taken}
+    for path, name, at_key in named:
+        known = first.setdefault(name.lower(), name)
+        if known is not name or (name in taken):
+            yield book.issue(
+                "name-clash",
+                ref,
+                path,
+                culprit=name,
+                message=f"column '{name}' would stand beside column '{known}'",
+                fix="rename one of them" if at_key else "take it out, or rename it in its table",
+                at_key=at_key,
+            )

@@ -1,0 +1,37 @@
+"""Partitions: they flow from an input that has them and is read."""
+
+from collections.abc import Iterator
+
+from metaplatform.errors import Issue
+from metaplatform.specs.ingestion import TableSpec
+from metaplatform.specs.outputs import ReportOutput
+from metaplatform.specs.rules.book import Book
+from metaplatform.specs.rules.sql_texts import STORED, query_error, query_tables
+
+
+def wrong_partitions(book: Book) -> Iterator[Issue]:
+    """Yield tables and reports partitioned by what has no partitions, or what their SQL does not read."""
+    for ref, entity in book.entities():
+        if not isinstance(entity, TableSpec | ReportOutput) or entity.partitioned_by is None:
+            continue
+        parent = entity.partitioned_by
+        if parent not in book.defined or parent.split(".", 1)[0] not in STORED:
+            continue
+        if _partitions_are_known(book, parent) and book.manifest.partitions(parent) is None:
+            message, fix = f"'{parent}' has no partitions", "name a partitioned input, or leave it out"
+            yield book.issue("not-partitioned", ref, ("partitioned_by",), culprit=parent, message=message, fix=fix)
+        if query_error(entity.sql) is None and parent not in dict(query_tables(entity.sql)):
+            message, fix = f"the SQL does not read '{parent}'", "name one of the tables that it reads"
+            yield book.issue("partition-not-read", ref, ("partitioned_by",), culprit=parent, message=message, fix=fix)
+
+
+def _partitions_are_known(book: Book, ref: str) -> bool:
+    """Tell whether all that the partitions of ``ref`` come from is well formed, without a loop."""
+    seen: set[str] = set()
+    while ref in book.manifest.entities and ref not in seen:
+        seen.add(ref)
+        parent = book.manifest.partition_parent(ref)
+        if parent is None:
+            return True
+        ref = parent
+    return False

@@ -1,0 +1,156 @@
+"""Models and their watchers: parameters, metrics, votes and schedules that can work."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from croniter import croniter  # type: ignore[import-untyped]
+
+from metaplatform.errors import Issue
+from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
+from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.rules.book import Book
+from metaplatform.specs.rules.xgboost_parameters import KNOWN, OBJECTIVES, OWNED
+from metaplatform.specs.structure import Path
+from metaplatform.specs.training import METRICS, ModelSpec, VoteSpec
+
+_CRON_FIELDS = 5
+_ANY_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def wrong_monitors(book: Book) -> Iterator[Issue]:
+    """Yield votes over monitors of another kind, or of another model."""
+    for name, model in book.manifest.models.items():
+        retrain = model.retrain
+        if retrain is not None:
+            yield from _votes(book, name, "drift", retrain.drift, DriftMonitor)
+            yield from _votes(book, name, "performance", retrain.performance, PerformanceMonitor)
+
+
+def wrong_metrics(book: Book) -> Iterator[Issue]:
+    """Yield metrics that the task of the model, or of the model watched, does not have."""
+    for name, model in book.manifest.models.items():
+        metric = model.promotion.metric
+        if metric not in METRICS[model.task]:
+            yield _wrong_metric(book, f"models.{name}", ("promotion", "metric"), metric, model)
+    for name, monitor in book.manifest.monitors.items():
+        watched = book.model_of(monitor.prediction)
+        if not isinstance(monitor, PerformanceMonitor) or watched is None:
+            continue
+        for metric in monitor.metrics:
+            if metric not in METRICS[watched.task]:
+                yield _wrong_metric(book, f"monitoring.{name}", ("metrics", metric), metric, watched)
+
+
+def impossible_schedules(book: Book) -> Iterator[Issue]:
+    """Yield cron texts that are not five valid fields, or never come, and time zones nobody knows."""
+    for name, model in book.manifest.models.items():
+        if model.retrain is None:
+            continue
+        schedule, zone = model.retrain.schedule, model.retrain.timezone
+        if schedule is not None and not _comes(schedule):
+            message = f"'{schedule}' is no schedule of five cron fields that ever comes"
+            fix = "write minute, hour, day of month, month and day of week, such as '0 6 * * 1'"
+            path: Path = ("retrain", "schedule")
+            yield book.issue("invalid-cron", f"models.{name}", path, culprit=schedule, message=message, fix=fix)
+        if not _is_zone(zone):
+            message = f"'{zone}' is no IANA time zone"
+            fix = "write one such as 'Europe/Berlin'"
+            path = ("retrain", "timezone")
+            yield book.issue("invalid-timezone", f"models.{name}", path, culprit=zone, message=message, fix=fix)
+
+
+def wrong_parameters(book: Book) -> Iterator[Issue]:
+    """Yield XGBoost parameters that do not exist, that are set elsewhere, or that make another task of it."""
+    for name, model in book.manifest.models.items():
+        for parameter, value in model.training.parameters.items():
+            found = _wrong_parameter(model, parameter, value)
+            if found is not None:
+                rule, message, fix = found
+                yield book.issue(
+                    rule,
+                    f"models.{name}",
+                    ("training", "parameters", parameter),
+                    culprit=parameter,
+                    message=message,
+                    fix=fix,
+                    nearest=nearest_name(parameter, KNOWN) if rule == "unknown-parameter" else None,
+                    at_key=True,
+                )
+
+
+def impossible_versions(book: Book) -> Iterator[Issue]:
+    """Yield pinned versions that no registry gives."""
+    for name, prediction in book.manifest.predictions.items():
+        if isinstance(prediction.version, int) and prediction.version < 1:
+            yield book.issue(
+                "invalid-value",
+                f"predictions.{name}",
+                ("version",),
+                culprit=str(prediction.version),
+                message="version: versions count from 1",
+                fix="write 'champion', or a version's number",
+            )
+
+
+def _votes(book: Book, name: str, trigger: str, vote: VoteSpec | None, kind: type) -> Iterator[Issue]:
+    for index, monitor in enumerate(vote.monitors if vote else ()):
+        found = book.manifest.monitors.get(monitor)
+        if found is None:
+            continue
+        watched = book.manifest.predictions.get(found.prediction)
+        if not isinstance(found, kind):
+            message = f"monitor '{monitor}' is of kind '{found.kind}'"
+        elif watched is not None and watched.model != name:
+            message = f"monitor '{monitor}' watches model '{watched.model}'"
+        else:
+            continue
+        yield book.issue(
+            "wrong-monitor",
+            f"models.{name}",
+            ("retrain", trigger, "monitors", index),
+            culprit=monitor,
+            message=message,
+            fix=f"name a monitor of kind '{trigger}' over a prediction of '{name}'",
+        )
+
+
+def _wrong_metric(book: Book, ref: str, path: Path, metric: str, model: ModelSpec) -> Issue:
+    return book.issue(
+        "wrong-metric",
+        ref,
+        path,
+        culprit=metric,
+        message=f"'{metric}' is no metric of a {model.task} model",
+        fix=f"use one of: {', '.join(METRICS[model.task])}",
+        at_key=ref.startswith("monitoring."),
+    )
+
+
+def _comes(schedule: str) -> bool:
+    if len(schedule.split()) != _CRON_FIELDS:
+        return False
+    try:
+        croniter(schedule, _ANY_MOMENT).get_next(datetime)
+    except (ValueError, KeyError, OverflowError):
+        return False
+    return True
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
+def _wrong_parameter(model: ModelSpec, parameter: str, value: object) -> tuple[str, str, str] | None:
+    if parameter in OWNED:
+        return "owned-parameter", f"'{parameter}' is not the book's to set here", OWNED[parameter]
+    if parameter not in KNOWN:
+        return "unknown-parameter", f"XGBoost has no parameter '{parameter}'", "use one that its guide names"
+    if parameter == "objective" and value not in OBJECTIVES[model.task]:
+        fix = f"leave it out, or use one of: {', '.join(sorted(OBJECTIVES[model.task]))}"
+        return "owned-parameter", f"'{value}' is no objective of a {model.task} model", fix
+    return None

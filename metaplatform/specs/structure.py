@@ -1,0 +1,224 @@
+"""One entity of the book: its YAML mapping against its spec, each fault at its own key."""
+
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from metaplatform.specs.base import Entity
+from metaplatform.specs.features import FeatureSetSpec
+from metaplatform.specs.inference import PredictionSpec
+from metaplatform.specs.ingestion import SourceSpec, TableSpec
+from metaplatform.specs.monitoring import MonitorSpec
+from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.outputs import OutputSpec
+from metaplatform.specs.reactions import ReactionSpec
+from metaplatform.specs.training import ModelSpec
+
+_LONGEST_CULPRIT = 80
+_ABSENT = object()
+Path = tuple[str | int, ...]
+"""Keys and list indexes from an entity's mapping down to a value."""
+
+CHAPTER_TYPES: Mapping[str, Any] = {
+    "sources": SourceSpec,
+    "tables": TableSpec,
+    "feature_sets": FeatureSetSpec,
+    "models": ModelSpec,
+    "predictions": PredictionSpec,
+    "outputs": OutputSpec,
+    "monitors": MonitorSpec,
+    "reactions": ReactionSpec,
+}
+"""Chapter of the book → the type of its entities."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one value of an entity; ``at_key`` where the key itself is at fault."""
+
+    rule: str
+    path: Path
+    culprit: str
+    message: str
+    fix: str
+    nearest: str | None = None
+    at_key: bool = False
+
+
+def build_entity(chapter: str, name: str, body: dict[str, Any]) -> tuple[Entity | None, tuple[Fault, ...]]:
+    """Return the entity of a chapter, or None and all its faults."""
+    if "name" in body:
+        fix = "remove it: an entity's key is its name"
+        return None, (Fault("unknown-key", ("name",), "name", "unknown key 'name'", fix, at_key=True),)
+    body = {**body, "name": name}
+    try:
+        entity: Entity = _adapter(chapter).validate_python(body)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        return None, _without_echoes(_fault(CHAPTER_TYPES[chapter], body, detail) for detail in details)
+    return entity, ()
+
+
+@lru_cache
+def _adapter(chapter: str) -> TypeAdapter[Any]:
+    return TypeAdapter(CHAPTER_TYPES[chapter])
+
+
+def _without_echoes(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Keep one fault a place, and what does not merely follow from another.
+
+    A misspelt key makes its right name missing, and a list of broken items counts as too short.
+    """
+    found: dict[tuple[Path, str], Fault] = {}
+    for fault in faults:
+        found.setdefault((fault.path, fault.culprit if fault.rule == "missing-key" else ""), fault)
+    deeper = {fault.path[:depth] for fault in found.values() for depth in range(1, len(fault.path))}
+    misspelt = {(*fault.path[:-1], fault.nearest) for fault in found.values() if fault.rule == "unknown-key"}
+    return tuple(
+        fault
+        for fault in found.values()
+        if not (fault.rule == "missing-key" and (*fault.path, fault.culprit) in misspelt)
+        and not (fault.rule == "invalid-value" and fault.path in deeper)
+    )
+
+
+def _fault(spec: Any, body: dict[str, Any], detail: ErrorDetails) -> Fault:
+    if detail["type"] == "extra_forbidden":
+        return _unknown_key(*_descend(spec, body, detail["loc"][:-1]), key=str(detail["loc"][-1]))
+    path, rest, spec = _descend(spec, body, detail["loc"])
+    at_key = "[key]" in rest
+    if path == ("name",):
+        path = ()
+    match detail["type"]:
+        case "missing" | "union_tag_not_found":
+            key = str(rest[0]) if rest else "kind"
+            return Fault("missing-key", path, key, f"'{key}' is missing", f"add '{key}:'", at_key=True)
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in str(detail["ctx"]["expected_tags"]).split(",")]
+            return _not_one_of("unknown-kind", (*path, "kind"), detail["ctx"]["tag"], tags)
+        case "literal_error" if path:
+            rule = "unknown-kind" if path[-1] == "kind" else "unknown-value"
+            return _not_one_of(rule, path, path[-1] if at_key else detail["input"], _choices(spec, in_keys=at_key))
+        case kind if kind.endswith(("_type", "_parsing")):
+            rule, fix = "wrong-type", _type_fix(detail)
+        case _:
+            rule, fix = "invalid-value", "change it to a value the guide allows here"
+    culprit = _shown(detail["input"]) if _is_scalar(detail["input"]) else str(path[-1] if path else body["name"])
+    return Fault(rule, path, culprit, _sentence(path, detail), fix, at_key=at_key)
+
+
+def _unknown_key(path: Path, rest: tuple[int | str, ...], spec: Any, *, key: str) -> Fault:
+    models = list(_variants(spec).values())
+    fields = sorted({name for model in models for name in model.model_fields} - ({"name"} if not path else set()))
+    near = nearest_name(key, fields)
+    fix = f"rename it to '{near}'" if near else f"remove it, or use one of: {', '.join(fields)}"
+    return Fault("unknown-key", (*path, *rest, key), key, f"unknown key '{key}'", fix, near, at_key=True)
+
+
+def _not_one_of(rule: str, path: Path, value: object, choices: list[str]) -> Fault:
+    return Fault(
+        rule,
+        path,
+        _shown(value),
+        f"{_where(path)}: {_shown(value)!r} is not one of: {', '.join(choices)}",
+        "use one of these",
+        nearest_name(str(value), choices),
+    )
+
+
+def _choices(spec: Any, *, in_keys: bool) -> list[str]:
+    bare = _bare(spec)
+    if in_keys:
+        bare = get_args(bare)[0]
+    return [str(choice) for choice in get_args(bare)] if get_origin(bare) is Literal else []
+
+
+def _sentence(path: Path, detail: ErrorDetails) -> str:
+    text = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "string_pattern_mismatch":
+        text = "a reference is written as `raw.flights`: a prefix, a dot, a name"
+    return f"{_where(path)}: {text[:1].lower()}{text[1:]}"
+
+
+def _type_fix(detail: ErrorDetails) -> str:
+    value = detail["input"]
+    if detail["type"] == "string_type" and isinstance(value, bool | int | float):
+        return "put quotes around it"
+    return "give it a value" if value is None else "write it as the guide shows"
+
+
+def _where(path: Path) -> str:
+    return ".".join(str(part) for part in path) or "the entry"
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _shown(value: object) -> str:
+    return str(value)[:_LONGEST_CULPRIT]
+
+
+def _descend(spec: Any, value: Any, loc: tuple[int | str, ...]) -> tuple[Path, tuple[int | str, ...], Any]:
+    """Follow pydantic's location as far as the book goes, leaving out the tags of unions.
+
+    Returns the path, what of the location is left, and the type at the path.
+    """
+    path: list[str | int] = []
+    for index, part in enumerate(loc):
+        variants = _variants(spec)
+        if len(variants) > 1 and isinstance(value, dict) and part == value.get("kind"):
+            spec = variants[part]
+            continue
+        inside = _child(value, part)
+        if inside is _ABSENT:
+            return tuple(path), loc[index:], spec
+        value = inside
+        path.append(part)
+        spec = _inside(spec, part)
+    return tuple(path), (), spec
+
+
+def _child(value: Any, part: str | int) -> Any:
+    if isinstance(value, dict):
+        return value.get(part, _ABSENT)
+    return value[part] if isinstance(value, list) and isinstance(part, int) and part < len(value) else _ABSENT
+
+
+def _bare(spec: Any) -> Any:
+    """Return the type without annotation and without None."""
+    while get_origin(spec) is Annotated:
+        spec = get_args(spec)[0]
+    if get_origin(spec) in {Union, types.UnionType}:
+        members = [member for member in get_args(spec) if member is not type(None)]
+        if len(members) == 1:
+            return _bare(members[0])
+    return spec
+
+
+def _variants(spec: Any) -> dict[Any, type[BaseModel]]:
+    """Return the models of a union by the ``kind`` of each."""
+    spec = _bare(spec)
+    members = get_args(spec) if get_origin(spec) in {Union, types.UnionType} else (spec,)
+    models = [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
+    return {
+        kind: model
+        for model in models
+        for kind in (get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ("",))
+    }
+
+
+def _inside(spec: Any, part: str | int) -> Any:
+    """Return the type of what ``spec`` holds at ``part``, or None where that cannot be told."""
+    bare = _bare(spec)
+    if isinstance(bare, type) and issubclass(bare, BaseModel):
+        known = bare.model_fields.get(str(part))
+        return known.annotation if known else None
+    if get_origin(bare) is dict:
+        return get_args(bare)[1]
+    return get_args(bare)[0] if get_origin(bare) is tuple else None
