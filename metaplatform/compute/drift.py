@@ -1,0 +1,123 @@
+"""Drift: does what is scored still look like what the champion was trained on? Evidently judges, on digests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from metaplatform.compute.digest import Digest
+from metaplatform.compute.drift_frames import Comparison, compare
+from metaplatform.compute.evidently_report import Verdict, judge_comparisons
+from metaplatform.compute.findings import Finding, Status, as_markdown
+from metaplatform.compute.profile import unjudgeable
+from metaplatform.specs.monitoring import DriftMonitor
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """The verdict on one column; ``drifted`` is None, and ``reason`` says why, where it was not judged."""
+
+    column: str
+    method: str = ""
+    score: float | None = None
+    threshold: float | None = None
+    drifted: bool | None = None
+    reason: str = ""
+
+    @property
+    def status(self) -> Status:
+        """Return the verdict as the status of a finding."""
+        return "skipped" if self.drifted is None else "failed" if self.drifted else "passed"
+
+    def finding(self, check: str) -> Finding:
+        """Return the verdict as a finding of ``check``."""
+        detail = self.reason or f"{self.method} distance from the reference"
+        return Finding(check, self.column, self.score, self.threshold, self.status, detail)
+
+
+@dataclass(frozen=True)
+class DriftResult:
+    """Drift of the features (``columns``, the share of drifted ones among those judged) and of the score.
+
+    ``html`` is Evidently's report, ``""`` where nothing could be judged.
+    """
+
+    columns: tuple[ColumnDrift, ...]
+    score: ColumnDrift
+    drift_share: float | None
+    share_limit: float
+    data_drift: Status
+    prediction_drift: Status
+    html: str
+
+    @property
+    def drifted(self) -> tuple[ColumnDrift, ...]:
+        """Return the drifted features, furthest over their threshold first."""
+        drifted = [column for column in self.columns if column.drifted]
+        return tuple(sorted(drifted, key=lambda column: (-_excess(column), column.column)))
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return both verdicts, then one finding for each feature; the prediction's names its column."""
+        judged = sum(column.drifted is not None for column in self.columns)
+        detail = f"{len(self.drifted)} of {judged} features drifted"
+        if self.drifted:
+            detail += ": " + ", ".join(column.column for column in self.drifted[:10])
+        if not judged:
+            detail = next((column.reason for column in self.columns if column.reason), "there is nothing to judge")
+        verdict = Finding("data_drift", "", self.drift_share, self.share_limit, self.data_drift, detail)
+        return (verdict, self.score.finding("prediction_drift"), *(c.finding("data_drift") for c in self.columns))
+
+    def as_markdown(self, *, limit: int = 50) -> str:
+        """Return a table for people, drifted columns first."""
+        return as_markdown(self.findings(), limit=limit)
+
+
+def _excess(column: ColumnDrift) -> float:
+    return (column.score or 0.0) / (column.threshold or 1.0)
+
+
+def detect_drift(
+    reference: Digest, current: Digest, monitor: DriftMonitor, *, score_column: str, metadata: Mapping[str, str]
+) -> DriftResult:
+    """Return Evidently's verdicts on each column of the reference that the monitor does not exclude.
+
+    A column with fewer values than the monitor's ``min_rows`` on either side, of another kind, or
+    missing, is skipped with the reason and counts neither as drifted nor as judged: the profile reports
+    its fault. The reference's scores should be out of sample, as the current ones are. ``metadata``
+    heads the report.
+    """
+    names = [name for name in reference.names if name not in monitor.exclude and name != score_column]
+    prepared = {name: _prepare(name, reference, current, monitor) for name in (*names, score_column)}
+    comparisons = [found for found in prepared.values() if isinstance(found, Comparison)]
+    facts = {"reference rows": f"{reference.rows:,}", "current rows": f"{current.rows:,}", **metadata}
+    verdicts, html = judge_comparisons(comparisons, facts=facts) if comparisons else ({}, "")
+    drifts = {name: _column_drift(name, found, verdicts) for name, found in prepared.items()}
+    columns = tuple(drifts[name] for name in names)
+    share = _share(columns)
+    return DriftResult(
+        columns=columns,
+        score=drifts[score_column],
+        drift_share=share,
+        share_limit=monitor.drift_share,
+        data_drift="skipped" if share is None else "failed" if share >= monitor.drift_share else "passed",
+        prediction_drift=drifts[score_column].status,
+        html=html,
+    )
+
+
+def _prepare(name: str, reference: Digest, current: Digest, monitor: DriftMonitor) -> Comparison | str:
+    before, after = reference.column(name), current.column(name)
+    reason = unjudgeable(before, after, min_values=monitor.min_rows)
+    if reason or before is None or after is None:
+        return reason
+    return compare(before, after, threshold=monitor.threshold)
+
+
+def _column_drift(name: str, found: Comparison | str, verdicts: Mapping[str, Verdict]) -> ColumnDrift:
+    if isinstance(found, str):
+        return ColumnDrift(name, reason=found)
+    verdict = verdicts[name]
+    return ColumnDrift(name, found.method, verdict.score, found.threshold, verdict.drifted)
+
+
+def _share(columns: Sequence[ColumnDrift]) -> float | None:
+    judged = [column for column in columns if column.drifted is not None]
+    return sum(bool(column.drifted) for column in judged) / len(judged) if judged else None

@@ -1,0 +1,116 @@
+"""How good scores are: the metrics of a task on labelled rows, by scikit-learn."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from metaplatform.errors import DataError
+from metaplatform.specs.training import METRICS, Metric, Task
+
+Numbers = npt.NDArray[np.floating[Any]]
+CLIP = 1e-7
+"""Probabilities closer to 0 or 1 count as this close: float32 scores reach 0 and 1, whose log loss is infinite."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of every metric of the task on ``rows`` rows; None where undefined, with the reason in ``undefined``."""
+
+    rows: int
+    scores: Mapping[str, float | None]
+    undefined: Mapping[str, str]
+
+
+def evaluate(labels: Numbers, scores: Numbers, task: Task) -> Evaluation:
+    """Return every metric of ``task``; both arrays are one-dimensional and of one length.
+
+    Raises:
+        DataError: if the lengths differ, or a value is missing or infinite.
+    """
+    check_pairs(labels, scores)
+    undefined: dict[str, str] = {
+        metric: reason for metric in METRICS[task] if (reason := why_undefined(metric, labels))
+    }
+    values: dict[str, float | None] = {
+        metric: None if metric in undefined else _METRICS[metric](labels, scores) for metric in METRICS[task]
+    }
+    return Evaluation(len(labels), values, undefined)
+
+
+def check_pairs(labels: Numbers, scores: Numbers) -> None:
+    """Check that each label has its score.
+
+    Raises:
+        DataError: if the lengths differ, or a value is missing or infinite.
+    """
+    if len(labels) != len(scores):
+        raise DataError(
+            owner="evaluation",
+            culprit=f"{len(labels)} labels, {len(scores)} scores",
+            fix="score exactly the labelled rows, in their order",
+        )
+    unusable = int((~np.isfinite(labels) | ~np.isfinite(scores)).sum())
+    if unusable:
+        raise DataError(
+            owner="evaluation",
+            culprit=f"{unusable} of {len(labels)} rows lack a finite label or score",
+            fix="leave rows without a label out, by target.exclude",
+        )
+
+
+def why_undefined(metric: Metric, labels: Numbers) -> str:
+    """Return why the metric says nothing on these labels, or an empty text."""
+    if not len(labels):
+        return "no rows"
+    if metric == "roc_auc" and len(np.unique(labels)) == 1:
+        return f"all {len(labels)} labels are {labels[0]:g}: one class only"
+    if metric == "r2" and len(np.unique(labels)) == 1:
+        return f"all {len(labels)} labels are {labels[0]:g}: nothing to explain"
+    return ""
+
+
+def _roc_auc(labels: Numbers, scores: Numbers) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(labels, scores))
+
+
+def _log_loss(labels: Numbers, scores: Numbers) -> float:
+    from sklearn.metrics import log_loss
+
+    return float(log_loss(labels, np.clip(scores.astype(np.float64), CLIP, 1 - CLIP), labels=[0, 1]))
+
+
+def _squared(labels: Numbers, scores: Numbers) -> float:
+    from sklearn.metrics import mean_squared_error
+
+    return float(mean_squared_error(labels, scores))
+
+
+def _rmse(labels: Numbers, scores: Numbers) -> float:
+    return float(np.sqrt(_squared(labels, scores)))
+
+
+def _mae(labels: Numbers, scores: Numbers) -> float:
+    from sklearn.metrics import mean_absolute_error
+
+    return float(mean_absolute_error(labels, scores))
+
+
+def _r2(labels: Numbers, scores: Numbers) -> float:
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(labels, scores))
+
+
+_METRICS: dict[Metric, Callable[[Numbers, Numbers], float]] = {
+    "roc_auc": _roc_auc,
+    "log_loss": _log_loss,
+    "brier": _squared,
+    "rmse": _rmse,
+    "mae": _mae,
+    "r2": _r2,
+}

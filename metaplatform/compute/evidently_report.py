@@ -1,0 +1,121 @@
+"""Evidently at work: verdicts by column and its report as HTML text; nothing is written, nothing is sent."""
+
+import html
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metaplatform.compute.drift_frames import Comparison
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What Evidently said of one column."""
+
+    score: float
+    drifted: bool
+
+
+def judge_comparisons(comparisons: Sequence[Comparison], *, facts: Mapping[str, str]) -> tuple[dict[str, Verdict], str]:
+    """Return Evidently's verdict by column, and its report, headed by ``facts``.
+
+    The verdict is that of Evidently's own test of the column, never our reading of score and threshold.
+    """
+    labels = plain_labels([comparison.label for comparison in comparisons])
+    with quiet_evidently():
+        snapshot = _run(comparisons, labels, facts)
+        page = snapshot.get_html_str(as_iframe=False)
+        results = snapshot.dict()
+    scores = {metric["config"]["column"]: float(metric["value"]) for metric in results["metrics"]}
+    failed = {
+        test["metric_config"]["params"]["column"]: test["status"].value != "SUCCESS"
+        for test in results["tests"]
+        if test["id"] == "drift"
+    }
+    verdicts = {
+        # Rounding below zero makes the distance of equal shares NaN in scipy.
+        comparison.column: Verdict(score=float(np.nan_to_num(scores[label])), drifted=failed[label])
+        for comparison, label in zip(comparisons, labels, strict=True)
+    }
+    return verdicts, with_heading(page, facts)
+
+
+def _run(comparisons: Sequence[Comparison], labels: Sequence[str], facts: Mapping[str, str]) -> Any:
+    from evidently import Dataset, Report
+    from evidently.metrics import ValueDrift
+    from pandas import DataFrame
+
+    pairs = list(zip(comparisons, labels, strict=True))
+    definition = data_definition(
+        numbers=[label for comparison, label in pairs if comparison.method == "wasserstein"],
+        categories=[label for comparison, label in pairs if comparison.method == "jensenshannon"],
+    )
+    reference = DataFrame({label: _plain_values(comparison.reference) for comparison, label in pairs})
+    current = DataFrame({label: _plain_values(comparison.current) for comparison, label in pairs})
+    report = Report(
+        [ValueDrift(column=label, method=c.method, threshold=c.threshold) for c, label in pairs],
+        include_tests=True,
+        metadata=dict(facts),
+    )
+    return report.run(
+        current_data=Dataset.from_pandas(current, definition), reference_data=Dataset.from_pandas(reference, definition)
+    )
+
+
+def data_definition(*, numbers: Sequence[str], categories: Sequence[str], **tasks: Any) -> Any:
+    """Return a definition that names every list, so that Evidently infers (and skips) nothing."""
+    from evidently import DataDefinition
+
+    return DataDefinition(
+        numerical_columns=list(numbers),
+        categorical_columns=list(categories),
+        text_columns=[],
+        datetime_columns=[],
+        unknown_columns=[],
+        list_columns=[],
+        **tasks,
+    )
+
+
+def plain_text(text: str) -> str:
+    """Return text that cannot leave the script block into which Evidently writes it unescaped."""
+    return text.replace("<", "\u2039").replace(">", "\u203a")
+
+
+def plain_labels(texts: Sequence[str]) -> list[str]:
+    """Return the texts made plain, and numbered where that made two of them equal."""
+    labels: list[str] = []
+    for text in texts:
+        label = plain_text(text)
+        while label in labels:
+            label += "'"
+        labels.append(label)
+    return labels
+
+
+def _plain_values(values: Any) -> Any:
+    if values.dtype != object:
+        return values
+    names, positions = np.unique(values, return_inverse=True)
+    return np.array(plain_labels(list(names)), dtype=object)[positions]
+
+
+def with_heading(page: str, facts: Mapping[str, str]) -> str:
+    """Return a report of Evidently with ``facts`` above it, escaped."""
+    items = " · ".join(f"{html.escape(name)}: <b>{html.escape(value)}</b>" for name, value in facts.items())
+    heading = f'<p style="font-family: sans-serif; padding: 0 1.5rem">{items}</p>'
+    return page.replace("<body>", f"<body>\n{heading}", 1)
+
+
+@contextmanager
+def quiet_evidently() -> Iterator[None]:
+    """Keep Evidently's telemetry off and its numeric warnings (constants, empty bins) out of the log."""
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield

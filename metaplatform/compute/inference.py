@@ -1,0 +1,106 @@
+"""Scoring: encoded batches in, scored batches out, one at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from metaplatform.compute.matrix import fill
+from metaplatform.errors import DataError
+from metaplatform.specs.encoding import FittedEncoding
+from metaplatform.specs.inference import SCORE_COLUMNS, STAMP_COLUMNS
+from metaplatform.specs.training import Task
+
+_STAMP_TYPES = (pa.string(), pa.int64(), pa.string(), pa.timestamp("us", tz="UTC"))
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model version as scoring needs it: booster as UBJ bytes, features in matrix order."""
+
+    model: str
+    version: int
+    task: Task
+    booster: bytes
+    encoding: FittedEncoding
+
+    @property
+    def score_column(self) -> str:
+        """Return the name of the column that holds the score."""
+        return SCORE_COLUMNS[self.task]
+
+
+def score(
+    reader: pa.RecordBatchReader, scorer: Scorer, *, run_id: str, scored_at: datetime, threads: int
+) -> pa.RecordBatchReader:
+    """Return the rows of ``reader`` scored: its other columns, the score, then model name, version, run, time.
+
+    ``reader`` holds the encoded features (see ``compute.encoding.encode``) beside the columns to keep. Batches
+    are scored as they are read; no rows give no batches and the same schema.
+
+    Raises:
+        DataError: if ``reader`` lacks a feature, or keeps a column of a name that scoring gives.
+    """
+    features = scorer.encoding.names
+    kept = [field for field in reader.schema if field.name not in set(features)]
+    given = (scorer.score_column, *STAMP_COLUMNS)
+    _check_columns(reader.schema, features, [field.name for field in kept], given)
+    stamps = [
+        pa.scalar(value, kind)
+        for value, kind in zip((scorer.model, scorer.version, run_id, scored_at), _STAMP_TYPES, strict=True)
+    ]
+    added = [pa.field(name, kind) for name, kind in zip(given, (pa.float64(), *_STAMP_TYPES), strict=True)]
+    schema = pa.schema([*kept, *added])
+    predict = Predictor(scorer.booster, features, threads=threads)
+
+    def scored() -> Iterator[pa.RecordBatch]:
+        for batch in reader:
+            columns = [batch.column(field.name) for field in kept]
+            marks = [pa.repeat(stamp, batch.num_rows) for stamp in stamps]
+            yield pa.RecordBatch.from_arrays([*columns, pa.array(predict(batch), pa.float64()), *marks], schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, scored())
+
+
+class Predictor:
+    """A booster that scores encoded batches; it keeps one matrix and fills it anew for each."""
+
+    def __init__(self, booster: bytes, features: Sequence[str], *, threads: int) -> None:
+        """Load the booster from its UBJ bytes; ``features`` are the matrix's columns."""
+        import xgboost
+
+        self._features = tuple(features)
+        self._booster = xgboost.Booster({"nthread": threads}, model_file=bytearray(booster))
+        self._matrix = np.empty((0, len(self._features)), np.float32)
+
+    def __call__(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """Return one score a row."""
+        if not batch.num_rows:
+            return np.empty(0)
+        if len(self._matrix) < batch.num_rows:
+            self._matrix = np.empty((batch.num_rows, len(self._features)), np.float32)
+        matrix = self._matrix[: batch.num_rows]
+        fill(batch, self._features, matrix)
+        scores: Any = self._booster.inplace_predict(matrix)
+        return np.asarray(scores, np.float64)
+
+
+def _check_columns(schema: pa.Schema, features: Sequence[str], kept: Sequence[str], given: Sequence[str]) -> None:
+    missing = [name for name in features if name not in schema.names]
+    if missing:
+        raise DataError(
+            owner="scoring",
+            culprit=f"features {', '.join(missing)} are not in the rows to score",
+            fix="build the feature set anew, or train the model on the features there are",
+        )
+    taken = sorted(set(kept) & set(given))
+    if taken:
+        raise DataError(
+            owner="scoring",
+            culprit=f"the rows to score have columns {', '.join(taken)} already",
+            fix="rename them in the source; these names are the prediction's own",
+        )

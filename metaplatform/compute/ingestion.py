@@ -1,0 +1,277 @@
+"""Rows of files → typed rows of a raw table, and the rows turned away, each with its reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import ibis
+import ibis.expr.datatypes as dt
+from sqlglot import exp
+
+from metaplatform.compute.instants import MICROSECONDS, instant
+from metaplatform.compute.local_time import grain, in_period, key, periods_table
+from metaplatform.compute.sql_columns import ROW, Scope, Steps, all_columns, call, column, fresh, named, source, text
+from metaplatform.specs.ingestion import FileSource, TimedTable
+from metaplatform.specs.partitions import Window
+
+REASON = "_reason"
+"""Column of quarantined rows that says why; no column of the book starts with an underscore."""
+_SHOWN = 80
+_WIDER = {"int": "double", "decimal": "double", "date": "timestamp"}
+"""Kinds of types that round what they are cast from → a type that holds it as it is."""
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """The rows of a source that are as declared, and those that are not.
+
+    ``accepted`` has the declared columns, then new ones, then derived ones; the event timestamp is a
+    TIMESTAMPTZ (UTC). ``quarantined`` has the columns of the file as text, and ``_reason``.
+    """
+
+    accepted: ibis.Table
+    quarantined: ibis.Table
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Where the reading of rows stands: the last step, the typed columns in scope, and the faults found so far.
+
+    Each of ``faults`` is text for people where a row has the fault, and null elsewhere.
+    """
+
+    steps: Steps
+    raw: ibis.Table
+    current: str
+    scope: Scope
+    faults: tuple[exp.Expr, ...] = ()
+
+
+def conform(raw: ibis.Table, spec: FileSource) -> Conformed:
+    """Return the rows of ``raw`` as the source declares them, and those to quarantine.
+
+    A row is turned away where a value is not of its declared type or would be rounded by it (1.5 as an
+    integer), where a derived column fails, where a key column or the event timestamp is null, or where an
+    earlier row has its key; of rows with one key the first stays, in the order of all their columns. Of
+    types, a timestamp without a time zone is taken as UTC. Without declared columns nothing is cast.
+
+    Raises:
+        DataError: if a declared column is missing, or an expression does not fit the types.
+    """
+    owner = f"raw.{spec.name}"
+    steps = Steps(owner, {"file": raw})
+    reading = _Reading(steps, raw, "file", Scope.of(raw.columns, owner))
+    reading = _with_nulls(_with_derived(_with_types(reading, spec), spec), spec)
+    present = exp.select(all_columns(ROW), named(_joined(reading.faults), REASON)).from_(source(reading.current))
+    judged = steps.add("judged", present)
+    fit = exp.select("*").from_(source(judged)).where(exp.EQ(this=column(REASON), expression=text("")))
+    unfit = exp.select("*").from_(source(judged)).where(exp.NEQ(this=column(REASON), expression=text("")))
+    accepted, rejected = steps.add("fit", fit), [steps.add("unfit", unfit)]
+    if spec.key:
+        accepted, again = _first_of_each_key(reading, spec, accepted)
+        rejected.append(again)
+    return Conformed(_accepted(reading, spec, accepted), _quarantined(reading, rejected))
+
+
+def _with_types(reading: _Reading, spec: FileSource) -> _Reading:
+    """Add a column of the declared type for each declared column."""
+    if not spec.columns:
+        return reading
+    typed, faults, behind = [], [], {}
+    for index, (name, declared) in enumerate(spec.columns.items()):
+        found = column(reading.scope.find(name))
+        behind[name] = fresh(f"_typed_{index}", reading.scope.taken)
+        typed.append(named(_cast(found, declared, reading.raw[found.name].type()), behind[name]))
+        lost = exp.and_(_is_null(column(behind[name])), exp.Not(this=_is_null(found.copy())))
+        shown = call("left", exp.cast(found.copy(), "varchar", dialect="duckdb"), exp.Literal.number(_SHOWN))
+        faults.append(_fault(lost, text(f"{name}: '"), shown, text(f"' is no {declared}")))
+    query = exp.select(all_columns(ROW), *typed).from_(source(reading.current))
+    current, scope = reading.steps.add("typed", query), reading.scope.adding(behind)
+    return replace(reading, current=current, scope=scope, faults=(*reading.faults, *faults))
+
+
+def _cast(found: exp.Expr, declared: str, dtype: dt.DataType) -> exp.Expr:
+    """Return the value in its declared type, or null if it is no such value or would be rounded."""
+    target = exp.DataType.build(declared, dialect="duckdb")
+    cast = exp.TryCast(this=found.copy(), to=target)
+    wider = next((wide for kind, wide in _WIDER.items() if _is_kind(target, kind)), None)
+    if wider is None or dtype.is_integer() or dtype.is_date():
+        return cast
+    whole = exp.EQ(
+        this=exp.cast(cast.copy(), wider, dialect="duckdb"),
+        expression=exp.TryCast(this=found.copy(), to=exp.DataType.build(wider, dialect="duckdb")),
+    )
+    return exp.Case(ifs=[exp.If(this=whole, true=cast)])
+
+
+def _is_kind(target: exp.DataType, kind: str) -> bool:
+    kinds = {
+        "int": exp.DataType.INTEGER_TYPES,
+        "decimal": {exp.DataType.Type.DECIMAL},
+        "date": {exp.DataType.Type.DATE},
+    }
+    return target.this in kinds[kind]
+
+
+def _with_derived(reading: _Reading, spec: FileSource) -> _Reading:
+    """Add the derived columns, each in a step of its own: a later one may read an earlier one."""
+    for index, (name, sql) in enumerate(spec.derive.items()):
+        attempt, behind = (fresh(f"_{part}_{index}", reading.scope.taken) for part in ("attempt", "derived"))
+        value = exp.Struct(
+            expressions=[exp.PropertyEQ(this=exp.to_identifier("value"), expression=reading.scope.parse(sql))]
+        )
+        # A null inside the attempt is a value; a null in its place is a failure.
+        tried = exp.select(all_columns(ROW), named(exp.Try(this=value), attempt)).from_(source(reading.current))
+        got = named(exp.Dot(this=column(attempt), expression=exp.to_identifier("value")), behind)
+        step = reading.steps.add("tried", tried)
+        current = reading.steps.add("derived", exp.select(all_columns(ROW), got).from_(source(step)))
+        fault = _fault(_is_null(column(attempt)), text(f"{name} cannot be derived"))
+        scope = reading.scope.adding({name: behind, attempt: attempt})
+        reading = replace(reading, current=current, scope=scope, faults=(*reading.faults, fault))
+    return reading
+
+
+def _with_nulls(reading: _Reading, spec: FileSource) -> _Reading:
+    """Add the faults of keys and event timestamps that are not there."""
+    moment = spec.event_timestamp
+    faults = [
+        _fault(_is_null(column(reading.scope.find(name))), text(f"key column {name} is null"))
+        for name in spec.key
+        if not moment or name.lower() != moment.lower()
+    ]
+    if moment:
+        missing = _is_null(_moment(reading, moment))
+        faults.append(_fault(missing, text(f"event timestamp {moment} is null or infinite")))
+    return replace(reading, faults=(*reading.faults, *faults))
+
+
+def _moment(reading: _Reading, name: str) -> exp.Expr:
+    return call("epoch_us", column(reading.scope.find(name)))
+
+
+def _is_null(tree: exp.Expr) -> exp.Expr:
+    return exp.Is(this=tree, expression=exp.null())
+
+
+def _fault(condition: exp.Expr, *parts: exp.Expr) -> exp.Expr:
+    return exp.Case(ifs=[exp.If(this=condition, true=call("concat", *parts))])
+
+
+def _joined(faults: Sequence[exp.Expr]) -> exp.Expr:
+    return call("concat_ws", text("; "), *faults) if faults else text("")
+
+
+def _first_of_each_key(reading: _Reading, spec: FileSource, fit: str) -> tuple[str, str]:
+    """Return the steps of the rows that stay, and of those that repeat a key.
+
+    Only rows whose key repeats are ranked: where there are none, nothing is sorted.
+    """
+    steps = reading.steps
+    keys = [column(reading.scope.find(name)) for name in spec.key]
+    repeated = exp.select(*(key.copy() for key in keys)).from_(source(fit)).group_by(*(key.copy() for key in keys))
+    many = exp.GT(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(1))
+    repeats = steps.add("repeated keys", repeated.having(many))
+    unique = steps.add("unique", _by_presence(fit, repeats, keys, kind="ANTI"))
+    candidates = steps.add("candidates", _by_presence(fit, repeats, keys, kind="SEMI"))
+    every = [exp.Ordered(this=column(name)) for name in reading.raw.columns]
+    rank = exp.Window(
+        this=call("row_number"), partition_by=[key.copy() for key in keys], order=exp.Order(expressions=every)
+    )
+    ranked = steps.add("ranked", exp.select(all_columns(ROW), named(rank, "_rank")).from_(source(candidates)))
+    first = exp.EQ(this=column("_rank"), expression=exp.Literal.number(1))
+    kept = exp.select(exp.Star(except_=[exp.to_identifier("_rank")])).from_(source(ranked)).where(first)
+    stay = steps.add("accepted", exp.union(exp.select("*").from_(source(unique)), kept, distinct=False))
+    message = text(f"key ({', '.join(spec.key)}) repeats an earlier row's")
+    again = exp.select(*(column(name) for name in reading.raw.columns), named(message, REASON)).from_(source(ranked))
+    return stay, steps.add("repeating", again.where(exp.Not(this=first.copy())))
+
+
+def _by_presence(fit: str, repeats: str, keys: Sequence[exp.Expr], *, kind: str) -> exp.Select:
+    same = [exp.EQ(this=column(key.name, ROW), expression=column(key.name, "_repeat")) for key in keys]
+    query = exp.select(all_columns(ROW)).from_(source(fit))
+    query.append("joins", exp.Join(this=source(repeats, "_repeat"), kind=kind, on=exp.and_(*same)))
+    return query
+
+
+def _accepted(reading: _Reading, spec: FileSource, step: str) -> ibis.Table:
+    declared = {name.lower() for name in (*spec.columns, *spec.derive)}
+    new = [name for name in reading.raw.columns if name.lower() not in declared]
+    derived = [name for name in spec.derive if name.lower() not in {column.lower() for column in spec.columns}]
+    names = [*spec.columns, *new, *derived]
+    selected: dict[str, exp.Expr] = {name: column(reading.scope.find(name)) for name in names}
+    if spec.event_timestamp:
+        moment = next(name for name in names if name.lower() == spec.event_timestamp.lower())
+        selected[moment] = instant(_moment(reading, moment))
+    query = exp.select(*(named(tree, name) for name, tree in selected.items())).from_(source(step))
+    return reading.steps.finish(query)
+
+
+def _quarantined(reading: _Reading, rejected: Sequence[str]) -> ibis.Table:
+    reason = column(REASON)
+    parts = [
+        exp.select(
+            *(named(exp.cast(column(name), "varchar", dialect="duckdb"), name) for name in reading.raw.columns),
+            reason.copy(),
+        ).from_(source(step))
+        for step in rejected
+    ]
+    whole = parts[0] if len(parts) == 1 else exp.union(parts[0], parts[1], distinct=False)
+    return reading.steps.finish(exp.select("*").from_(whole.subquery("_rejected")))
+
+
+def visible(table: ibis.Table, spec: TimedTable, *, now: datetime, window: Window | None) -> ibis.Table:
+    """Return the rows that have happened by ``now`` (event timestamp before it), of ``window`` only if given.
+
+    A table without an event timestamp is visible as a whole.
+    """
+    if spec.event_timestamp is None:
+        return table
+    moment = table[_column_like(table, spec.event_timestamp)]
+    seen = table.filter(moment < ibis.literal(now))
+    if window is None:
+        return seen
+    return seen.filter(moment >= ibis.literal(window.start), moment < ibis.literal(window.end))
+
+
+def _column_like(table: ibis.Table, name: str) -> str:
+    return Scope.of(table.columns, "table").find(name)
+
+
+def partition_profiles(table: ibis.Table, spec: FileSource) -> ibis.Table:
+    """Return what each partition of a conformed table holds, for telling a changed one apart.
+
+    Columns: ``partition`` (as ``PartitionSpec.key_of``; ``""`` for a source without partitions), ``rows``, and
+    ``fingerprint``: text that depends on the partition's rows and columns, not on the order of either. It is
+    DuckDB's hash, so another version of DuckDB may see everything as changed, once.
+    """
+    steps = Steps(f"raw.{spec.name}", {"rows": table})
+    content = exp.Sum(this=call("hash", *(column(name) for name in sorted(table.columns))))
+    counted = [named(exp.Count(this=exp.Star()), "rows"), named(content, "content")]
+    if spec.partitions is None or spec.event_timestamp is None:
+        whole = exp.select(*counted).from_(source("rows"))
+        return _profiles(steps, steps.add("whole", whole), text(""))
+    seconds = grain(spec.partitions)
+    moment = call("epoch_us", column(_column_like(table, spec.event_timestamp)))
+    slot = exp.Sub(this=moment, expression=_modulo(moment, seconds * MICROSECONDS))
+    # Whole slots of time are keyed, not rows: keys of rows would be text made from each timestamp.
+    slots = exp.select(named(slot, "slot"), *counted).from_(source("rows")).group_by(exp.Literal.number(1))
+    second = exp.IntDiv(this=column("slot", ROW), expression=exp.Literal.number(MICROSECONDS))
+    query = exp.select(column("rows", ROW), column("content", ROW), named(key(second, spec.partitions), "partition"))
+    query = query.from_(source(steps.add("slots", slots)))
+    query.append("joins", exp.Join(this=periods_table(spec.partitions), on=in_period(second)))
+    return _profiles(steps, steps.add("keyed", query), column("partition"))
+
+
+def _modulo(value: exp.Expr, divisor: int) -> exp.Expr:
+    """Return the remainder, never negative: there were years before 1970."""
+    by = exp.Literal.number(divisor)
+    remainder = exp.Paren(this=exp.Mod(this=value.copy(), expression=by))
+    return exp.Mod(this=exp.Paren(this=exp.Add(this=remainder, expression=by.copy())), expression=by.copy())
+
+
+def _profiles(steps: Steps, step: str, partition: exp.Expr) -> ibis.Table:
+    rows = exp.cast(exp.Sum(this=column("rows")), "bigint", dialect="duckdb")
+    content = exp.Coalesce(this=exp.Sum(this=column("content")), expressions=[exp.Literal.number(0)])
+    fingerprint = exp.cast(content, "varchar", dialect="duckdb")
+    query = exp.select(named(partition, "partition"), named(rows, "rows"), named(fingerprint, "fingerprint"))
+    return steps.finish(query.from_(source(step)).group_by(exp.Literal.number(1)))

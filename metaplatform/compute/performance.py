@@ -1,0 +1,67 @@
+"""Performance: was the model right, now that the labels are known?"""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Literal
+
+from metaplatform.compute.findings import Finding, Status
+from metaplatform.specs.monitoring import MetricLimit, PerformanceMonitor
+from metaplatform.specs.training import HIGHER_IS_BETTER, Metric
+
+Bound = tuple[Literal["under", "over"], float, str]
+
+
+def judge_performance(
+    metrics: Mapping[str, float | None],
+    rows: int,
+    monitor: PerformanceMonitor,
+    baseline: Mapping[str, float | None],
+) -> tuple[Finding, ...]:
+    """Return one finding for each metric of the monitor; its name is the check.
+
+    ``metrics`` are realized on ``rows`` matured rows; ``baseline`` are the version's holdout scores, from which
+    ``max_loss`` counts in the metric's worse direction. The threshold reported is the bound that is broken,
+    or else the nearest one. Skipped: under the monitor's ``min_rows``, an undefined metric, no bound.
+    """
+    return tuple(
+        _judge(name, metrics.get(name), rows=rows, min_rows=monitor.min_rows, bounds=_bounds(name, limit, baseline))
+        for name, limit in monitor.metrics.items()
+    )
+
+
+def _bounds(name: Metric, limit: MetricLimit, baseline: Mapping[str, float | None]) -> list[Bound]:
+    bounds: list[Bound] = []
+    if limit.min is not None:
+        bounds.append(("under", limit.min, "min"))
+    if limit.max is not None:
+        bounds.append(("over", limit.max, "max"))
+    before = baseline.get(name)
+    if limit.max_loss is not None and before is not None and isfinite(before):
+        because = f"holdout {before:.4g}, max_loss {limit.max_loss:g}"
+        if name in HIGHER_IS_BETTER:
+            bounds.append(("under", before - limit.max_loss, because))
+        else:
+            bounds.append(("over", before + limit.max_loss, because))
+    return bounds
+
+
+def _judge(name: str, score: float | None, *, rows: int, min_rows: int, bounds: list[Bound]) -> Finding:
+    if rows < min_rows:
+        return _skipped(name, score, f"{rows:,} matured rows, {min_rows:,} needed")
+    if score is None or not isfinite(score):
+        return _skipped(name, None, f"undefined on these {rows:,} rows (one class, or constant labels)")
+    if not bounds:
+        return _skipped(name, score, "the version has no holdout score to lose from")
+
+    def excess(bound: Bound) -> float:
+        return bound[1] - score if bound[0] == "under" else score - bound[1]
+
+    side, threshold, because = max(bounds, key=excess)
+    status: Status = "failed" if excess((side, threshold, because)) > 0 else "passed"
+    relation = side if status == "failed" else f"not {side}"
+    detail = f"{score:.4g} is {relation} {threshold:.4g} ({because}), on {rows:,} rows"
+    return Finding(name, "", score, threshold, status, detail)
+
+
+def _skipped(name: str, score: float | None, detail: str) -> Finding:
+    return Finding(name, "", score, None, "skipped", detail)

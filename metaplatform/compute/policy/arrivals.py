@@ -1,0 +1,163 @@
+"""New data → the run that ingests it and makes everything that simply follows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from metaplatform.compute.policy.plans import RunPlan, run_key
+from metaplatform.compute.policy.road import Road, Stock
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.partitions import PartitionSpec
+
+
+@dataclass(frozen=True)
+class SourceContents:
+    """What a source holds now: a fingerprint for each partition (``""`` where there are none)."""
+
+    fingerprints: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ArrivalState:
+    """What arrivals are planned from.
+
+    ``contents`` and ``arrived`` give fingerprints by source name and partition, as found now and as last
+    ingested. ``built`` gives the partitions that each table has been made for, those without rows too
+    (``""`` where there are no partitions). ``scorable`` names the predictions whose model version exists.
+    ``last`` gives the id of a partition's newest arrival: content may come, go and come again. ``busy``
+    names the references that unfinished runs are making.
+    """
+
+    contents: Mapping[str, SourceContents]
+    arrived: Mapping[tuple[str, str], str]
+    built: Mapping[str, frozenset[str]]
+    scorable: frozenset[str]
+    last: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    busy: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Sources to ingest, or tables to catch up with, in one partition of one line (``None``, ``""``: in none).
+
+    ``rank`` orders data before tables to catch up with, then windows by their end; of two ends the shorter.
+    """
+
+    line: PartitionSpec | None
+    partition: str
+    roots: tuple[str, ...]
+    arrival: bool
+    rank: tuple[bool, datetime, timedelta] = (False, datetime.max.replace(tzinfo=UTC), timedelta.max)
+
+
+def plan_arrivals(manifest: Manifest, state: ArrivalState, now: datetime) -> tuple[RunPlan, ...]:
+    """Return the runs that can start now, each for one partition, and one for what has none.
+
+    A partition is due once its window has ended. What belongs together goes oldest first, one run at a
+    time: features look back at the partitions before. A source without partitions goes along with the
+    first run that it feeds. Tables that could not be made when their data came are made once no data of
+    theirs is due: an input was late, or the book is new. Nothing is planned that an unfinished run touches.
+    """
+    road, stock = Road(manifest), Stock(state.built, state.scorable)
+    plain = tuple(_changed(manifest, state, None))
+    plans: list[RunPlan] = []
+    claimed: set[str] = set()
+    for job in sorted(_jobs(road, state, stock, now), key=lambda found: found.rank):
+        joined = tuple(f"raw.{name}" for name in plain if _feeds(road, name, job))
+        roots = (*job.roots, *joined)
+        selected = road.selection(roots, stock, line=job.line, partition=job.partition, score=job.arrival)
+        if claimed.isdisjoint(_touched(road, selected)) and _free(road, state, selected):
+            plans.append(_plan(road, state, job, roots, selected, now))
+            plain = tuple(name for name in plain if f"raw.{name}" not in joined)
+            claimed.update(joined)
+        # What is held back holds back what comes after it on its road.
+        claimed.update(ref for ref in selected if road.partitions[ref] is not None)
+    made = frozenset(ref for plan in plans for ref in plan.refs)
+    missing = (ref for ref in road.missing(stock, None) if ref not in made)
+    return (*_plan_plain(road, state, stock, (*(f"raw.{name}" for name in plain), *missing), now), *plans)
+
+
+def _plan_plain(
+    road: Road, state: ArrivalState, stock: Stock, roots: tuple[str, ...], now: datetime
+) -> Iterator[RunPlan]:
+    """Yield the run of sources and tables without partitions, if there are any to make."""
+    selected = road.selection(roots, stock, line=None, partition="")
+    if roots and _free(road, state, selected):
+        arrival = any(ref.startswith("raw.") for ref in roots)
+        yield _plan(road, state, _Job(None, "", roots, arrival), roots, selected, now)
+
+
+def _changed(manifest: Manifest, state: ArrivalState, line: PartitionSpec | None) -> dict[str, list[str]]:
+    """Return the sources of ``line`` whose content is not the one last ingested, with those partitions, sorted."""
+    changed = {
+        name: sorted(key for key, found in held.fingerprints.items() if state.arrived.get((name, key)) != found)
+        for name, held in state.contents.items()
+        if name in manifest.sources and manifest.sources[name].partitions == line
+    }
+    return {name: changed[name] for name in manifest.sources if changed.get(name)}
+
+
+def _jobs(road: Road, state: ArrivalState, stock: Stock, now: datetime) -> Iterator[_Job]:
+    """Yield the oldest due partition of each source, and the oldest missing one of each table, by partition."""
+    for line in dict.fromkeys(source.partitions for source in road.manifest.sources.values() if source.partitions):
+        # Keys sort as their windows do, and the partition that holds ``now`` is still open.
+        first_open = line.key_of(now)
+        due = {
+            f"raw.{name}": closed[0]
+            for name, keys in _changed(road.manifest, state, line).items()
+            if (closed := [key for key in keys if line.start <= key < first_open])
+        }
+        for arrival, oldest in ((True, due), (False, road.missing(stock, line))):
+            for partition in dict.fromkeys(oldest.values()):
+                window = line.window(partition)
+                roots = tuple(ref for ref, key in oldest.items() if key == partition)
+                rank = (not arrival, window.end, window.end - window.start)
+                yield _Job(line, partition, roots, arrival, rank)
+
+
+def _feeds(road: Road, source: str, job: _Job) -> bool:
+    reached = road.reach(f"raw.{source}")
+    return any(not reached.isdisjoint(road.reach(root)) for root in job.roots)
+
+
+def _touched(road: Road, selected: tuple[str, ...]) -> set[str]:
+    """Return the partitioned tables among the selected, and all they are made of."""
+    made = [ref for ref in selected if road.partitions[ref] is not None]
+    return {*made, *(parent for ref in made for parent in road.inputs(ref))}
+
+
+def _free(road: Road, state: ArrivalState, selected: tuple[str, ...]) -> bool:
+    """Tell whether no unfinished run makes what is selected, or what it is made of."""
+    return state.busy.isdisjoint(selected) and all(state.busy.isdisjoint(road.inputs(ref)) for ref in selected)
+
+
+def _plan(
+    road: Road, state: ArrivalState, job: _Job, roots: tuple[str, ...], selected: tuple[str, ...], now: datetime
+) -> RunPlan:
+    hashes = [road.manifest.spec_hash(ref) for ref in selected]
+    changes = [_change(road.manifest, state, ref, job.partition) for ref in sorted(roots)]
+    what = f" for {job.partition}" if job.partition else ""
+    sources = sorted(ref for ref in roots if ref.startswith("raw."))
+    missing = sorted(set(roots) - set(sources))
+    reasons = (f"new data{what} in {', '.join(sources)}" if sources else "", _missing_reason(missing, what))
+    return RunPlan(
+        key=run_key("arrival" if job.arrival else "missing", job.partition, *changes, *hashes),
+        refs=selected,
+        monitors=road.monitors(selected, job.partition, now),
+        partition=job.partition,
+        reason="; ".join(filter(None, reasons)),
+    )
+
+
+def _missing_reason(missing: list[str], what: str) -> str:
+    return f"{', '.join(missing)} not made yet{what}" if missing else ""
+
+
+def _change(manifest: Manifest, state: ArrivalState, ref: str, partition: str) -> str:
+    """Return what tells this change from any other: content that comes back is a change again."""
+    prefix, name = ref.split(".", 1)
+    if prefix != "raw":
+        return ref
+    held = (name, partition if manifest.sources[name].partitions else "")
+    found = state.contents[name].fingerprints[held[1]]
+    return f"{ref}:{state.last.get(held)}:{state.arrived.get(held)}>{found}"

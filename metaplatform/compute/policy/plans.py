@@ -1,0 +1,27 @@
+"""A run plan: what one Dagster run shall do, and why."""
+
+from dataclasses import dataclass, field
+
+from metaplatform.naming import stable_id
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run to request.
+
+    ``key`` is the run key: the same plan asked for again is the same run. ``refs`` are the assets to
+    materialize, ``monitors`` the monitors whose checks run too, ``partition`` is ``""`` where nothing in
+    the run has partitions. ``reason`` is for people; ``tags`` go on the run.
+    """
+
+    key: str
+    refs: tuple[str, ...]
+    monitors: tuple[str, ...]
+    partition: str
+    reason: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def run_key(kind: str, *parts: object) -> str:
+    """Return a readable, stable run key: the kind, then an id of all parts."""
+    return f"{kind}-{stable_id(kind, *parts)}"

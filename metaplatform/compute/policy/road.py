@@ -1,0 +1,175 @@
+"""The road of the data through the book: what follows from what, and what of it can be made now."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from metaplatform.specs.features import FeatureSetSpec
+from metaplatform.specs.ingestion import TableSpec
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.monitoring import DriftMonitor, MonitorSpec
+from metaplatform.specs.outputs import FileOutput, ReportOutput, ViewsOutput
+from metaplatform.specs.partitions import PartitionSpec
+
+_NO_TABLES = ("models.", "monitoring.", "reactions.")
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What there is to make tables from.
+
+    ``built`` gives the partitions that each table has been made for (``""`` where there are none); None
+    takes every table to be there. ``scorable`` names the predictions whose model version exists.
+    """
+
+    built: Mapping[str, frozenset[str]] | None
+    scorable: frozenset[str]
+
+
+class Road:
+    """A book's references in order, each behind all it reads; made once for many questions."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Read the book's references; it has no cycles once it is validated."""
+        self.manifest = manifest
+        self.order = topological_order(manifest)
+        self.parents = {ref: manifest.upstream(ref) for ref in self.order}
+        self.partitions = {ref: manifest.partitions(ref) for ref in self.order}
+        self.on_demand = made_by_reactions(manifest)
+
+    def reach(self, ref: str) -> frozenset[str]:
+        """Return ``ref`` and all that is made of it; models end the road, for they wait for their policy."""
+        reached = {ref}
+        for candidate in self.order:
+            if not candidate.startswith(_NO_TABLES) and not reached.isdisjoint(self.parents[candidate]):
+                reached.add(candidate)
+        return frozenset(reached)
+
+    def inputs(self, ref: str) -> tuple[str, ...]:
+        """Return the tables that ``ref`` is made behind."""
+        files = (FileOutput, ViewsOutput)
+        return tuple(
+            parent
+            for parent in self.parents[ref]
+            if not parent.startswith(_NO_TABLES) and not isinstance(self.manifest.entities[parent], files)
+        )
+
+    def selection(
+        self, roots: Collection[str], stock: Stock, *, line: PartitionSpec | None, partition: str, score: bool = True
+    ) -> tuple[str, ...]:
+        """Return the roots and all that follows from them and can be made in one run, in order.
+
+        ``line`` is what ``partition`` is a partition of; nothing of another line is made. What lacks an
+        input, or a model version, is left out with everything behind it. Views follow whatever they show.
+        Without ``score`` no partition of a prediction follows.
+        """
+        chosen: dict[str, None] = {}
+        stuck: set[str] = set()
+        for ref in self.order:
+            if ref in roots:
+                chosen[ref] = None
+                continue
+            follows = not chosen.keys().isdisjoint(self.parents[ref])
+            hindered = not stuck.isdisjoint(self.parents[ref])
+            if not (follows or hindered) or not self._made_by_itself(ref, line):
+                continue
+            shows = follows and isinstance(self.manifest.entities[ref], ViewsOutput)
+            made = not hindered and self._may_score(ref, stock, score)
+            if shows or (made and self._can(ref, stock, line, partition, chosen)):
+                chosen[ref] = None
+            else:
+                stuck.add(ref)
+        return tuple(chosen)
+
+    def missing(self, stock: Stock, line: PartitionSpec | None) -> dict[str, str]:
+        """Return tables of ``line`` that could have been made and are not, each with its oldest such partition.
+
+        Files are no tables: nobody can tell whether they are there. Predictions wait for ``plan_scoring``.
+        """
+        found: dict[str, str] = {}
+        for ref in self.order:
+            made = isinstance(self.manifest.entities[ref], TableSpec | FeatureSetSpec | ReportOutput)
+            if not made or self.partitions[ref] != line or ref in self.on_demand or stock.built is None:
+                continue
+            have = stock.built.get(ref, frozenset())
+            parent = self.manifest.partition_parent(ref) if line else None
+            wanted = stock.built.get(parent, frozenset()) if parent else frozenset({""})
+            lacking = (key for key in sorted(wanted - have) if self._can(ref, stock, line, key, ()))
+            if (oldest := next(lacking, None)) is not None:
+                found[ref] = oldest
+        return found
+
+    def monitors(self, selected: Collection[str], partition: str, now: datetime | None) -> tuple[str, ...]:
+        """Return the monitors that watch the selected predictions: drift, and performance where labels are mature.
+
+        Without ``now`` no labels of a partition are.
+        """
+        return tuple(
+            name
+            for name, monitor in self.manifest.monitors.items()
+            if f"predictions.{monitor.prediction}" in selected
+            and (isinstance(monitor, DriftMonitor) or self._mature(monitor, partition, now))
+        )
+
+    def _mature(self, monitor: MonitorSpec, partition: str, now: datetime | None) -> bool:
+        line = self.partitions[f"predictions.{monitor.prediction}"]
+        return line is None or (now is not None and labels_mature(self.manifest, monitor, partition, now))
+
+    def _made_by_itself(self, ref: str, line: PartitionSpec | None) -> bool:
+        return not ref.startswith(_NO_TABLES) and ref not in self.on_demand and self.partitions[ref] in (line, None)
+
+    def _may_score(self, ref: str, stock: Stock, score: bool) -> bool:  # noqa: FBT001  # private, one caller
+        if not ref.startswith("predictions."):
+            return True
+        wanted = score or self.partitions[ref] is None
+        return wanted and ref.removeprefix("predictions.") in stock.scorable
+
+    def _can(self, ref: str, stock: Stock, line: PartitionSpec | None, partition: str, chosen: Collection[str]) -> bool:
+        return all(
+            parent in chosen or self._available(ref, parent, stock, line, partition) for parent in self.inputs(ref)
+        )
+
+    def _available(self, ref: str, parent: str, stock: Stock, line: PartitionSpec | None, partition: str) -> bool:
+        """Tell whether ``ref`` can be made of ``parent``, as far as it is built.
+
+        Of its own line ``ref`` needs the same partition, or for what it only looks up, a later one:
+        then the partition has no rows. Everything else is read as a whole.
+        """
+        if stock.built is None:
+            return True
+        have = stock.built.get(parent, frozenset())
+        if line is None or self.partitions[ref] != line or self.partitions[parent] != line:
+            return bool(have)
+        looked_up = parent != self.manifest.partition_parent(ref)
+        return partition in have or (looked_up and max(have, default="") > partition)
+
+
+def topological_order(manifest: Manifest) -> tuple[str, ...]:
+    """Return every reference after all it reads; the book has no cycles once it is validated."""
+    order: dict[str, None] = {}
+    pending = [(ref, False) for ref in reversed(tuple(manifest.entities))]
+    while pending:
+        ref, expanded = pending.pop()
+        if ref in order:
+            continue
+        if expanded:
+            order[ref] = None
+            continue
+        pending.append((ref, True))
+        pending.extend((parent, False) for parent in manifest.upstream(ref) if parent not in order)
+    return tuple(order)
+
+
+def made_by_reactions(manifest: Manifest) -> frozenset[str]:
+    """Return the outputs that only a reaction makes."""
+    return frozenset(
+        ref for reaction in manifest.reactions.values() for ref in reaction.materialize if ref.startswith("outputs.")
+    )
+
+
+def labels_mature(manifest: Manifest, monitor: MonitorSpec, partition: str, now: datetime) -> bool:
+    """Tell whether all labels of a scored partition are known at ``now``."""
+    prediction = manifest.predictions[monitor.prediction]
+    line = manifest.partitions(f"predictions.{monitor.prediction}")
+    delay = manifest.label_delay(manifest.models[prediction.model])
+    return line is not None and delay.behind(line.window(partition).end) <= now

@@ -1,0 +1,109 @@
+"""What the monitors of a model say together: the newest evaluations, and which failures are news."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+
+from metaplatform.specs.records import Decision, Observation
+from metaplatform.specs.training import RetrainPolicy, VoteSpec
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A count of the newest evaluations by the monitors of one trigger.
+
+    ``causes`` names what failed, ``asks`` is whether that calls for a retrain: enough failed, and no
+    earlier retrain has answered all of it. ``seen`` names all that was counted, with its status.
+    """
+
+    trigger: str
+    asks: bool
+    causes: tuple[str, ...]
+    seen: tuple[str, ...]
+    text: str
+
+
+Evaluation = Sequence[Observation]
+"""The verdicts of one monitor on one occasion, one for each of its checks."""
+
+
+def votes_on(
+    policy: RetrainPolicy, version: int, observations: Iterable[Observation], retrains: Iterable[Decision]
+) -> tuple[Vote, ...]:
+    """Return the votes on a model version, those of realized performance first; none where nothing is judged.
+
+    Neither the order of the observations nor their repetition changes anything.
+    """
+    answered = answered_by(retrains)
+    judged = sorted(
+        (seen for seen in observations if _counts(seen, version)),
+        key=lambda seen: (seen.observed_at, seen.observation_id),
+    )
+    triggers = (("performance", policy.performance), ("drift", policy.drift))
+    found = (_vote(trigger, spec, judged, answered) for trigger, spec in triggers if spec is not None)
+    return tuple(vote for vote in found if vote is not None)
+
+
+def answered_by(retrains: Iterable[Decision]) -> frozenset[str]:
+    """Return the causes that earlier retrains have answered."""
+    return frozenset(cause for decision in retrains for cause in decision.causes.split(", "))
+
+
+def _counts(seen: Observation, version: int) -> bool:
+    # A promoted version starts with a clean slate: what was said of others is not about it.
+    return seen.model_version == version and seen.status != "skipped" and seen.check != "profile" and not seen.column
+
+
+def _vote(trigger: str, spec: VoteSpec, judged: Iterable[Observation], answered: frozenset[str]) -> Vote | None:
+    """Count the newest ``of`` evaluations."""
+    evaluations = _evaluations(seen for seen in judged if seen.monitor in spec.monitors)[-spec.of :]
+    if not evaluations:
+        return None
+    failed = [evaluation for evaluation in evaluations if _failed(evaluation)]
+    causes = tuple(sorted(_cause(evaluation) for evaluation in failed))
+    told = [seen for evaluation in failed for seen in evaluation if seen.status == "failed"] or evaluations[-1]
+    return Vote(
+        trigger=trigger,
+        asks=len(failed) >= spec.failures and not answered.issuperset(causes),
+        causes=causes,
+        seen=tuple(f"{_cause(evaluation)}/{_failed(evaluation)}" for evaluation in evaluations),
+        text=f"{trigger}: {len(failed)} of {len(evaluations)} failed ({', '.join(_told(seen) for seen in told)})",
+    )
+
+
+def _evaluations(judged: Iterable[Observation]) -> list[Evaluation]:
+    """Group verdicts by occasion and monitor, the newest of each check, oldest occasion first."""
+    latest: dict[tuple[str, str], dict[str, Observation]] = {}
+    for seen in judged:
+        latest.setdefault((_occasion(seen), seen.monitor), {})[seen.check] = seen
+    evaluations: list[Evaluation] = []
+    said: dict[str, object] = {}
+    for (_, monitor), checks in sorted(latest.items(), key=lambda entry: entry[0]):
+        evaluation = tuple(checks.values())
+        verdict = {seen.check: (seen.status, seen.score, seen.rows) for seen in evaluation}
+        # Where no partition names the rows that were judged, the same numbers again are the same rows again.
+        if evaluation[0].partition or said.get(monitor) != verdict:
+            evaluations.append(evaluation)
+        said[monitor] = verdict
+    return evaluations
+
+
+def _occasion(seen: Observation) -> str:
+    """Return what was judged: the partition, or the moment where there are none."""
+    return seen.partition or seen.observed_at.astimezone(UTC).isoformat()
+
+
+def _failed(evaluation: Evaluation) -> bool:
+    return any(seen.status == "failed" for seen in evaluation)
+
+
+def _cause(evaluation: Evaluation) -> str:
+    first = evaluation[0]
+    return f"{first.monitor}/v{first.model_version}/{_occasion(first)}"
+
+
+def _told(seen: Observation) -> str:
+    where = f"{seen.partition} " if seen.partition else ""
+    score = "" if seen.score is None else f" {seen.score:.3g}"
+    limit = "" if seen.threshold is None else f" against {seen.threshold:.3g}"
+    return f"{where}{seen.check}{score}{limit}"

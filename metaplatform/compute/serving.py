@@ -1,0 +1,110 @@
+"""A model bundle as MLflow's pyfunc: raw features in, scores out, without an engine.
+
+MLflow calls :func:`_load_pyfunc` with the bundle's folder; that is the one place of ``compute`` that reads
+files. The encoding is the one of :mod:`metaplatform.compute.encoding`, in numpy: tested equal to the bit.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from metaplatform.errors import DataError
+from metaplatform.specs.encoding import LARGEST, FittedEncoding, FittedFeature
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEXTS = frozenset({"string", "empty"})
+_NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty"})
+
+
+def encode_frame(frame: "pd.DataFrame", fitted: FittedEncoding) -> npt.NDArray[np.float32]:
+    """Return the feature matrix (rows x features, float32, NaN for null) of raw features.
+
+    Raises:
+        DataError: if a feature is missing or is of another kind than at training.
+    """
+    matrix = np.empty((len(frame), len(fitted.features)), np.float32)
+    for place, feature in enumerate(fitted.features):
+        if feature.name not in frame.columns:
+            raise DataError(owner=f"feature {feature.name}", culprit="not in the input", fix="send every feature")
+        matrix[:, place] = _column(frame[feature.name], feature, fitted)
+    return matrix
+
+
+def _column(values: "pd.Series[Any]", feature: FittedFeature, fitted: FittedEncoding) -> npt.NDArray[np.float64]:
+    import pandas as pd
+
+    if values.isna().all():
+        return np.full(len(values), np.nan)
+    seen = pd.api.types.infer_dtype(values, skipna=True)
+    if feature.kind == "category":
+        return _codes(values, feature, seen)
+    if feature.kind == "time":
+        number: npt.NDArray[np.floating[Any]] = _seconds(values, feature, seen) - fitted.origin.timestamp()
+    elif seen in _NUMBERS:
+        number = values.astype("float64").to_numpy()
+    else:
+        raise _mismatch(feature, seen)
+    return np.where(np.abs(number) <= LARGEST, number, np.nan)
+
+
+def _codes(values: "pd.Series[Any]", feature: FittedFeature, seen: str) -> npt.NDArray[np.float64]:
+    import pandas as pd
+
+    if seen not in _TEXTS:
+        raise _mismatch(feature, seen)
+    codes = pd.Index(feature.categories, dtype=object).get_indexer(pd.Index(values.astype(object)))
+    other = np.where(codes < 0, len(feature.categories), codes).astype(np.float64)
+    return np.where(values.isna(), np.nan, other)
+
+
+def _seconds(values: "pd.Series[Any]", feature: FittedFeature, seen: str) -> npt.NDArray[np.float64]:
+    import pandas as pd
+
+    if seen not in {"datetime64", "datetime", "date"}:
+        raise _mismatch(feature, seen)
+    moments = pd.to_datetime(values, utc=True).astype("datetime64[us, UTC]")
+    whole = (moments.astype("int64") // 1_000_000).to_numpy().astype(np.float64)
+    return np.where(moments.isna(), np.nan, whole)
+
+
+def _mismatch(feature: FittedFeature, seen: str) -> DataError:
+    return DataError(
+        owner=f"feature {feature.name}",
+        culprit=f"{seen} values at scoring, {feature.dtype} at training",
+        fix="send the type the model was trained on",
+    )
+
+
+class ServedModel:
+    """What MLflow serves: a booster behind its encoding. Scores a pandas frame of raw features."""
+
+    def __init__(self, booster: Any, encoding: FittedEncoding, score_column: str) -> None:
+        self._booster, self._encoding, self._score_column = booster, encoding, score_column
+
+    def predict(self, model_input: "pd.DataFrame", params: dict[str, Any] | None = None) -> "pd.DataFrame":
+        """Return one score a row, in the rows' order; ``params`` is MLflow's and unused.
+
+        Raises:
+            DataError: if a feature is missing or is of another kind than at training.
+        """
+        import pandas as pd
+
+        del params
+        scores = np.zeros(0)
+        if len(model_input):
+            scores = self._booster.inplace_predict(encode_frame(model_input, self._encoding)).astype(np.float64)
+        return pd.DataFrame({self._score_column: scores}, index=model_input.index)
+
+
+def _load_pyfunc(path: str) -> ServedModel:
+    import xgboost
+
+    folder = Path(path)
+    booster = xgboost.Booster(model_file=folder / "model.ubj")
+    encoding = FittedEncoding.from_json(json.loads((folder / "encoding.json").read_text()))
+    return ServedModel(booster, encoding, json.loads((folder / "spec.json").read_text())["score_column"])

@@ -1,0 +1,135 @@
+"""Which rows a version learns from, which stop its boosting, and which judge it: split by time, else by key."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import ibis
+
+from metaplatform.errors import DataError
+from metaplatform.specs.duration import Duration
+from metaplatform.specs.training import TrainingSpec
+
+_NEXT_INSTANT = timedelta(microseconds=1)
+_DIGITS = 8
+_DAYS_OF_A_MONTH = 30.436875
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Training takes event timestamps in [start, holdout_start), the holdout those in [holdout_start, cut)."""
+
+    start: datetime
+    holdout_start: datetime
+    cut: datetime
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rule that sorts rows into training, validation and holdout; any row is in one of them at most.
+
+    With ``bounds``, the three follow each other in time. ``validation_start`` is None where all training rows
+    share one instant: then a digest of ``keys`` decides, as it does for rows without any event timestamp
+    (``bounds`` None), of which it keeps ``holdout_share`` for the holdout.
+    """
+
+    keys: tuple[str, ...]
+    validation_share: float
+    holdout_share: float
+    event_timestamp: str | None = None
+    bounds: Bounds | None = None
+    validation_start: datetime | None = None
+
+    def training(self, frame: ibis.Table) -> ibis.Table:
+        """Return the rows to learn from."""
+        return self._before_holdout(frame).filter(lambda rows: ~self._validates(rows))
+
+    def validation(self, frame: ibis.Table) -> ibis.Table:
+        """Return the rows that stop the boosting: the newest of those before the holdout."""
+        return self._before_holdout(frame).filter(self._validates)
+
+    def holdout(self, frame: ibis.Table) -> ibis.Table:
+        """Return the rows that neither training nor validation has seen."""
+        if self.bounds is None or self.event_timestamp is None:
+            return frame.filter(lambda rows: _share(rows, self.keys, "holdout", self.holdout_share))
+        return _between(frame, self.event_timestamp, self.bounds.holdout_start, self.bounds.cut)
+
+    def _before_holdout(self, frame: ibis.Table) -> ibis.Table:
+        if self.bounds is None or self.event_timestamp is None:
+            return frame.filter(lambda rows: ~_share(rows, self.keys, "holdout", self.holdout_share))
+        return _between(frame, self.event_timestamp, self.bounds.start, self.bounds.holdout_start)
+
+    def _validates(self, rows: ibis.Table) -> Any:
+        if self.event_timestamp is None or self.validation_start is None:
+            return _share(rows, self.keys, "validation", self.validation_share)
+        return rows[self.event_timestamp] >= _instant(self.validation_start)
+
+
+def split_bounds(spec: TrainingSpec, *, cut: datetime, data_start: datetime | None = None) -> Bounds:
+    """Return the bounds before ``cut``; ``data_start`` narrows the window to where there are rows.
+
+    Raises:
+        DataError: if the holdout leaves nothing to train on.
+    """
+    start, holdout_start = spec.window.before(cut), spec.holdout.before(cut)
+    if data_start is not None:
+        start = max(start, data_start)
+    if holdout_start <= start:
+        raise DataError(
+            owner="training",
+            culprit=f"a holdout of {spec.holdout} before {cut:%Y-%m-%d %H:%M} leaves no rows to train on",
+            fix="shorten training.holdout, widen training.window, or wait for more rows",
+        )
+    return Bounds(start, holdout_start, cut)
+
+
+def boundary_query(frame: ibis.Table, bounds: Bounds, *, event_timestamp: str, validation_share: float) -> ibis.Table:
+    """Return the query behind :func:`timed_split`: one row of ``first``, ``last`` and ``boundary`` instants."""
+    rows = _between(frame, event_timestamp, bounds.start, bounds.holdout_start)
+    time = rows[event_timestamp]
+    return rows.agg(first=time.min(), last=time.max(), boundary=time.quantile(1 - validation_share))
+
+
+def timed_split(
+    spec: TrainingSpec, bounds: Bounds, boundary: Mapping[str, Any], *, event_timestamp: str, keys: Sequence[str]
+) -> Split:
+    """Return the split by time; ``boundary`` is the row of :func:`boundary_query`.
+
+    Rows of one instant stay together: on the boundary they validate.
+    """
+    first, last, start = boundary["first"], boundary["last"], boundary["boundary"]
+    if start is None or first == last:
+        start = None
+    elif start == first:
+        start = first + _NEXT_INSTANT
+    return Split(tuple(keys), spec.validation_share, 0.0, event_timestamp, bounds, start)
+
+
+def untimed_split(spec: TrainingSpec, *, keys: Sequence[str]) -> Split:
+    """Return the split of rows without event timestamp: by a digest of their keys, the same for every version.
+
+    The holdout's share is that of ``holdout`` in ``window``.
+    """
+    share = min(0.5, _days(spec.holdout) / _days(spec.window)) if _days(spec.window) else 0.0
+    return Split(tuple(keys), spec.validation_share, share)
+
+
+def _days(duration: Duration) -> float:
+    return duration.months * _DAYS_OF_A_MONTH + duration.seconds / 86_400
+
+
+def _instant(moment: datetime) -> Any:
+    return ibis.literal(moment, "timestamp('UTC')")
+
+
+def _between(frame: ibis.Table, column: str, start: datetime, end: datetime) -> ibis.Table:
+    return frame.filter(frame[column] >= _instant(start), frame[column] < _instant(end))
+
+
+def _share(rows: ibis.Table, keys: Sequence[str], salt: str, share: float) -> Any:
+    """Tell whether a row falls into a share of all, by the MD5 of its keys (all columns, if it has none)."""
+    texts = [rows[name].cast("string").fill_null("") for name in keys or rows.columns]
+    separator: Any = ibis.literal("\x1f")
+    digest = separator.join([ibis.literal(salt), *texts]).hexdigest("md5").left(_DIGITS)
+    return digest < ibis.literal(f"{int(share * 16**_DIGITS):0{_DIGITS}x}")

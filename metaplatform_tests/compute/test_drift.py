@@ -1,0 +1,263 @@
+"""Drift judged by Evidently itself, on digests made by a real DuckDB."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metaplatform.compute.digest import Digest, NumericDigest, digest
+from metaplatform.compute.drift import ColumnDrift, DriftResult, detect_drift
+from metaplatform.compute.drift_frames import FRAME_ROWS, OTHER, Comparison, compare, expand_shares
+from metaplatform.specs.monitoring import DriftMonitor
+
+CONNECTION = ibis.duckdb.connect()
+MONITOR = DriftMonitor(name="watch", kind="drift", prediction="late")
+Numbers = np.ndarray[Any, np.dtype[Any]]
+
+
+def zipf(generator: np.random.Generator, rows: int, levels: int) -> Numbers:
+    weights = 1 / np.arange(1, levels + 1)
+    return generator.choice(levels, size=rows, p=weights / weights.sum()).astype(str)
+
+
+SHAPES: dict[str, Callable[[np.random.Generator, int], Numbers]] = {
+    "normal": lambda generator, rows: generator.normal(size=rows),
+    "uniform": lambda generator, rows: generator.random(rows),
+    "heavy_tails": lambda generator, rows: generator.standard_t(2, rows),
+    "without_mean": lambda generator, rows: generator.standard_cauchy(rows),
+    "skewed": lambda generator, rows: generator.lognormal(0, 2, rows),
+    "mostly_zero": lambda generator, rows: np.where(generator.random(rows) < 0.95, 0, generator.exponential(size=rows)),
+    "rarely_not_zero": lambda generator, rows: np.where(
+        generator.random(rows) < 0.998, 0, generator.lognormal(size=rows)
+    ),
+    "few_numbers": lambda generator, rows: generator.integers(0, 5, rows),
+    "tiny_unit": lambda generator, rows: generator.normal(size=rows) * 1e-7,
+    "zipf_20": lambda generator, rows: zipf(generator, rows, 20),
+    "zipf_2000": lambda generator, rows: zipf(generator, rows, 2_000),
+    "even_500": lambda generator, rows: generator.integers(0, 500, rows).astype(str),
+    "flag": lambda generator, rows: generator.random(rows) < 0.3,
+}
+DRAWS = 2
+
+
+def digest_of(**columns: Any) -> Digest:
+    return digest(CONNECTION.create_table("data", pa.table(columns), overwrite=True))
+
+
+def draw(generator: np.random.Generator, rows: int) -> dict[str, Numbers]:
+    """Return every shape ``DRAWS`` times over, and a score."""
+    columns = {f"{name}_{i}": make(generator, rows) for name, make in SHAPES.items() for i in range(DRAWS)}
+    return columns | {"score": generator.beta(2, 8, rows)}
+
+
+def detect(reference: Digest, current: Digest, monitor: DriftMonitor = MONITOR, **facts: str) -> DriftResult:
+    return detect_drift(reference, current, monitor, score_column="score", metadata=facts)
+
+
+@cache
+def reference_of(rows: int) -> Digest:
+    return digest_of(**draw(np.random.default_rng(rows), rows))
+
+
+@pytest.mark.parametrize("rows", [300, 1_000, 5_000, 50_000])
+def test_sample_size_alone_raises_no_alarm(rows: int) -> None:
+    result = detect(reference_of(rows), digest_of(**draw(np.random.default_rng([rows, 1]), rows)))
+    assert (result.data_drift, result.prediction_drift) == ("passed", "passed")
+    assert len(result.drifted) <= 1, result.as_markdown()
+    unjudged = {column.column for column in result.columns if column.drifted is None}
+    # With a row or two for each of 500 levels there is nothing to say.
+    assert unjudged == ({"even_500_0", "even_500_1"} if rows <= 1_000 else set())
+
+
+@pytest.mark.parametrize(("before", "after"), [(50_000, 300), (300, 50_000)])
+def test_unequal_sample_sizes_alone_raise_no_alarm(before: int, after: int) -> None:
+    result = detect(reference_of(before), digest_of(**draw(np.random.default_rng([before, after]), after)))
+    assert (result.data_drift, result.prediction_drift) == ("passed", "passed")
+    assert len(result.drifted) <= 1, result.as_markdown()
+
+
+def test_a_real_shift_is_seen_at_5000_rows_in_every_column_that_has_one() -> None:
+    generator = np.random.default_rng(5)
+    columns = draw(generator, 5_000)
+    moved = dict(columns)
+    for name in ("normal", "uniform", "few_numbers", "tiny_unit"):
+        moved[f"{name}_0"] = columns[f"{name}_0"] + 0.5 * columns[f"{name}_0"].std()
+    moved["heavy_tails_0"] = columns["heavy_tails_0"] + 1
+    moved["mostly_zero_0"] = np.where(generator.random(5_000) < 0.8, 0, generator.exponential(size=5_000))
+    moved["rarely_not_zero_0"] = np.where(generator.random(5_000) < 0.9, 0, 1.0)
+    for name in ("zipf_2000", "even_500", "zipf_20"):
+        moved[f"{name}_0"] = np.where(generator.random(5_000) < 0.1, "new", columns[f"{name}_0"])
+    moved["score"] = columns["score"] + 0.5 * columns["score"].std()
+    result = detect(reference_of(5_000), digest_of(**moved))
+    shifted = {name for name in moved if name != "score" and moved[name] is not columns[name]}
+    assert {column.column for column in result.drifted} == shifted
+    assert result.drift_share == pytest.approx(len(shifted) / (len(SHAPES) * DRAWS))
+    assert (result.data_drift, result.prediction_drift) == ("passed", "failed")
+    strict = MONITOR.model_copy(update={"drift_share": 0.3, "name": "strict"})
+    assert detect(reference_of(5_000), digest_of(**moved), strict).data_drift == "failed"
+
+
+def plain(rows: int = 1_000, **columns: Any) -> Digest:
+    generator = np.random.default_rng(1)
+    return digest_of(**{"score": generator.random(rows), "x": generator.normal(size=rows), **columns})
+
+
+def broken(x: Any) -> ColumnDrift:
+    """Return the verdict on a normal column that became ``x``; the score beside it must still be judged."""
+    rows = len(x)
+    result = detect(plain(), digest_of(x=x, score=np.random.default_rng(2).random(rows)))
+    (column,) = result.columns
+    assert result.prediction_drift == ("skipped" if rows < MONITOR.min_rows else "passed")
+    assert result.data_drift == column.status
+    return column
+
+
+def test_each_fault_of_the_data_gives_a_verdict_and_never_an_exception() -> None:
+    values = np.random.default_rng(3).normal(size=1_000)
+    half = broken(pa.array(values, mask=np.arange(1_000) % 2 == 0))
+    assert (half.drifted, half.reason) == (False, "")
+    assert broken(pa.array([None] * 1_000, pa.float64())).reason == "0 values in the current data, 300 needed"
+    assert broken(pa.array([None] * 1_000, pa.string())).reason == "was float64, is string"
+    assert broken(values.astype(str)).reason == "was float64, is string"
+    assert broken(np.full(1_000, 7.0)).drifted is True
+    assert broken(np.full(1_000, np.inf)).reason == "0 values in the current data, 300 needed"
+    assert broken(values * 1e300).drifted is None
+    assert broken(values * 1e30).drifted is True
+    assert broken(values[:1]).reason == "1 values in the current data, 300 needed"
+    assert broken(values[:0]).reason == "0 values in the current data, 300 needed"
+
+
+def test_where_nothing_can_be_judged_there_is_no_page() -> None:
+    result = detect(plain(), plain(rows=1))
+    assert (result.data_drift, result.prediction_drift, result.drift_share, result.html) == (
+        "skipped",
+        "skipped",
+        None,
+        "",
+    )
+    assert [finding.status for finding in result.findings()] == ["skipped"] * 3
+    assert "1 values in the current data" in result.findings()[0].detail
+
+
+def test_a_model_without_features_still_has_its_score_judged() -> None:
+    score = digest_of(score=np.random.default_rng(0).random(500))
+    result = detect(score, score)
+    assert (result.columns, result.data_drift, result.prediction_drift) == ((), "skipped", "passed")
+
+
+def test_missing_and_excluded_columns_do_not_count() -> None:
+    values = np.random.default_rng(3).normal(size=1_000)
+    reference = plain(gone=values, left_out=values)
+    monitor = MONITOR.model_copy(update={"exclude": ("left_out",)})
+    result = detect(reference, plain(new=values, left_out=values + 9), monitor)
+    assert [(column.column, column.reason) for column in result.columns] == [
+        ("x", ""),
+        ("gone", "missing in the current data"),
+    ]
+    assert result.drift_share == 0.0
+    without_score = detect(reference.without({"score"}), plain())
+    assert without_score.score.reason == "missing in the reference data"
+
+
+def test_a_number_that_hardly_ever_changes_is_compared_as_a_category() -> None:
+    constant = plain(x=np.full(1_000, 100.0))
+    rare = np.where(np.arange(5_000) < 5, 1e6, 100.0)
+    assert detect(constant, plain(rows=5_000, x=rare)).drifted == ()
+    changed = detect(constant, plain(x=np.full(1_000, 101.0)))
+    assert (changed.columns[0].method, changed.columns[0].drifted) == ("jensenshannon", True)
+
+
+def test_the_scale_of_a_number_does_not_matter() -> None:
+    values = np.random.default_rng(4).normal(size=(2, 5_000))
+    scores = {
+        scale: detect(plain(5_000, x=values[0] * scale), plain(5_000, x=(values[1] + 0.3) * scale)).columns[0].score
+        for scale in (1e-30, 1e-6, 1.0, 1e6, 1e30)
+    }
+    assert list(scores.values()) == pytest.approx([scores[1.0]] * 5)
+
+
+def test_findings_name_what_was_judged_and_the_worst_comes_first_in_markdown() -> None:
+    values = np.random.default_rng(3).normal(size=1_000)
+    reference = plain(a=values, b=values)
+    result = detect(reference, plain(a=values + 1, b=values + 2))
+    data, prediction, *columns = result.findings()
+    assert (data.check, data.column, data.score, data.threshold) == ("data_drift", "", pytest.approx(2 / 3), 0.5)
+    assert (data.status, data.detail) == ("failed", "2 of 3 features drifted: b, a")
+    assert (prediction.check, prediction.column, prediction.status) == ("prediction_drift", "score", "passed")
+    assert [finding.column for finding in columns] == ["x", "a", "b"]
+    assert result.as_markdown().splitlines()[2].startswith("| data_drift | b |")
+
+
+def test_the_page_is_headed_by_real_row_counts_and_closed_to_hostile_text() -> None:
+    hostile = "</script><script>alert('x')</script>"
+    levels = np.where(np.arange(1_000) % 2 == 0, hostile, "b")
+    columns = {hostile: np.random.default_rng(3).normal(size=1_000), "c": levels, "same<": levels, "same\u2039": levels}
+    result = detect(plain(**columns), plain(**columns), version=hostile)
+    assert "reference rows: <b>1,000</b> · current rows: <b>1,000</b>" in result.html
+    assert hostile not in result.html
+    assert "alert(" in result.html
+    assert {column.column for column in result.columns} == {"x", *columns}
+    assert not result.drifted
+
+
+def test_a_level_named_like_the_pool_joins_it() -> None:
+    levels = np.where(np.arange(1_000) % 2 == 0, OTHER, "b")
+    assert not detect(plain(c=levels), plain(c=levels)).drifted
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(0, 10**7), min_size=1, max_size=40))
+def test_shares_survive_expansion_to_within_one_row(counts: dict[str, int]) -> None:
+    counts = {"always": 1, **counts}
+    frame = expand_shares(counts).tolist()
+    assert len(frame) == FRAME_ROWS
+    total = sum(counts.values())
+    for level, rows in counts.items():
+        assert abs(frame.count(level) - FRAME_ROWS * rows / total) <= 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "off"), [("normal", 0.01), ("uniform", 0.01), ("few_numbers", 0.01), ("mostly_zero", 0.1)]
+)
+def test_frames_reproduce_mean_and_deviation(shape: str, off: float) -> None:
+    """A long tail is cut on purpose, so that its deviation comes out smaller."""
+    values = SHAPES[shape](np.random.default_rng(2), 20_000)
+    (column,) = digest_of(x=values).columns
+    found = compare(column, column, threshold=0.1)
+    assert isinstance(found, Comparison)
+    assert len(found.current) == FRAME_ROWS
+    assert abs(found.current.mean() - values.mean()) < 0.01 * values.std()
+    assert found.current.std() == pytest.approx(values.std(), rel=off)
+
+
+def test_far_tails_are_cut_so_that_they_do_not_hide_the_bulk() -> None:
+    (column,) = digest_of(x=SHAPES["without_mean"](np.random.default_rng(2), 20_000)).columns
+    assert isinstance(column, NumericDigest)
+    assert column.max is not None
+    found = compare(column, column, threshold=0.1)
+    assert isinstance(found, Comparison)
+    assert found.current.max() < 300 < column.max
+
+
+def test_thresholds_widen_with_fewer_rows_and_never_fall_under_the_monitors() -> None:
+    def threshold(column: str, rows: int) -> float:
+        found = reference_of(rows).column(f"{column}_0")
+        assert found is not None
+        compared = compare(found, found, threshold=0.1)
+        assert isinstance(compared, Comparison)
+        return compared.threshold
+
+    assert threshold("normal", 300) == pytest.approx(3.3 * (2 / 300) ** 0.5)
+    assert 0.1 < threshold("zipf_20", 300) < 0.2
+    assert threshold("normal", 50_000) == threshold("zipf_20", 50_000) == 0.1
+
+
+def test_levels_too_rare_for_any_verdict_are_left_unjudged() -> None:
+    numbers = np.arange(20_000).astype(str)
+    result = detect(plain(20_000, c=numbers), plain(20_000, c=numbers))
+    assert result.columns[1].reason == "no level is frequent enough to be compared"

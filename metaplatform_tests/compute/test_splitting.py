@@ -1,0 +1,119 @@
+import datetime as dt
+import itertools
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metaplatform.compute.encoding import encoding_query, fit
+from metaplatform.compute.splitting import boundary_query, split_bounds, timed_split, untimed_split
+from metaplatform.compute.training import training_matrix
+from metaplatform.errors import DataError
+from metaplatform.specs.duration import Duration
+from metaplatform.specs.training import TrainingSpec
+
+CUT = dt.datetime(2020, 3, 1, tzinfo=dt.UTC)
+SPEC = TrainingSpec(window=Duration(seconds=60 * 86_400), holdout=Duration(seconds=10 * 86_400), validation_share=0.25)
+DAYS = st.lists(st.integers(-5, 65), max_size=40)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    backend = ibis.duckdb.connect()
+    backend.raw_sql("SET TimeZone='UTC'")
+    yield backend
+    backend.disconnect()
+
+
+def frame_of(engine: Any, days_before_cut: list[int]):
+    moments = [CUT - dt.timedelta(days=days) for days in days_before_cut]
+    data = {
+        "id": pa.array(range(len(moments)), pa.int64()),
+        "at": pa.array(moments, pa.timestamp("us", tz="UTC")),
+        "x": pa.array([float(days) for days in days_before_cut], pa.float64()),
+        "label": pa.array([1.0] * len(moments), pa.float64()),
+    }
+    return engine.create_table("frame", pa.table(data), overwrite=True)
+
+
+def split_of(engine: Any, frame: Any, spec: Any = SPEC):
+    bounds = split_bounds(spec, cut=CUT)
+    query = boundary_query(frame, bounds, event_timestamp="at", validation_share=spec.validation_share)
+    return timed_split(spec, bounds, engine.to_pyarrow(query).to_pylist()[0], event_timestamp="at", keys=["id"])
+
+
+def parts_of(engine: Any, frame: Any, split: Any):
+    return [
+        engine.to_pyarrow(part(frame))["id"].to_pylist() for part in (split.training, split.validation, split.holdout)
+    ]
+
+
+@settings(max_examples=60)
+@given(days=DAYS)
+def test_training_validation_and_holdout_follow_each_other_in_time(engine: Any, days: list[int]):
+    frame = frame_of(engine, days)
+    parts = [sorted(days[place] for place in part) for part in parts_of(engine, frame, split_of(engine, frame))]
+    training, validation, holdout = parts
+    assert sorted(training + validation) == sorted(day for day in days if 10 < day <= 60)
+    assert holdout == sorted(day for day in days if 0 < day <= 10)
+    if training and validation and len(set(training + validation)) > 1:
+        assert min(training) > max(validation)
+
+
+@settings(max_examples=30)
+@given(days=st.lists(st.integers(11, 60), min_size=2, max_size=40, unique=True))
+def test_the_newest_share_validates(engine: Any, days: list[int]):
+    frame = frame_of(engine, days)
+    training, validation, _ = parts_of(engine, frame, split_of(engine, frame))
+    assert training
+    assert validation
+    assert abs(len(validation) - 0.25 * len(days)) <= 1
+
+
+def test_most_rows_at_the_first_instant_leave_the_later_ones_to_validate(engine: Any):
+    frame = frame_of(engine, [50] * 9 + [40])
+    training, validation, _ = parts_of(engine, frame, split_of(engine, frame))
+    assert (sorted(training), validation) == (list(range(9)), [9])
+
+
+def test_rows_of_one_instant_are_split_by_key_the_same_way_each_time(engine: Any):
+    frame = frame_of(engine, [50] * 400)
+    training, validation, _ = parts_of(engine, frame, split_of(engine, frame))
+    assert sorted(training + validation) == list(range(400))
+    assert 60 < len(validation) < 140
+    again = parts_of(engine, frame.order_by(frame.id.desc()), split_of(engine, frame))
+    assert sorted(again[1]) == sorted(validation)
+
+
+@pytest.mark.parametrize("keys", [["id"], []])
+def test_rows_without_time_are_split_by_key_and_stay_where_they_are_as_rows_come(engine: Any, keys: list[str]):
+    split = untimed_split(SPEC, keys=keys)
+    few = parts_of(engine, frame_of(engine, [1] * 200), split)
+    many = parts_of(engine, frame_of(engine, [1] * 600), split)
+    assert sorted(itertools.chain.from_iterable(many)) == list(range(600))
+    assert all(set(before) <= set(after) for before, after in zip(few, many, strict=True))
+    assert 60 < len(many[2]) < 140
+    assert 80 < len(many[1]) < 170
+
+
+def test_data_that_begins_later_narrows_the_window():
+    late = CUT - dt.timedelta(days=20)
+    bounds = split_bounds(SPEC, cut=CUT, data_start=late)
+    assert (bounds.start, bounds.holdout_start, bounds.cut) == (late, CUT - dt.timedelta(days=10), CUT)
+
+
+def test_a_holdout_that_takes_everything_is_an_error():
+    with pytest.raises(DataError, match="leaves no rows to train on"):
+        split_bounds(SPEC, cut=CUT, data_start=CUT - dt.timedelta(days=9))
+
+
+@pytest.mark.parametrize("order", [["id"], ["at", "id"], []])
+def test_the_training_matrix_is_in_the_order_of_its_keys(engine: Any, order: list[str]):
+    frame = frame_of(engine, [3, 1, 2])
+    encoding = fit(frame.schema(), ["x"], engine.to_pyarrow(encoding_query(frame, ["x"], max_categories=2)))
+    found = engine.to_pyarrow(training_matrix(frame.order_by(frame.id.desc()), encoding, order=order))
+    assert found.schema.names == ["x", "label"]
+    assert found["x"].to_pylist() == {("id",): [3, 1, 2], ("at", "id"): [3, 2, 1], (): [1, 2, 3]}[tuple(order)]
