@@ -1,0 +1,1 @@
+"""All side effects: tables, files, models, messages, the clock."""

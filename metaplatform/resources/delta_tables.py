@@ -1,0 +1,163 @@
+"""Delta tables below one storage root: where they lie and what their log says of them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from pydantic import TypeAdapter, ValidationError
+
+from metaplatform.errors import StorageError
+from metaplatform.naming import asset_path, stable_id
+from metaplatform.resources.delta_types import PARTITION_COLUMN
+from metaplatform.specs.base import Ref
+
+VERSION_COLUMN = "model_version"
+"""Column by which :class:`PartitionState` tells who scored a partition."""
+_REF = TypeAdapter(Ref)
+_PARTITION_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,127}")
+
+
+@dataclass(frozen=True)
+class PartitionState:
+    """One partition of a table, as its log has it.
+
+    ``bytes`` are of the files on disk; the model versions are those of the column ``model_version``, None
+    where there is none. ``content`` names the files: it changes whenever the partition is written again.
+    """
+
+    rows: int
+    files: int
+    bytes: int
+    min_model_version: int | None = None
+    max_model_version: int | None = None
+    content: str = ""
+
+    @property
+    def model_version(self) -> int | None:
+        """Return the newest model version in the partition; after a replacement, the only one."""
+        return self.max_model_version
+
+    def joined(self, other: "PartitionState") -> "PartitionState":
+        """Return the state of both together."""
+        return PartitionState(
+            rows=self.rows + other.rows,
+            files=self.files + other.files,
+            bytes=self.bytes + other.bytes,
+            min_model_version=_least(self.min_model_version, other.min_model_version),
+            max_model_version=_greatest(self.max_model_version, other.max_model_version),
+            content=f"{int(self.content or '0', 16) ^ int(other.content or '0', 16):016x}",
+        )
+
+
+def storage_root(root: str) -> Path:
+    """Return the absolute path of the storage root.
+
+    Raises:
+        StorageError: if it is empty, or has a ``%``, which Delta's readers and writers understand differently.
+    """
+    if not root.strip() or "%" in root or "\x00" in root:
+        raise StorageError(
+            owner="warehouse", culprit=f"storage root '{root}'", fix="give a folder whose path has no % character"
+        )
+    return Path(root).expanduser().absolute()
+
+
+def table_folder(root: Path, ref: str) -> Path:
+    """Return the folder of table ``ref``: ``raw.flights`` → ``<root>/warehouse/raw/flights``.
+
+    Raises:
+        StorageError: if ``ref`` is no reference; so no reference leads out of the root.
+    """
+    try:
+        _REF.validate_python(ref)
+    except ValidationError as error:
+        raise StorageError(
+            owner="warehouse", culprit=f"'{ref}' names no table", fix="write a reference such as raw.flights"
+        ) from error
+    return root.joinpath("warehouse", *asset_path(ref))
+
+
+def check_partition_key(ref: str, key: str | int) -> None:
+    """Refuse a partition value that a path or a filter could misread.
+
+    Raises:
+        StorageError: unless it is letters, digits and ``_.:+-``, led by a letter or digit.
+    """
+    if not _PARTITION_KEY.fullmatch(str(key)):
+        raise StorageError(
+            owner=ref,
+            culprit=f"'{key}' is no partition key",
+            fix="use letters, digits and the characters _ . : + -, led by a letter or digit (128 at most)",
+        )
+
+
+def open_table(folder: Path, version: int | None = None) -> DeltaTable | None:
+    """Return the Delta table in ``folder``, or None if there is none."""
+    uri = folder.as_uri()
+    return DeltaTable(uri, version=version) if DeltaTable.is_deltatable(uri) else None
+
+
+def arrow_schema(table: DeltaTable) -> pa.Schema:
+    """Return the table's columns, partition columns included."""
+    return pa.schema(table.schema().to_arrow())  # type: ignore[arg-type]
+
+
+def read_rows(
+    table: DeltaTable, folder: Path, *, schema: pa.Schema, condition: pc.Expression | None = None
+) -> pa.Table:
+    """Return the columns ``schema`` of a small unpartitioned table's rows, without a DuckDB session.
+
+    A column that a file has not is null in its rows; ``condition`` keeps some rows only.
+    """
+    # It imports pandas, which loading definitions must not.
+    import pyarrow.dataset as pads
+
+    paths = [str(folder / unquote(path.as_py())) for path in pa.table(table.get_add_actions())["path"]]
+    # With these types: delta-rs may have text as views, which comparisons do not know.
+    dataset: Any = pads.dataset(paths, schema=schema, format="parquet")
+    rows: pa.Table = dataset.to_table(filter=condition)
+    return rows
+
+
+def partition_states(table: DeltaTable, folder: Path) -> dict[str, PartitionState]:
+    """Return the state of each partition by key (``""`` for a table without), from the log, no data read."""
+    states: dict[str, PartitionState] = {}
+    for key, state in _file_states(table, folder):
+        states[key] = states[key].joined(state) if key in states else state
+    return dict(sorted(states.items()))
+
+
+def _file_states(table: DeltaTable, folder: Path) -> Iterator[tuple[str, PartitionState]]:
+    actions = pa.table(table.get_add_actions(flatten=True))
+    versions = [f"partition.{VERSION_COLUMN}"] * 2
+    if versions[0] not in actions.column_names:
+        versions = [f"min.{VERSION_COLUMN}", f"max.{VERSION_COLUMN}"]
+    wanted = ["path", "size_bytes", "num_records", f"partition.{PARTITION_COLUMN}", *versions]
+    for file in actions.select([name for name in dict.fromkeys(wanted) if name in actions.column_names]).to_pylist():
+        rows = file["num_records"]
+        # Other writers may leave the count out of the log; the file itself has it.
+        known = pq.read_metadata(folder / unquote(file["path"])).num_rows if rows is None else rows
+        lowest, highest = (file.get(name) for name in versions)
+        state = PartitionState(
+            known, 1, file["size_bytes"], _version(lowest), _version(highest), stable_id(file["path"])
+        )
+        yield file.get(f"partition.{PARTITION_COLUMN}") or "", state
+
+
+def _version(value: object) -> int | None:
+    return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
+
+
+def _least(*values: int | None) -> int | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+def _greatest(*values: int | None) -> int | None:
+    return max((value for value in values if value is not None), default=None)

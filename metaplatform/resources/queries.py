@@ -1,0 +1,78 @@
+"""The book's queries on a session: composed as syntax trees, their failures told in the book's terms."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import duckdb
+import ibis
+import pyarrow as pa
+from sqlglot import exp
+
+from metaplatform.errors import DataError, StorageError
+
+_STORAGE_FAULTS = ("IO Error", "Out of Memory Error", "Fatal Error", "INTERNAL Error")
+
+
+def with_tables(sql: exp.Query, views: Mapping[str, str], *, owner: str) -> exp.Query:
+    """Return a copy of ``sql`` that reads the view ``views[ref]`` wherever it names the table ``ref``.
+
+    Like DuckDB, it does not tell upper from lower case in table names.
+
+    Raises:
+        DataError: if it names a table that is not among ``views``.
+    """
+    query = sql.copy()
+    by_name = {ref.casefold(): view for ref, view in views.items()}
+    prefixes = {ref.split(".", 1)[0].casefold() for ref in views}
+    for table in list(query.find_all(exp.Table)):
+        if not table.db or not isinstance(table.this, exp.Identifier):
+            continue
+        ref = f"{table.db}.{table.name}"
+        if table.catalog or ref.casefold() not in by_name:
+            known = ", ".join(sorted(views)) or "no table"
+            raise DataError(
+                owner=owner,
+                culprit=f"the query reads '{table.sql('duckdb')}', but was given {known}",
+                fix="name a source, a table or a prediction of the book",
+            )
+        if not table.alias:
+            table.set("alias", exp.TableAlias(this=table.this.copy()))
+        table.set("this", exp.to_identifier(by_name[ref.casefold()], quoted=True))
+        table.set("db", None)
+    for column in list(query.find_all(exp.Column)):
+        if column.args.get("db") and column.text("db").casefold() in prefixes:
+            column.set("db", None)
+    return query
+
+
+def storable_integers(schema: pa.Schema, ibis_schema: ibis.Schema) -> pa.Schema:
+    """Return ``schema`` with the types that Ibis expects where DuckDB widens a sum of integers to HUGEINT."""
+    fields = [
+        pa.field(field.name, pa.int64())
+        if pa.types.is_decimal(field.type) and ibis_schema[field.name].is_integer()
+        else field
+        for field in schema
+    ]
+    return pa.schema(fields)
+
+
+@contextmanager
+def query_errors(owner: str) -> Iterator[None]:
+    """Turn DuckDB's errors into ours.
+
+    Raises:
+        DataError: if the query or a row is at fault.
+        StorageError: if disk or memory is.
+    """
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        # A failure in the middle of a stream reaches us as an OSError with DuckDB's message in it.
+        message = str(error).split("\n\nLINE ", maxsplit=1)[0].strip()
+        if message.startswith(_STORAGE_FAULTS):
+            raise StorageError(
+                owner=owner, culprit=message, fix="check disk space, or give the warehouse more memory_limit"
+            ) from error
+        raise DataError(
+            owner=owner, culprit=message, fix="correct the SQL in the book, or the rows it reads"
+        ) from error

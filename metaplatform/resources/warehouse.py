@@ -1,0 +1,218 @@
+"""The warehouse: every table a Delta table below one storage root, DuckDB the engine over them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+
+from metaplatform.errors import DataError, MetaplatformError, StorageError
+from metaplatform.resources.delta_commits import (
+    clear_table,
+    commit_replacement,
+    insert_new,
+    maintain_table,
+    schema_after,
+)
+from metaplatform.resources.delta_files import StagedFiles
+from metaplatform.resources.delta_tables import (
+    PartitionState,
+    arrow_schema,
+    check_partition_key,
+    open_table,
+    partition_states,
+    storage_root,
+    table_folder,
+)
+from metaplatform.resources.delta_types import PARTITION_COLUMN, storable_batches, storable_schema
+from metaplatform.resources.duckdb_connections import memory_connection, temporary_folder
+from metaplatform.resources.session import Session
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """A table after a write: its new version, and the rows and bytes on disk that were written."""
+
+    version: int
+    rows: int
+    bytes: int
+
+
+class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Tables by reference (``raw.flights``) below the storage folder ``root``.
+
+    ``memory_limit`` (``4GB``) and ``threads`` are DuckDB's; left out, it takes what the machine has.
+    Processes on one machine may read and write the same tables at the same time.
+    """
+
+    root: str
+    memory_limit: str = ""
+    threads: int = 0
+
+    @property
+    def root_path(self) -> Path:
+        """Return the storage root as an absolute path."""
+        return storage_root(self.root)
+
+    def path(self, ref: str) -> Path:
+        """Return the folder of table ``ref``, whether it exists or not."""
+        return table_folder(self.root_path, ref)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Yield a DuckDB session with nothing in it, closed at the end whatever happens."""
+        with (
+            temporary_folder(self.root_path) as folder,
+            memory_connection(folder, memory_limit=self.memory_limit, threads=self.threads) as connection,
+        ):
+            session = Session(connection, self.root_path, folder)
+            try:
+                yield session
+            finally:
+                session.close()
+
+    def exists(self, ref: str) -> bool:
+        """Tell whether table ``ref`` has ever been written."""
+        return self._open(ref) is not None
+
+    def version(self, ref: str) -> int | None:
+        """Return the number of the table's latest commit, None if there is no table."""
+        table = self._open(ref)
+        return table.version() if table else None
+
+    def partitions(self, ref: str) -> dict[str, PartitionState]:
+        """Return the state of each partition by key (``""`` where there are none), from the log, no data read."""
+        table = self._open(ref)
+        return partition_states(table, self.path(ref)) if table else {}
+
+    def row_count(self, ref: str) -> int | None:
+        """Return the table's rows, from the log; None if there is no table."""
+        return sum(state.rows for state in self.partitions(ref).values()) if self.exists(ref) else None
+
+    def schema(self, ref: str) -> pa.Schema:  # type: ignore[override]
+        """Return the table's columns, ``_partition`` included.
+
+        Raises:
+            StorageError: if there is no table.
+        """
+        table = self._open(ref)
+        if table is None:
+            raise StorageError(owner=ref, culprit="the table does not exist yet", fix=f"materialize {ref} first")
+        return arrow_schema(table)
+
+    def history(self, ref: str) -> list[dict[str, object]]:
+        """Return the table's commits, newest first, as Delta has them: version, timestamp, our metadata."""
+        table = self._open(ref)
+        return table.history() if table else []
+
+    def replace(
+        self,
+        ref: str,
+        data: pa.RecordBatchReader | pa.Table,
+        *,
+        partition: str | None,
+        metadata: Mapping[str, str],
+    ) -> WriteResult:
+        """Replace one partition of a table (None: the whole table) by ``data``, in one commit.
+
+        The rows are streamed; until the commit readers see the old ones, and a failure leaves those in place.
+        A column ``_partition`` in ``data`` is left out: it is the platform's own. Replacing all rows there
+        are may change the schema; replacing some may only add columns. A write with other partition columns
+        than the table has replaces all rows. ``metadata`` is kept in the table's history.
+
+        Raises:
+            DataError: for a type that cannot be stored, or one that other partitions have differently.
+            StorageError: if the commit cannot be made.
+        """
+        return self._replace(ref, data, {} if partition is None else {PARTITION_COLUMN: partition}, metadata)
+
+    def replace_where(
+        self,
+        ref: str,
+        data: pa.RecordBatchReader | pa.Table,
+        *,
+        values: Mapping[str, str | int],
+        partition_by: tuple[str, ...],
+        metadata: Mapping[str, str],
+    ) -> WriteResult:
+        """Replace the rows that have ``values`` in the columns ``partition_by``; otherwise as :meth:`replace`.
+
+        For histories, partitioned by more than the partition key: ``("_partition", "model_version")``.
+
+        Raises:
+            DataError: also if a row of ``data`` has another value in one of these columns.
+        """
+        if set(values) != set(partition_by) or not values:
+            raise StorageError(
+                owner=ref,
+                culprit=f"values for {sorted(values)}, partitions by {sorted(partition_by)}",
+                fix="name the same",
+            )
+        return self._replace(ref, data, {name: values[name] for name in partition_by}, metadata)
+
+    def clear(self, ref: str, *, metadata: Mapping[str, str]) -> None:
+        """Take all rows away in one commit; what is written next may have any columns. Older versions remain."""
+        clear_table(ref, self.path(ref), metadata=metadata)
+
+    def maintain(self, ref: str) -> None:
+        """Join the table's small files, and remove those that no version of the last seven days refers to."""
+        maintain_table(ref, self.path(ref))
+
+    def append_new(self, ref: str, table: pa.Table, *, key: str, metadata: Mapping[str, str]) -> int:
+        """Insert the rows whose ``key`` the table has not; return how many. Again, it inserts none.
+
+        Raises:
+            DataError: if a column has another type in the table, or ``table`` repeats a key.
+        """
+        schema = storable_schema(table.schema, owner=ref)
+        rows = pa.Table.from_batches(storable_batches(table.to_batches(), schema, owner=ref), schema=schema)
+        if len(rows[key].unique()) != rows.num_rows or rows[key].null_count:
+            raise DataError(owner=ref, culprit=f"'{key}' repeats or is null", fix="append each key once")
+        return insert_new(ref, self.path(ref), rows, key=key, metadata=metadata)
+
+    def _open(self, ref: str) -> DeltaTable | None:
+        return open_table(self.path(ref))
+
+    def _replace(
+        self,
+        ref: str,
+        data: pa.RecordBatchReader | pa.Table,
+        values: Mapping[str, str | int],
+        metadata: Mapping[str, str],
+    ) -> WriteResult:
+        folder = self.path(ref)
+        for value in values.values():
+            check_partition_key(ref, value)
+        constant = {name: value for name, value in values.items() if name in data.schema.names}
+        constant.pop(PARTITION_COLUMN, None)
+        kept = pa.schema([field for field in data.schema if field.name not in constant])
+        schema = storable_schema(kept, owner=ref)
+        schema_after(open_table(folder), schema, values, owner=ref)
+        batches = data.to_batches() if isinstance(data, pa.Table) else data
+        with StagedFiles(folder, schema, values) as staged:
+            try:
+                staged.write(storable_batches(_checked(batches, constant, ref), schema, owner=ref))
+            except MetaplatformError:
+                raise
+            except OSError as error:
+                raise StorageError(owner=ref, culprit=str(error), fix="check the storage root's space") from error
+            version = commit_replacement(ref, folder, staged, values=values, metadata=metadata)
+        return WriteResult(version, staged.rows, staged.bytes)
+
+
+def _checked(
+    batches: Iterable[pa.RecordBatch], constant: Mapping[str, str | int], ref: str
+) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, having seen that each row belongs to the partition that it is written to."""
+    for batch in batches:
+        for name, value in constant.items():
+            column = batch.column(name)
+            if column.null_count or not pc.all(pc.equal(column, pa.scalar(value, column.type)), min_count=0).as_py():
+                raise DataError(
+                    owner=ref, culprit=f"a row whose {name} is not {value}", fix="write it to its own partition"
+                )
+        yield batch

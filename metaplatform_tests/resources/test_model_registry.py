@@ -1,0 +1,317 @@
+import datetime as dt
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+
+from metaplatform.errors import RegistryError
+from metaplatform.resources.model_bundle import ModelBundle, TrainingLineage
+from metaplatform.resources.model_registry import ModelRegistry
+from metaplatform.resources.model_version import ModelVersion
+from metaplatform.specs.encoding import FittedEncoding, FittedFeature
+
+MARCH = dt.datetime(2020, 3, 1, tzinfo=dt.UTC)
+FEATURES = (
+    FittedFeature("price", "number", "float64"),
+    FittedFeature("pieces", "number", "int64"),
+    FittedFeature("kind", "category", "string", ("a", "b")),
+    FittedFeature("ordered", "time", "timestamp('UTC', 6)"),
+)
+
+
+def lineage_of(cut: dt.datetime = MARCH) -> TrainingLineage:
+    return TrainingLineage(
+        trained_from=cut - dt.timedelta(days=60),
+        trained_until=cut - dt.timedelta(days=10),
+        cut=cut,
+        training_rows=100,
+        validation_rows=20,
+        holdout_rows=10,
+        excluded_rows=3,
+        unlabelled_rows=2,
+        spec_hash="abc",
+        seed=7,
+        inputs={"features.orders": 4},
+    )
+
+
+def bundle_of(cut: dt.datetime = MARCH, *, seed: int = 0) -> ModelBundle:
+    random = np.random.default_rng(seed)
+    data = xgboost.QuantileDMatrix(
+        random.random((200, 4), dtype=np.float32),
+        random.random(200),
+        feature_names=[f.name for f in FEATURES],
+        nthread=1,
+    )
+    booster = xgboost.train({"max_depth": 2, "nthread": 1}, data, 3)
+    return ModelBundle(
+        booster=bytes(booster.save_raw("ubj")),
+        encoding=FittedEncoding(FEATURES, MARCH),
+        task="regression",
+        target="qty",
+        lineage=lineage_of(cut),
+        metrics={"rmse": 0.5, "r2": None},
+        reference={"columns": {"price": [1, 2, 3]}},
+    )
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make MLflow's tables once: it takes seconds."""
+    folder = tmp_path_factory.mktemp("registry")
+    ModelRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=str(folder / "mlartifacts")).ensure()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def registry(tmp_path: Path, empty_database: Path) -> ModelRegistry:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return ModelRegistry(
+        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        artifact_root=str(tmp_path / "mlartifacts"),
+        ui_url="http://127.0.0.1:5000/",
+    )
+
+
+def add(registry: ModelRegistry, model: str = "demand", **changes: Any) -> ModelVersion:
+    settings: dict[str, Any] = {
+        "params": {"max_depth": 2},
+        "metrics": {"rmse": 0.5, "r2": None, "validation_rmse": [3.0, 2.0, 1.0]},
+        "tags": {"dagster.run_id": "run"},
+        "inputs": [("features.orders", 4), ("raw.orders", 9)],
+        "bundle": bundle_of(),
+        **changes,
+    }
+    return registry.new_version(model, settings.pop("bundle"), **settings)
+
+
+def client_of(registry: ModelRegistry) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
+
+
+def test_a_new_version_is_the_challenger_and_knows_its_window(registry: ModelRegistry):
+    version = add(registry)
+    assert (version.model, version.version, version.aliases) == ("demand", 1, ("challenger",))
+    lineage = lineage_of()
+    found = (version.trained_from, version.trained_until, version.cut)
+    assert found == (lineage.trained_from, lineage.trained_until, lineage.cut)
+    assert version.url == "http://127.0.0.1:5000/#/models/demand/versions/1"
+    assert version.uri == "models:/demand/1"
+    assert version.tags["dagster.run_id"] == "run"
+    assert registry.champion("demand") is None
+    assert registry.challenger("demand") == version
+
+
+def test_a_model_never_trained_has_no_versions(registry: ModelRegistry):
+    assert registry.versions("demand") == ()
+    assert registry.champion("demand") is None
+    assert registry.challenger("demand") is None
+    with pytest.raises(RegistryError, match=r"models.demand: there is no version 1. .*: none"):
+        registry.version("demand", 1)
+    with pytest.raises(RegistryError, match="there is no version 1"):
+        registry.promote("demand", 1)
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        registry.rollback("demand")
+
+
+def test_a_bundle_comes_back_as_it_was(registry: ModelRegistry):
+    bundle = bundle_of()
+    version = add(registry, bundle=bundle)
+    assert registry.load("demand", 1) == bundle
+    assert version.tags["metaplatform.digest"] == bundle.digest
+
+
+def test_a_bundle_is_read_once_a_process(registry: ModelRegistry):
+    add(registry)
+    assert registry.load("demand", 1) is registry.load("demand", 1)
+
+
+def test_nothing_of_a_version_is_pickled(registry: ModelRegistry):
+    add(registry)
+    names = {path.suffix for path in Path(registry.artifact_root).rglob("*") if path.is_file()}
+    assert names <= {".ubj", ".json", ".txt", ".yaml", "", ".lock"}
+
+
+def test_the_run_is_finished_and_holds_parameters_metrics_and_inputs(registry: ModelRegistry):
+    version = add(registry, params={f"p{number}": "x" * 7_000 for number in range(120)})
+    client = client_of(registry)
+    run = client.get_run(version.run_id)
+    assert run.info.status == "FINISHED"
+    assert len(run.data.params) == 120
+    assert run.data.metrics == {"rmse": 0.5, "validation_rmse": 1.0}
+    assert [point.value for point in client.get_metric_history(version.run_id, "validation_rmse")] == [3.0, 2.0, 1.0]
+    read = {found.dataset.name: found.dataset.digest for found in run.inputs.dataset_inputs}
+    assert read == {"features.orders": "version 4", "raw.orders": "version 9"}
+    assert client.get_experiment(run.info.experiment_id).name == "metaplatform/demand"
+
+
+def test_a_failed_attempt_ends_failed_and_leaves_the_champion(registry: ModelRegistry):
+    add(registry)
+    registry.promote("demand", 1)
+    with pytest.raises(Exception, match="JSON"):
+        add(registry, bundle=replace(bundle_of(), metrics={"rmse": float("nan")}))
+    client = client_of(registry)
+    experiment = client.get_experiment_by_name("metaplatform/demand")
+    statuses = sorted(run.info.status for run in client.search_runs([experiment.experiment_id]))
+    assert statuses == ["FAILED", "FINISHED"]
+    assert [version.aliases for version in registry.versions("demand")] == [("champion",)]
+
+
+def test_promotion_moves_the_alias_and_again_changes_nothing(registry: ModelRegistry):
+    add(registry)
+    add(registry)
+    registry.promote("demand", 1)
+    assert [version.aliases for version in registry.versions("demand")] == [("champion",), ("challenger",)]
+    for _ in range(2):
+        registry.promote("demand", 2)
+        assert [version.aliases for version in registry.versions("demand")] == [(), ("champion",)]
+    champion = registry.champion("demand")
+    assert champion is not None
+    assert champion.version == 2
+    assert registry.rollback("demand").version == 1
+
+
+def test_rollback_goes_back_champion_by_champion(registry: ModelRegistry):
+    for _ in range(3):
+        add(registry)
+    for version in (1, 3, 2):
+        registry.promote("demand", version)
+    assert [registry.rollback("demand").version for _ in range(2)] == [3, 1]
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        registry.rollback("demand")
+    assert registry.versions("demand")[0].aliases == ("champion",)
+
+
+def test_rollback_to_a_named_version_can_itself_be_undone(registry: ModelRegistry):
+    for _ in range(3):
+        add(registry)
+    registry.promote("demand", 2)
+    registry.promote("demand", 3)
+    assert registry.rollback("demand", to=1).version == 1
+    assert registry.rollback("demand").version == 3
+    with pytest.raises(RegistryError, match=r"there is no version 9. .*: 1, 2, 3"):
+        registry.rollback("demand", to=9)
+
+
+def test_an_alias_moved_by_hand_is_part_of_the_history(registry: ModelRegistry):
+    for _ in range(3):
+        add(registry)
+    registry.promote("demand", 1)
+    client_of(registry).set_registered_model_alias("demand", "champion", "2")
+    registry.promote("demand", 3)
+    assert [registry.rollback("demand").version for _ in range(2)] == [2, 1]
+
+
+def test_threads_that_register_at_once_do_not_meet(registry: ModelRegistry):
+    failures: list[BaseException] = []
+
+    def work(model: str) -> None:
+        try:
+            add(registry, model)
+        except BaseException as error:  # noqa: BLE001
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(f"model{number % 2}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [[found.version for found in registry.versions(f"model{number}")] for number in range(2)] == [[1, 2, 3]] * 2
+    import mlflow
+
+    assert mlflow.active_run() is None
+
+
+def test_processes_may_make_the_database_at_once(tmp_path: Path):
+    code = (
+        "import sys; from metaplatform.resources.model_registry import ModelRegistry; root = sys.argv[1];"
+        "registry = ModelRegistry(tracking_uri=f'sqlite:///{root}/mlflow.db', artifact_root=f'{root}/mlartifacts');"
+        "assert registry.champion('demand') is None"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("damage", ["remove", "cut"])
+def test_a_damaged_bundle_is_an_error_that_names_its_place(registry: ModelRegistry, damage: str):
+    add(registry)
+    path = next(Path(registry.artifact_root).rglob("encoding.json"))
+    path.unlink() if damage == "remove" else path.write_text("{}")
+    with pytest.raises(RegistryError, match="cannot be read") as caught:
+        registry.load("demand", 1)
+    assert str(path.parent) in str(caught.value)
+
+
+def test_a_bundle_that_is_gone_is_an_error(registry: ModelRegistry):
+    add(registry)
+    shutil.rmtree(registry.artifact_root)
+    with pytest.raises(RegistryError, match="cannot be read"):
+        registry.load("demand", 1)
+
+
+def test_a_version_of_another_hand_is_an_error_that_says_so(registry: ModelRegistry):
+    add(registry)
+    client_of(registry).create_model_version("demand", source="file:///elsewhere")
+    with pytest.raises(RegistryError, match="version 2 was not made by this platform"):
+        registry.versions("demand")
+
+
+def test_a_version_serves_raw_features_as_pyfunc(registry: ModelRegistry):
+    import mlflow.pyfunc
+
+    bundle = bundle_of()
+    version = add(registry, bundle=bundle)
+    served = mlflow.pyfunc.load_model(version.source)
+    frame = pd.DataFrame(
+        {
+            "price": [1.5, None],
+            "pieces": [2, 3],
+            "kind": ["b", None],
+            "ordered": pd.to_datetime(["2020-03-01 00:01:00", None]),
+        }
+    )
+    booster = xgboost.Booster(model_file=bytearray(bundle.booster))
+    matrix = np.array([[1.5, 2, 1, 60], [np.nan, 3, np.nan, np.nan]], np.float32)
+    np.testing.assert_array_equal(served.predict(frame)["prediction"], booster.inplace_predict(matrix).astype(float))
+    assert served.predict(frame.head(0)).columns.tolist() == ["prediction"]
+
+
+def test_the_signature_refuses_a_wrong_type(registry: ModelRegistry):
+    import mlflow.pyfunc
+    from mlflow.exceptions import MlflowException
+
+    served = mlflow.pyfunc.load_model(add(registry).source)
+    with pytest.raises(MlflowException, match="kind"):
+        served.predict(pd.DataFrame({"price": [1.0], "pieces": [1], "kind": [1.0], "ordered": [pd.Timestamp(0)]}))
+
+
+def test_the_requirements_are_written_down(registry: ModelRegistry):
+    add(registry)
+    text = next(Path(registry.artifact_root).rglob("requirements.txt")).read_text()
+    assert {"metaplatform", "mlflow", "xgboost"} <= {line.split("==")[0] for line in text.split()}
+
+
+def test_lineage_survives_json_in_utc():
+    lineage = replace(lineage_of(), cut=MARCH.astimezone(dt.timezone(dt.timedelta(hours=-5))))
+    values = json.loads(json.dumps(lineage.to_json()))
+    assert values["cut"] == "2020-03-01T00:00:00+00:00"
+    assert TrainingLineage.from_json(values) == lineage
+
+
+def test_the_digest_tells_models_apart_and_nothing_else():
+    bundle = bundle_of()
+    assert bundle.digest == replace(bundle, metrics={}, lineage=lineage_of(MARCH - dt.timedelta(days=1))).digest
+    assert bundle.digest != bundle_of(seed=1).digest
+    assert bundle.digest != replace(bundle, encoding=FittedEncoding(FEATURES)).digest
