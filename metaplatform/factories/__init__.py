@@ -1,0 +1,1 @@
+"""Specs become Dagster objects; nothing here is worth testing on its own."""

@@ -1,0 +1,90 @@
+"""One entity of the book → one Dagster asset spec: key, group, kinds, owners, tags, lineage, versions."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from metaplatform.naming import asset_path
+from metaplatform.specs.base import Entity
+from metaplatform.specs.ingestion import FileSource
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.outputs import FileOutput, ReportOutput, ViewsOutput
+from metaplatform.specs.partitions import PartitionSpec
+
+_KINDS = {
+    "raw": ("deltalake",),
+    "tables": ("sql", "deltalake"),
+    "features": ("duckdb", "deltalake"),
+    "models": ("xgboost", "mlflow"),
+    "predictions": ("xgboost", "deltalake"),
+    "monitoring": ("evidently", "deltalake"),
+    "reactions": ("notification",),
+}
+
+
+def asset_key(ref: str) -> dg.AssetKey:
+    """Return the asset key of a reference."""
+    return dg.AssetKey(asset_path(ref))
+
+
+@lru_cache
+def partitions_definition(spec: PartitionSpec | None) -> dg.TimeWindowPartitionsDefinition | None:
+    """Return Dagster's partitions of the book's; the two agree on every key.
+
+    One object for equal partitions: Dagster finds out that an object equals itself without a look inside.
+    """
+    if spec is None:
+        return None
+    cron = {"hour": "0 * * * *", "day": "0 0 * * *", "month": "0 0 1 * *"}[spec.every]
+    return dg.TimeWindowPartitionsDefinition(
+        start=spec.start, fmt=spec.format, timezone=spec.timezone, cron_schedule=cron
+    )
+
+
+def asset_spec(manifest: Manifest, ref: str) -> dg.AssetSpec:
+    """Return the asset spec of the entity behind ``ref``."""
+    entity = manifest.entities[ref]
+    return dg.AssetSpec(
+        key=asset_key(ref),
+        deps=[asset_key(parent) for parent in manifest.upstream(ref)],
+        description=entity.description or None,
+        group_name=asset_path(ref)[0],
+        kinds=set(_kinds(ref, entity)),
+        owners=list(entity.owners),
+        tags=dict(entity.tags),
+        metadata=asset_metadata(manifest, ref),
+        code_version=manifest.spec_hash(ref),
+        partitions_def=partitions_definition(manifest.partitions(ref)),
+    )
+
+
+def _kinds(ref: str, entity: Entity) -> Iterable[str]:
+    prefix = asset_path(ref)[0]
+    match entity:
+        case FileSource():
+            return (str(getattr(entity, "kind", "file")), *_KINDS["raw"])
+        case FileOutput():
+            return (entity.kind,)
+        case ViewsOutput():
+            return ("duckdb",)
+        case ReportOutput():
+            return ("html", "deltalake")
+        case _:
+            return _KINDS[prefix]
+
+
+def asset_metadata(manifest: Manifest, ref: str) -> dict[str, Any]:
+    """Return what Dagster shows of an entity beside its spec: table, docs, and its place in the book."""
+    entity = manifest.entities[ref]
+    metadata: dict[str, Any] = {"dagster/table_name": ref}
+    if entity.docs:
+        metadata["docs"] = dg.MetadataValue.url(entity.docs)
+    if location := manifest.locations.get(ref):
+        path = str(Path(manifest.root) / location.file)
+        metadata["dagster/code_references"] = dg.CodeReferencesMetadataValue(
+            code_references=[dg.LocalFileCodeReference(file_path=path, line_number=location.line, label="book")]
+        )
+    return metadata

@@ -1,0 +1,1 @@
+"""The loop in Dagster: sensors and schedules that turn plans into run requests."""

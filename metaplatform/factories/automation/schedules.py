@@ -1,0 +1,50 @@
+"""Cron from the book → schedules that ask the retrain policy."""
+
+import dagster as dg
+
+from metaplatform.compute.policy.retraining import decide
+from metaplatform.factories.asset_specs import asset_key
+from metaplatform.factories.automation.run_requests import requested_before, run_request
+from metaplatform.factories.automation.sensors import retrain_plan
+from metaplatform.factories.automation.state import Loop, training_state
+from metaplatform.resources.clock import Clock
+from metaplatform.resources.model_registry import ModelRegistry
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.training import ModelSpec
+
+
+def build_schedules(manifest: Manifest) -> list[dg.ScheduleDefinition]:
+    """Return a schedule for each model whose retrain policy has a cron."""
+    return [
+        _retrain_schedule(manifest, model, model.retrain.schedule, model.retrain.timezone)
+        for model in manifest.models.values()
+        if model.retrain and model.retrain.schedule
+    ]
+
+
+def _retrain_schedule(manifest: Manifest, model: ModelSpec, cron: str, timezone: str) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"retrain_{model.name}",
+        cron_schedule=cron,
+        execution_timezone=timezone,
+        target=dg.AssetSelection.assets(asset_key(f"models.{model.name}")),
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Asks the retrain policy of {model.name} when its cron ticks.",
+    )
+    def retrain(
+        context: dg.ScheduleEvaluationContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
+    ) -> dg.RunRequest | dg.SkipReason:
+        loop = Loop(manifest, warehouse, registry, clock.now(), replaying=bool(clock.at), instance=context.instance)
+        decision = decide(model, training_state(loop, model), loop.now, scheduled_for=context.scheduled_execution_time)
+        if decision is None:
+            return dg.SkipReason("nothing to decide upon yet")
+        loop.ledger.append(decision)
+        plan = retrain_plan(decision)
+        if decision.outcome != "retrain" or requested_before(context.instance, plan):
+            return dg.SkipReason(f"{decision.outcome}: {decision.reasons}")
+        request = run_request(manifest, plan, loop.now)
+        # The schedule's job holds the model alone, so nothing is left to select.
+        return dg.RunRequest(run_key=request.run_key, tags=request.tags)
+
+    return retrain

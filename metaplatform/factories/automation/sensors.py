@@ -1,0 +1,177 @@
+"""One multiplexed sensor a concern: arrivals, scoring, performance, retraining, reactions."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+
+import dagster as dg
+
+from metaplatform.compute.policy.arrivals import plan_arrivals
+from metaplatform.compute.policy.plans import RunPlan
+from metaplatform.compute.policy.reacting import ScoredPartition, due_reactions, plan_reaction
+from metaplatform.compute.policy.retraining import decide
+from metaplatform.compute.policy.scoring import plan_performance, plan_scoring
+from metaplatform.errors import MetaplatformError
+from metaplatform.factories.asset_specs import asset_key
+from metaplatform.factories.automation.run_requests import open_requests
+from metaplatform.factories.automation.state import (
+    Loop,
+    arrival_state,
+    scoring_state,
+    seen_contents,
+    training_state,
+)
+from metaplatform.factories.reactions import matching_rows
+from metaplatform.resources.clock import Clock
+from metaplatform.resources.model_registry import ModelRegistry
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.records import Action, Decision, Promotion
+
+REPLAY_TAG = "metaplatform/replay"
+"""Run tag of a replay: its predictions set nothing in motion later."""
+BACKFILL_TAG = "dagster/backfill"
+_EVENTS_A_TICK = 200
+
+Plans = tuple[Sequence[RunPlan], list[str], str | None]
+"""Plans, notes for the tick's log, and the new cursor."""
+
+
+def build_sensors(manifest: Manifest, interval_seconds: int) -> list[dg.SensorDefinition]:
+    """Return the loop's sensors; a concern the book has nothing of gets none."""
+    concerns: list[tuple[str, Callable[[Loop, dg.SensorEvaluationContext], Plans], object]] = [
+        ("arrivals", arrivals, manifest.sources),
+        ("scoring", scoring, manifest.predictions),
+        ("performance", performance, manifest.monitors),
+        ("retraining", retraining, manifest.models),
+        ("reactions", reactions, manifest.reactions),
+    ]
+    return [_sensor(manifest, name, plan, interval_seconds) for name, plan, entities in concerns if entities]
+
+
+def _sensor(
+    manifest: Manifest, name: str, plan: Callable[[Loop, dg.SensorEvaluationContext], Plans], interval_seconds: int
+) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=name,
+        description=plan.__doc__,
+        asset_selection=dg.AssetSelection.all(include_sources=False),
+        minimum_interval_seconds=interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def evaluate(
+        context: dg.SensorEvaluationContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
+    ) -> dg.SensorResult | dg.SkipReason:
+        loop = Loop(manifest, warehouse, registry, clock.now(), replaying=bool(clock.at), instance=context.instance)
+        plans, notes, cursor = plan(loop, context)
+        requests, known = open_requests(manifest, context.instance, tuple(plans), loop.now)
+        # A replay looks hundreds of times; what it decides is kept and summed up at its end.
+        for note in () if loop.replaying else (*notes, *known):
+            context.log.info(note)
+        skip = None if requests else dg.SkipReason("; ".join((*notes, *known)) or "nothing new")
+        return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=cursor)
+
+    return evaluate
+
+
+def arrivals(loop: Loop, context: dg.SensorEvaluationContext) -> Plans:
+    """Look at the sources; new or changed data is ingested and followed by all that it feeds."""
+    contents = seen_contents(loop, json.loads(context.cursor) if context.cursor else {})
+    plans = plan_arrivals(loop.manifest, arrival_state(loop, contents), loop.now)
+    return plans, [], json.dumps(contents)
+
+
+def scoring(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
+    """Bring predictions to the model version they ask for, after a promotion or a roll-back."""
+    return plan_scoring(loop.manifest, scoring_state(loop)), [], None
+
+
+def performance(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
+    """Judge predictions once their labels are mature."""
+    return plan_performance(loop.manifest, scoring_state(loop), loop.now), [], None
+
+
+def retraining(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
+    """Ask each model's retrain policy; keep every decision, and train where one says so."""
+    plans: list[RunPlan] = []
+    notes: list[str] = []
+    for model in loop.manifest.models.values():
+        try:
+            decision = decide(model, training_state(loop, model), loop.now)
+            if decision is not None:
+                loop.ledger.append(decision)
+                notes.append(f"{model.name}: {decision.outcome}: {decision.reasons}")
+            plans.extend(pending_retrains(loop, model.name))
+        except MetaplatformError as error:
+            # One model's fault must not keep the others from their retrain.
+            notes.append(f"{model.name}: {error}")
+    return plans, notes, None
+
+
+def pending_retrains(loop: Loop, model: str) -> Iterator[RunPlan]:
+    """Yield the newest retrain decision that no training has answered."""
+    decisions = loop.ledger.read(Decision, model=model, outcome="retrain")
+    if not decisions:
+        return
+    newest = decisions[-1]
+    if not loop.ledger.read(Promotion, promotion_id=newest.decision_id):
+        yield retrain_plan(newest)
+
+
+def retrain_plan(decision: Decision) -> RunPlan:
+    """Return the run that answers a retrain decision."""
+    return RunPlan(
+        key=f"retrain-{decision.decision_id}",
+        refs=(f"models.{decision.model}",),
+        monitors=(),
+        partition="",
+        reason=f"retrain {decision.model}: {decision.reasons}",
+        tags={"metaplatform/decision": decision.decision_id},
+    )
+
+
+def reactions(loop: Loop, context: dg.SensorEvaluationContext) -> Plans:
+    """Ask each reaction's condition about newly scored partitions."""
+    cursor = json.loads(context.cursor) if context.cursor else {}
+    before = dict(cursor)
+    scored = list(_newly_scored(loop, context.instance, cursor))
+    due = due_reactions(loop.manifest, scored, loop.ledger.read(Action) if scored else [])
+    plans, notes = [], []
+    for reaction, seen in due:
+        if (
+            loop.warehouse.partitions(f"predictions.{seen.prediction}")[seen.partition].model_version
+            != seen.model_version
+        ):
+            continue
+        try:
+            with loop.warehouse.session() as session:
+                rows = matching_rows(session, reaction, seen.partition or None)
+        except MetaplatformError as error:
+            notes.append(f"{reaction.name}: {error}")
+            cursor[f"predictions.{seen.prediction}"] = before.get(f"predictions.{seen.prediction}")
+            continue
+        if plan := plan_reaction(reaction, seen, rows):
+            plans.append(plan)
+        else:
+            notes.append(f"{reaction.name}: {rows} rows of {seen.partition} meet its condition")
+    return plans, notes, json.dumps(cursor)
+
+
+def _newly_scored(loop: Loop, instance: dg.DagsterInstance, cursor: dict[str, int | None]) -> Iterator[ScoredPartition]:
+    """Yield predictions materialized after the cursor, which moves along."""
+    for name in {reaction.prediction: None for reaction in loop.manifest.reactions.values()}:
+        ref = f"predictions.{name}"
+        records = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=asset_key(ref), after_storage_id=cursor.get(ref)),
+            limit=_EVENTS_A_TICK,
+            ascending=True,
+        ).records
+        for record in records:
+            cursor[ref] = record.storage_id
+            run = instance.get_run_by_id(record.run_id)
+            tags = run.tags if run else {}
+            version = (
+                record.asset_materialization.metadata.get("model_version") if record.asset_materialization else None
+            )
+            if (REPLAY_TAG in tags and not loop.replaying) or version is None:
+                continue
+            yield ScoredPartition(name, record.partition_key or "", int(str(version.value)), BACKFILL_TAG in tags)

@@ -1,0 +1,52 @@
+"""Feature sets → assets."""
+
+import dagster as dg
+
+from metaplatform.compute.features import build_features
+from metaplatform.factories.asset_specs import asset_key, asset_spec
+from metaplatform.factories.signatures import with_signature
+from metaplatform.factories.steps import step_of, table_metadata
+from metaplatform.naming import op_name
+from metaplatform.resources.clock import Clock
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.expressions import referenced_columns
+from metaplatform.specs.features import FeatureSetSpec, JoinedFeatures
+from metaplatform.specs.manifest import Manifest
+
+
+def feature_set_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
+    """Return the asset of a feature set."""
+    ref = f"features.{name}"
+    spec = manifest.feature_sets[name]
+    lineage = column_lineage(spec)
+
+    @dg.multi_asset(specs=[asset_spec(manifest, ref)], name=op_name(ref))
+    @with_signature
+    def features(context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock) -> dg.MaterializeResult:
+        step = step_of(context, manifest, ref, clock)
+        with warehouse.session() as session:
+            tables = {table: session.table(table) for table in spec.tables}
+            frame = build_features(spec, manifest=manifest, tables=tables, window=step.window)
+            written = warehouse.replace(
+                ref, session.reader(frame, owner=ref), partition=step.partition, metadata=step.commit
+            )
+        return dg.MaterializeResult(
+            metadata={**table_metadata(warehouse, ref, written), "dagster/column_lineage": lineage}
+        )
+
+    return features
+
+
+def column_lineage(spec: FeatureSetSpec) -> dg.TableColumnLineage:
+    """Return which columns of which tables each feature is computed from."""
+    deps: dict[str, list[dg.TableColumnDep]] = {}
+    for block in spec.features:
+        table = block.table if isinstance(block, JoinedFeatures) else spec.spine
+        for feature, expression in block.columns.items():
+            columns = referenced_columns(expression)
+            own = [dep for column in columns if not isinstance(block, JoinedFeatures) for dep in deps.get(column, [])]
+            read = [
+                dg.TableColumnDep(asset_key(table), column) for column in columns if column not in deps or own == []
+            ]
+            deps[feature] = own or read
+    return dg.TableColumnLineage(deps_by_column=deps)

@@ -1,0 +1,93 @@
+"""Monitors → asset checks on predictions, one batched op a monitor, and the observations they keep."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from metaplatform.factories.asset_specs import asset_key, asset_metadata, asset_spec, partitions_definition
+from metaplatform.factories.drift import judge_drift
+from metaplatform.factories.judged import Judged, check_result, observations_of
+from metaplatform.factories.performance import judge_realized
+from metaplatform.factories.signatures import with_signature
+from metaplatform.factories.steps import Step, step_of
+from metaplatform.naming import op_name
+from metaplatform.resources.ledger import Ledger
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
+
+DRIFT_CHECKS = ("profile", "data_drift", "prediction_drift")
+
+
+def checks_of(manifest: Manifest, monitor: str) -> tuple[str, ...]:
+    """Return what a monitor judges: the checks of drift, or one for each metric."""
+    match manifest.monitors[monitor]:
+        case DriftMonitor():
+            return DRIFT_CHECKS
+        case PerformanceMonitor() as performance:
+            return tuple(performance.metrics)
+
+
+def check_keys(manifest: Manifest, monitor: str) -> tuple[dg.AssetCheckKey, ...]:
+    """Return the asset check keys of a monitor; they sit on the prediction it watches."""
+    prediction = asset_key(f"predictions.{manifest.monitors[monitor].prediction}")
+    return tuple(dg.AssetCheckKey(prediction, f"{monitor}_{check}") for check in checks_of(manifest, monitor))
+
+
+def monitoring_spec(manifest: Manifest, name: str) -> dg.AssetSpec:
+    """Return the asset that stands for a monitor's observations; its checks report what they add."""
+    return asset_spec(manifest, f"monitoring.{name}")
+
+
+def monitor_checks(manifest: Manifest, name: str) -> dg.AssetChecksDefinition:
+    """Return the checks of a monitor as one op: Evidently is imported once, and one report holds all."""
+    ref = f"monitoring.{name}"
+    monitor = manifest.monitors[name]
+    metadata = asset_metadata(manifest, ref)
+    check_specs = [
+        dg.AssetCheckSpec(
+            name=key.name,
+            asset=key.asset_key,
+            description=monitor.description or None,
+            metadata=metadata,
+            partitions_def=partitions_definition(manifest.partitions(ref)),
+        )
+        for key in check_keys(manifest, name)
+    ]
+    keys = {"warehouse", "registry", "exports", "clock"}
+    # Only realized metrics are logged over time, and importing MLflow's tracking takes seconds.
+    keys |= {"mlflow"} if isinstance(monitor, PerformanceMonitor) else set()
+
+    @dg.multi_asset_check(specs=check_specs, name=op_name(ref), required_resource_keys=keys)
+    @with_signature
+    def watch(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        resources = context.resources
+        step = step_of(context, manifest, ref, resources.clock)
+        if isinstance(monitor, PerformanceMonitor):
+            judged = judge_realized(step, monitor, resources.warehouse, resources.registry, resources.exports)
+            _log_metrics(resources.mlflow, monitor, judged, step)
+        else:
+            judged = judge_drift(step, monitor, resources.warehouse, resources.registry, resources.exports)
+        observations = observations_of(step, monitor, judged)
+        Ledger(resources.warehouse).append(*observations)
+        facts = {"observations": len(observations), "model_version": judged.version, **judged.links}
+        context.op_execution_context.log_event(
+            dg.AssetMaterialization(asset_key(ref), metadata=facts, partition=step.partition)
+        )
+        for key, check in zip(check_keys(manifest, name), checks_of(manifest, name), strict=True):
+            yield check_result(key, check, judged)
+
+    return watch
+
+
+def _log_metrics(mlflow: Any, monitor: PerformanceMonitor, judged: Judged, step: Step) -> None:
+    """Log realized metrics to MLflow, at the end of the partition they are about."""
+    moment = step.window.end if step.window else step.now
+    for metric, verdict in judged.verdicts.items():
+        if verdict.score is not None:
+            mlflow.MlflowClient().log_metric(
+                mlflow.active_run().info.run_id,
+                f"{monitor.prediction}.{metric}",
+                float(verdict.score),
+                timestamp=int(moment.timestamp() * 1000),
+            )

@@ -1,0 +1,92 @@
+"""Judges predictions whose labels are mature, by a version that was not trained on those rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from metaplatform.compute.evaluation import evaluate
+from metaplatform.compute.evidently_performance import performance_report
+from metaplatform.compute.findings import Finding
+from metaplatform.compute.performance import judge_performance
+from metaplatform.compute.training import LABEL
+from metaplatform.factories.judged import Judged
+from metaplatform.factories.labelled_rows import labels_of
+from metaplatform.factories.steps import Step, report_link
+from metaplatform.naming import history_ref
+from metaplatform.resources.exports import Exports
+from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.inference import SCORE_COLUMNS
+from metaplatform.specs.monitoring import PerformanceMonitor
+from metaplatform.specs.training import ModelSpec
+
+
+@dataclass(frozen=True)
+class Realized:
+    """Labels and scores of one version's rows, in one order."""
+
+    version: ModelVersion | None
+    labels: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+
+
+def judge_realized(
+    step: Step, monitor: PerformanceMonitor, warehouse: Warehouse, registry: ModelRegistry, exports: Exports
+) -> Judged:
+    """Return a verdict for each metric on the rows of the step's partition whose labels are mature."""
+    model = step.manifest.models[step.manifest.predictions[monitor.prediction].model]
+    realized = realized_rows(step, monitor.prediction, model, warehouse, registry)
+    version = realized.version
+    if version is None:
+        reason = "no version scored these rows without having been trained on them"
+        skipped = [Finding(metric, "", None, None, "skipped", reason) for metric in monitor.metrics]
+        return Judged({finding.check: finding for finding in skipped}, {}, model.name, 0, 0, {})
+    evaluation = evaluate(realized.labels, realized.scores, model.task)
+    holdout = registry.load(model.name, version.version).metrics
+    baseline = dict[str, float | None]({name: holdout.get(name) for name in monitor.metrics})
+    findings = judge_performance(evaluation.scores, evaluation.rows, monitor, baseline)
+    links: dict[str, Any] = {}
+    if evaluation.rows >= monitor.min_rows:
+        facts = {
+            "prediction": monitor.prediction,
+            "partition": step.partition or "all",
+            "version": str(version.version),
+        }
+        html = performance_report(realized.labels, realized.scores, model.task, metadata=facts)
+        links = report_link(exports, html, name=monitor.name, part=f"{step.partition or 'all'}-v{version.version}")
+    verdicts = {finding.check: finding for finding in findings}
+    return Judged(verdicts, {}, model.name, version.version, evaluation.rows, links)
+
+
+def realized_rows(
+    step: Step, prediction: str, model: ModelSpec, warehouse: Warehouse, registry: ModelRegistry
+) -> Realized:
+    """Return the mature labels of the step's partition beside the newest out-of-sample scores of those rows.
+
+    Every version's scores are in the history; one counts for rows behind the end of its own training rows.
+    """
+    manifest, history = step.manifest, history_ref(f"predictions.{prediction}")
+    nothing = Realized(None, np.empty(0), np.empty(0))
+    if not warehouse.exists(history):
+        return nothing
+    column = manifest.spine_of(model).event_timestamp
+    key = list(manifest.spine_of(model).key)
+    for version in sorted(registry.versions(model.name), key=lambda found: -found.version):
+        if step.window is not None and version.trained_until > step.window.start:
+            continue
+        with warehouse.session() as session:
+            table = session.table(history)
+            scored = table.filter(table["model_version"] == version.version)
+            scored = scored.filter(scored[column] >= version.trained_until)
+            if step.partition:
+                scored = scored.filter(scored["_partition"] == step.partition)
+            labels = labels_of(session, manifest, model, step.now, step.window)
+            usable = labels.filter(~labels["excluded"] & labels[LABEL].notnull()).select(*key, LABEL)
+            joined = scored.inner_join(usable, key).select(LABEL, SCORE_COLUMNS[model.task])
+            rows = session.reader(joined).read_all()
+        if rows.num_rows:
+            columns = (rows[name].to_numpy().astype(float) for name in (LABEL, SCORE_COLUMNS[model.task]))
+            return Realized(version, *columns)
+    return nothing

@@ -1,0 +1,216 @@
+"""Models → assets: train a challenger, compare it with the champion on rows neither has seen, promote or keep."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import ibis
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from metaplatform.compute.comparison import Comparison, compare
+from metaplatform.compute.digest import digest
+from metaplatform.compute.encoding import encoding_query, fit
+from metaplatform.compute.evaluation import evaluate
+from metaplatform.compute.inference import Predictor
+from metaplatform.compute.training import TrainedModel, train, training_matrix
+from metaplatform.factories.asset_specs import asset_spec
+from metaplatform.factories.labelled_rows import scored_labels
+from metaplatform.factories.signatures import with_signature
+from metaplatform.factories.steps import Step, step_of
+from metaplatform.factories.training_rows import TrainingRows, training_rows
+from metaplatform.naming import op_name, stable_id
+from metaplatform.resources.clock import Clock
+from metaplatform.resources.ledger import Ledger
+from metaplatform.resources.model_bundle import ModelBundle, TrainingLineage
+from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
+from metaplatform.resources.session import Session
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.encoding import FittedEncoding
+from metaplatform.specs.inference import SCORE_COLUMNS
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.records import Promotion
+from metaplatform.specs.training import ModelSpec
+
+DECISION_TAG = "metaplatform/decision"
+"""Run tag with the retrain decision that the run answers."""
+THREADS = os.cpu_count() or 1
+
+
+def model_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
+    """Return the asset of a model."""
+    ref = f"models.{name}"
+
+    @dg.multi_asset(specs=[asset_spec(manifest, ref)], name=op_name(ref))
+    @with_signature
+    def retrain(
+        context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
+    ) -> dg.MaterializeResult:
+        step = step_of(context, manifest, ref, clock)
+        return dg.MaterializeResult(metadata=train_and_compare(step, manifest.models[name], warehouse, registry))
+
+    return retrain
+
+
+def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, registry: ModelRegistry) -> dict[str, Any]:
+    """Train a challenger before the cut, judge it beside the champion, and move the alias if it wins.
+
+    A run that died late and is tried again finds the version it had trained, and does not train another.
+    Returns asset metadata.
+    """
+    decision = step.tags.get(DECISION_TAG) or step.run_id
+    champion = registry.champion(model.name)
+    with warehouse.session() as session:
+        rows = training_rows(session, step, model)
+        made = (found for found in registry.versions(model.name) if found.tags.get(DECISION_TAG) == decision)
+        challenger = next(made, None) or train_version(session, step, model, rows, decision, warehouse, registry)
+        if champion is not None and champion.version == challenger.version:
+            champion = None
+        comparison = compare_versions(session, model, rows, champion, challenger, registry)
+    if comparison.outcome == "promoted":
+        registry.promote(model.name, challenger.version)
+    promotion = promotion_of(step, champion, challenger, comparison, decision)
+    Ledger(warehouse).append(promotion)
+    step.log(f"version {challenger.version} {promotion.outcome}: {promotion.reasons}")
+    holdout = registry.load(model.name, challenger.version).metrics
+    return {
+        "model_version": challenger.version,
+        "promoted": comparison.outcome == "promoted",
+        "reasons": promotion.reasons,
+        "decision": decision,
+        "cut": rows.bounds.cut.isoformat(),
+        "rows_excluded_on_purpose": rows.counts.excluded,
+        "rows_without_label": rows.counts.unlabelled,
+        **{f"holdout_{name}": value for name, value in holdout.items() if value is not None},
+        **({"mlflow": dg.MetadataValue.url(challenger.url)} if challenger.url else {}),
+    }
+
+
+def train_version(
+    session: Session,
+    step: Step,
+    model: ModelSpec,
+    rows: TrainingRows,
+    decision: str,
+    warehouse: Warehouse,
+    registry: ModelRegistry,
+) -> ModelVersion:
+    """Fit the encoding and the booster on the training split, evaluate on the holdout, and register the version."""
+    names = step.manifest.features_of(model)
+    learnt = rows.split.training(rows.frame)
+    categories = session.reader(encoding_query(learnt, names, max_categories=model.training.max_categories)).read_all()
+    encoding = fit(rows.frame.schema(), names, categories, origin=rows.bounds.start)
+    trained = train(
+        session.reader(training_matrix(learnt, encoding, order=rows.order)),
+        session.reader(training_matrix(rows.split.validation(rows.frame), encoding, order=rows.order)),
+        model,
+        feature_types=encoding.feature_types,
+        seed=model.training.seed,
+        threads=THREADS,
+    )
+    step.log(f"trained {trained.best_iteration + 1} rounds on {trained.training_rows} rows")
+    bundle = make_bundle(session, step, model, rows, encoding, trained, warehouse)
+    return registry.new_version(
+        model.name,
+        bundle,
+        params={**model.training.model_dump(mode="json"), "best_iteration": trained.best_iteration},
+        metrics={**bundle.metrics, f"validation_{trained.metric}": trained.history},
+        tags={DECISION_TAG: decision, "dagster.run_id": step.run_id},
+        inputs=tuple(bundle.lineage.inputs.items()),
+    )
+
+
+def make_bundle(
+    session: Session,
+    step: Step,
+    model: ModelSpec,
+    rows: TrainingRows,
+    encoding: FittedEncoding,
+    trained: TrainedModel,
+    warehouse: Warehouse,
+) -> ModelBundle:
+    """Return the bundle of a booster: holdout metrics, drift reference, and what it was made from."""
+    predictor = Predictor(trained.booster, encoding.names, threads=THREADS)
+    labels, scores = scored_labels(session, rows.split.holdout(rows.frame), encoding, predictor, order=rows.order)
+    # Scores of rows the booster has learnt from are sharper than any it will give again.
+    _, unseen = scored_labels(session, rows.split.validation(rows.frame), encoding, predictor, order=rows.order)
+    reference = digest(_before_holdout(session, rows), encoding.names).joined(
+        digest(_score_table(session, SCORE_COLUMNS[model.task], [scores, unseen]))
+    )
+    feature_set = step.manifest.feature_sets[model.feature_set]
+    inputs = {ref: warehouse.version(ref) or 0 for ref in (f"features.{feature_set.name}", feature_set.spine)}
+    lineage = TrainingLineage(
+        trained_from=rows.bounds.start,
+        trained_until=rows.bounds.holdout_start,
+        cut=rows.bounds.cut,
+        training_rows=trained.training_rows,
+        validation_rows=trained.validation_rows,
+        holdout_rows=len(labels),
+        excluded_rows=rows.counts.excluded,
+        unlabelled_rows=rows.counts.unlabelled,
+        spec_hash=step.manifest.spec_hash(step.ref),
+        seed=model.training.seed,
+        inputs=inputs,
+    )
+    metrics: Mapping[str, float | None] = evaluate(labels, scores, model.task).scores
+    return ModelBundle(
+        trained.booster, encoding, model.task, model.target.sql, lineage, metrics, json.loads(reference.to_json())
+    )
+
+
+def _before_holdout(session: Session, rows: TrainingRows) -> ibis.Table:
+    """Return what training and validation have seen, kept in the session: a digest reads it once a column."""
+    return session.materialize_temp(rows.split.training(rows.frame).union(rows.split.validation(rows.frame)))
+
+
+def _score_table(session: Session, column: str, scores: list[npt.NDArray[np.float64]]) -> ibis.Table:
+    values = pa.array(np.concatenate(scores), pa.float64())
+    return session.materialize_temp(ibis.memtable(pa.table({column: values})))
+
+
+def compare_versions(
+    session: Session,
+    model: ModelSpec,
+    rows: TrainingRows,
+    champion: ModelVersion | None,
+    challenger: ModelVersion,
+    registry: ModelRegistry,
+) -> Comparison:
+    """Score both versions on the holdout rows that neither was trained on, and compare."""
+    held = rows.split.holdout(rows.frame)
+    if champion is not None:
+        moment = held[rows.order[0]]
+        held = held.filter(moment >= ibis.literal(champion.trained_until))
+    scores = {}
+    labels: npt.NDArray[np.float64] = np.empty(0)
+    for version in filter(None, (champion, challenger)):
+        bundle = registry.load(model.name, version.version)
+        predictor = Predictor(bundle.booster, bundle.encoding.names, threads=THREADS)
+        labels, scores[version.version] = scored_labels(session, held, bundle.encoding, predictor, order=rows.order)
+    before = scores[champion.version] if champion else None
+    return compare(labels, before, scores[challenger.version], model.promotion, seed=model.training.seed)
+
+
+def promotion_of(
+    step: Step, champion: ModelVersion | None, challenger: ModelVersion, comparison: Comparison, decision: str
+) -> Promotion:
+    """Return the verdict as it is kept; the decision it answers is its key."""
+    return Promotion(
+        promotion_id=decision if DECISION_TAG in step.tags else stable_id("promotion", step.run_id),
+        model=challenger.model,
+        challenger_version=challenger.version,
+        champion_version=champion.version if champion else None,
+        outcome=comparison.outcome,
+        metric=comparison.metric,
+        champion_score=comparison.champion_score,
+        challenger_score=comparison.challenger_score,
+        gain=comparison.gain,
+        lower_bound=comparison.lower_bound,
+        rows=comparison.rows,
+        reasons="; ".join(comparison.reasons) if not isinstance(comparison.reasons, str) else comparison.reasons,
+        decided_at=step.now,
+        run_id=step.run_id,
+    )
