@@ -1,0 +1,102 @@
+"""Tables that people read, and their JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from metaplatform.replay.results import ReplayResult, ReplayRow
+from metaplatform.resources.model_registry import ModelVersion
+from metaplatform.specs.records import Decision, Promotion
+
+
+def replay_table(result: ReplayResult) -> None:
+    """Print what a replay found: a line for each scored partition, then the totals."""
+    console = Console(width=None if Console().is_terminal else 160)
+    for prediction in dict.fromkeys(row.prediction for row in result.rows):
+        rows = [row for row in result.rows if row.prediction == prediction]
+        table = Table(title=f"predictions.{prediction}", show_lines=False)
+        metric = rows[0].metric
+        for heading in ("partition", "rows", "drift share", "champion", f"{metric} live", f"{metric} first"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for heading in ("decision", "challenger", "actions"):
+            table.add_column(heading)
+        for row in rows:
+            table.add_row(*_cells(row))
+        console.print(table)
+        console.print(_verdict(rows), highlight=False)
+    console.print(
+        f"{result.runs} runs in {result.seconds:.0f} s, {result.peak_mib:.0f} MiB at the most. "
+        f"Everything is below {Path(result.root)}: `metaplatform ui` shows it.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _cells(row: ReplayRow) -> tuple[str, ...]:
+    return (
+        row.partition or "all",
+        f"{row.rows:,}",
+        "" if row.drift_share is None else f"{row.drift_share:.0%}",
+        f"v{row.champion}",
+        "" if row.live is None else f"{row.live:.4f}",
+        "" if row.first is None else f"{row.first:.4f}",
+        f"{row.decision}: {row.reason}" if row.decision else "",
+        row.promotion,
+        str(row.actions or ""),
+    )
+
+
+def _verdict(rows: Sequence[ReplayRow]) -> str:
+    pairs = [(row.live, row.first) for row in rows if row.live is not None and row.first is not None]
+    if not pairs:
+        return "No realized performance yet."
+    live, first = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+    better = sum(now > then for now, then in pairs)
+    same = sum(now == then for now, then in pairs)
+    return (
+        f"Mean {rows[0].metric}: {live:.4f} live, {first:.4f} for the first version never retrained; "
+        f"higher in {better} of {len(pairs)} partitions, equal in {same}."
+    )
+
+
+def versions_table(versions: Sequence[ModelVersion], *, as_json: bool) -> None:
+    """Print model versions, newest last."""
+    rows = [
+        {
+            "version": found.version,
+            "aliases": ", ".join(found.aliases),
+            "trained_from": found.trained_from.isoformat(),
+            "trained_until": found.trained_until.isoformat(),
+            "cut": found.cut.isoformat(),
+        }
+        for found in versions
+    ]
+    _print(rows, as_json=as_json)
+
+
+def decisions_table(decisions: Sequence[Decision], promotions: Sequence[Promotion], *, as_json: bool) -> None:
+    """Print decisions and the promotions they led to, in time order."""
+    everything: list[Decision | Promotion] = [*decisions, *promotions]
+    rows: list[dict[str, Any]] = [
+        {"when": kept.decided_at.isoformat(), "model": kept.model, "outcome": kept.outcome, "reasons": kept.reasons}
+        for kept in sorted(everything, key=lambda kept: kept.decided_at)
+    ]
+    details: list[dict[str, Any]] = [asdict(kept) for kept in everything] if as_json else rows
+    _print(details, as_json=as_json)
+
+
+def _print(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        Console().print_json(json.dumps(rows, default=str))
+        return
+    table = Table()
+    for heading in rows[0] if rows else ("nothing yet",):
+        table.add_column(str(heading))
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)

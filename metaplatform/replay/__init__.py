@@ -1,0 +1,1 @@
+"""Walks history through the same assets, checks, sensors and policies that run live."""

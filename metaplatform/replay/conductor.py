@@ -1,0 +1,127 @@
+"""Asks the platform's own sensors and schedules at each moment, and runs what they request, in process."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from metaplatform.errors import MetaplatformError
+from metaplatform.factories.automation.run_requests import REASON_TAG
+from metaplatform.factories.automation.sensors import REPLAY_TAG
+from metaplatform.replay.ticks import cron_ticks
+from metaplatform.resources.clock import Clock
+from metaplatform.resources.run_launcher import worker_tags
+
+_MOST_ROUNDS = 1_000
+"""A moment that still asks for runs after so many rounds would ask for ever."""
+
+
+@dataclass
+class Conductor:
+    """Plays the daemon's part over one Dagster instance: the same definitions, another clock.
+
+    ``skip`` names sensors that are not asked. ``announce`` gets a line for each run that starts.
+    """
+
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+    announce: Callable[[str], None]
+    skip: frozenset[str] = frozenset()
+    runs: int = 0
+    _cursors: dict[str, str | None] = field(default_factory=dict)
+
+    def play(self, before: datetime, now: datetime) -> None:
+        """Let ``now`` come: run all that sensors ask for until they are quiet, then due schedules, then again.
+
+        Raises:
+            MetaplatformError: if a run fails, or a moment never comes to rest.
+        """
+        self._settle(now)
+        if sum(self._ask_schedules(before, now)):
+            self._settle(now)
+
+    def _ask_schedules(self, before: datetime, now: datetime) -> Iterator[int]:
+        """Yield how many runs each cron tick in ``(before, now]`` led to."""
+        for schedule in self._repository.schedule_defs:
+            for tick in cron_ticks(str(schedule.cron_schedule), schedule.execution_timezone or "UTC", before, now):
+                yield self._ask_schedule(schedule, tick)
+
+    @property
+    def _repository(self) -> dg.RepositoryDefinition:
+        return self.definitions.get_repository_def()
+
+    def _settle(self, now: datetime) -> None:
+        for _ in range(_MOST_ROUNDS):
+            requests = [request for sensor in self._sensors() for request in self._ask_sensor(sensor, now)]
+            for request in requests:
+                self._run(request)
+            if not requests:
+                return
+        raise MetaplatformError(
+            owner="replay",
+            culprit=f"still new runs after {_MOST_ROUNDS} rounds at {now}",
+            fix="look at the newest runs in Dagster's UI",
+        )
+
+    def _sensors(self) -> Iterator[dg.SensorDefinition]:
+        return (sensor for sensor in self._repository.sensor_defs if sensor.name not in self.skip)
+
+    def _ask_sensor(self, sensor: dg.SensorDefinition, now: datetime) -> list[dg.RunRequest]:
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self._cursors.get(sensor.name),
+            repository_def=self._repository,
+            resources={**self._resources, "clock": Clock(at=now.isoformat())},
+        )
+        evaluated = sensor.evaluate_tick(context)
+        self._cursors[sensor.name] = evaluated.cursor or self._cursors.get(sensor.name)
+        return list(evaluated.run_requests or [])
+
+    def _ask_schedule(self, schedule: dg.ScheduleDefinition, tick: datetime) -> int:
+        context = dg.build_schedule_context(
+            instance=self.instance,
+            scheduled_execution_time=tick.astimezone(ZoneInfo(schedule.execution_timezone or "UTC")),
+            repository_def=self._repository,
+            resources={**self._resources, "clock": Clock(at=tick.isoformat())},
+        )
+        requests = list(schedule.evaluate_tick(context).run_requests or [])
+        for request in requests:
+            selection = set(self._repository.get_job(schedule.job_name).asset_layer.executable_asset_keys)
+            self._run(request, selection)
+        return len(requests)
+
+    @property
+    def _resources(self) -> dict[str, Any]:
+        """Return what sensors and schedules ask for; building others would import MLflow's tracking for nothing."""
+        given = self.definitions.resources or {}
+        return {name: given[name] for name in ("warehouse", "registry")}
+
+    def _run(self, request: dg.RunRequest, selection: Collection[dg.AssetKey] = ()) -> None:
+        tags = {**request.tags, **worker_tags(), REPLAY_TAG: "true"}
+        job = self._repository.get_implicit_global_asset_job_def()
+        subset = job.get_subset(
+            asset_selection=set(selection or request.asset_selection or []),
+            asset_check_selection=set(request.asset_check_keys or []),
+        )
+        self.announce(tags.get(REASON_TAG, ""))
+        self.runs += 1
+        result = subset.execute_in_process(
+            instance=self.instance,
+            partition_key=request.partition_key,
+            tags=tags,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        if not result.success:
+            raise self._failure(result)
+
+    def _failure(self, result: dg.ExecuteInProcessResult) -> MetaplatformError:
+        failed = next((event for event in result.all_events if event.is_step_failure), None)
+        error = failed.step_failure_data.error if failed else None
+        root = error.cause if error and error.cause else error
+        message = root.message.strip() if root else "the run failed before its first step"
+        step = failed.step_key if failed else "run"
+        return MetaplatformError(owner=step or "run", culprit=message, fix=f"see run {result.run_id} in Dagster's UI")

@@ -1,0 +1,154 @@
+"""Replays a book over the time its sources cover, and sums up what the loop did."""
+
+import fcntl
+import logging
+import os
+import resource
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import dagster as dg
+
+from metaplatform.definitions import definitions_of
+from metaplatform.errors import StorageError
+from metaplatform.factories.automation.state import Loop, seen_contents
+from metaplatform.replay.conductor import Conductor
+from metaplatform.replay.results import ReplayResult
+from metaplatform.replay.summary import summarise
+from metaplatform.replay.ticks import replay_ticks
+from metaplatform.resources.clock import Clock
+from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.manifest import Manifest
+
+_CONTENTS = (
+    "warehouse",
+    "mlflow.db",
+    "mlartifacts",
+    "reports",
+    "exports",
+    "notifications",
+    "dagster",
+    "warehouse.duckdb",
+)
+"""What the platform keeps below a storage root; nothing else there is ever removed."""
+
+
+class Progress(Protocol):
+    """Where a replay reports how far it is."""
+
+    def start(self, total: int) -> None:
+        """Take the number of moments to come."""
+
+    def moment(self, now: datetime) -> None:
+        """Take the moment that is played now."""
+
+    def run(self, reason: str) -> None:
+        """Take the reason of a run that starts."""
+
+
+def replay_history(
+    manifest: Manifest,
+    deployment: Deployment,
+    *,
+    until: datetime | None,
+    fresh: bool,
+    with_reactions: bool,
+    progress: Progress,
+) -> ReplayResult:
+    """Let the sources' history arrive moment by moment; return what happened.
+
+    Raises:
+        StorageError: if the root holds data and ``fresh`` is not asked for, or another replay is at work.
+        MetaplatformError: if a run fails.
+    """
+    started = time.monotonic()
+    for name in ("dagster", "mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with _sole_owner(deployment.root):
+        _make_room(deployment.root, fresh=fresh)
+        definitions = definitions_of(manifest, deployment)
+        loop = _loop(manifest, definitions)
+        start, end = _span(loop, until)
+        ticks = replay_ticks(manifest, start, end)
+        progress.start(len(ticks))
+        with _instance(deployment) as instance:
+            skip = frozenset() if with_reactions else frozenset({"reactions"})
+            conductor = Conductor(definitions, instance, progress.run, skip)
+            before = start
+            for now in ticks:
+                progress.moment(now)
+                conductor.play(before, now)
+                before = now
+        rows = summarise(_loop(manifest, definitions))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return ReplayResult(tuple(rows), conductor.runs, time.monotonic() - started, peak, str(deployment.root))
+
+
+def _loop(manifest: Manifest, definitions: dg.Definitions) -> Loop:
+    resources = dict(definitions.resources or {})
+    return Loop(manifest, resources["warehouse"], resources["registry"], Clock().now(), replaying=True)
+
+
+def _span(loop: Loop, until: datetime | None) -> tuple[datetime, datetime]:
+    """Return the first partition's start, and the moment at which the last partition's labels are mature."""
+    contents = seen_contents(loop, {})
+    starts, ends = [], []
+    for name, (_, fingerprints) in contents.items():
+        if spec := loop.manifest.sources[name].partitions:
+            keys = sorted(fingerprints)
+            if keys:
+                starts.append(spec.window(keys[0]).start)
+                ends.append(spec.window(keys[-1]).end)
+    if not starts:
+        return datetime(1970, 1, 1, tzinfo=UTC), until.replace(tzinfo=UTC) if until else loop.now
+    delays = [loop.manifest.label_delay(model) for model in loop.manifest.models.values()]
+    last = max([max(ends), *(delay.behind(max(ends)) for delay in delays)])
+    return min(starts), until.replace(tzinfo=UTC) if until else last
+
+
+@contextmanager
+def _sole_owner(root: Path) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "replay.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageError(
+                owner=str(root), culprit="another replay is at work there", fix="wait for it, or name another --root"
+            ) from error
+        yield
+
+
+def _make_room(root: Path, *, fresh: bool) -> None:
+    present = [root / name for name in _CONTENTS if (root / name).exists()]
+    if not present:
+        return
+    if not fresh:
+        raise StorageError(
+            owner=str(root),
+            culprit="there already is " + ", ".join(path.name for path in present),
+            fix="run with --fresh to remove it and start clean, or name another --root",
+        )
+    for path in present:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@contextmanager
+def _instance(deployment: Deployment) -> Iterator[dg.DagsterInstance]:
+    home = write_dagster_home(deployment.dagster_home)
+    before = os.environ.get("DAGSTER_HOME")
+    os.environ["DAGSTER_HOME"] = str(home)
+    try:
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+    finally:
+        if before is None:
+            del os.environ["DAGSTER_HOME"]
+        else:
+            os.environ["DAGSTER_HOME"] = before

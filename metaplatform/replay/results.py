@@ -1,0 +1,83 @@
+"""What a replay found, as values: a row for each prediction and partition, and the totals."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from metaplatform.specs.records import Action, Decision, Observation, Promotion
+
+
+@dataclass(frozen=True)
+class ReplayRow:
+    """One scored partition.
+
+    ``drift_share`` is the share of drifted features; ``live`` the realized ``metric`` of the version that
+    scored the partition first, ``first`` that of the model's first version on the same rows. ``decision`` is
+    ``retrain`` or ``wait`` with its ``reason``, ``promotion`` what became of the challenger.
+    """
+
+    prediction: str
+    partition: str
+    rows: int
+    drift_share: float | None
+    champion: int
+    metric: str
+    live: float | None
+    first: float | None
+    decision: str
+    reason: str
+    promotion: str
+    actions: int
+
+
+@dataclass(frozen=True)
+class ReplayResult:
+    """All rows in time order; ``seconds`` and ``peak_mib`` are of the replaying process."""
+
+    rows: tuple[ReplayRow, ...]
+    runs: int
+    seconds: float
+    peak_mib: float
+    root: str
+
+    def to_json(self) -> str:
+        """Return the result for machines."""
+        return json.dumps(asdict(self), indent=2)
+
+
+@dataclass(frozen=True)
+class Period:
+    """What the loop kept of the time from one partition's end to the next one's."""
+
+    decisions: tuple[Decision, ...]
+    promotions: tuple[Promotion, ...]
+    actions: tuple[Action, ...]
+
+    @property
+    def decision(self) -> Decision | None:
+        """Return the decision that tells most: one that fired, else the newest."""
+        fired = tuple(decision for decision in self.decisions if decision.outcome == "retrain")
+        return next(reversed(fired or self.decisions), None)
+
+    @property
+    def promotion(self) -> str:
+        """Return the promotion verdicts, for people."""
+        return "; ".join(told(promotion) for promotion in self.promotions)
+
+
+def told(promotion: Promotion) -> str:
+    """Return a promotion verdict in a few words."""
+    gain = "" if promotion.gain is None else f" ({promotion.metric} {promotion.gain:+.4f})"
+    return f"v{promotion.challenger_version} {promotion.outcome}{gain}"
+
+
+def drift_share(observations: list[Observation], prediction_monitors: frozenset[str], partition: str) -> float | None:
+    """Return the share of drifted features when the partition was first judged, None if it was not."""
+    shares = [
+        seen.score
+        for seen in observations
+        if seen.monitor in prediction_monitors
+        and seen.partition == partition
+        and seen.check == "data_drift"
+        and not seen.column
+    ]
+    return shares[0] if shares else None

@@ -1,0 +1,50 @@
+"""The moments of a replay: partitions close, labels mature, cron ticks."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from croniter import croniter  # type: ignore[import-untyped]
+
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.partitions import PartitionSpec
+
+
+def partition_lines(manifest: Manifest) -> tuple[PartitionSpec, ...]:
+    """Return the distinct partitions of the book's sources."""
+    return tuple(dict.fromkeys(source.partitions for source in manifest.sources.values() if source.partitions))
+
+
+def replay_ticks(manifest: Manifest, start: datetime, until: datetime) -> tuple[datetime, ...]:
+    """Return every moment in ``(start, until]`` at which something may be due, in order.
+
+    A partition is due when it closes; its labels when each model's label delay has passed; a schedule
+    when its cron ticks. ``until`` itself is always one.
+    """
+    moments = {until}
+    delays = {manifest.label_delay(model) for model in manifest.models.values()}
+    for spec in partition_lines(manifest):
+        for key in spec.closed_keys(until):
+            end = spec.window(key).end
+            moments.update((end, *(delay.behind(end) for delay in delays)))
+    for cron, timezone in _crons(manifest):
+        moments.update(cron_ticks(cron, timezone, start, until))
+    return tuple(sorted(moment for moment in moments if start < moment <= until))
+
+
+def _crons(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    for model in manifest.models.values():
+        if model.retrain and model.retrain.schedule:
+            yield model.retrain.schedule, model.retrain.timezone
+
+
+def cron_ticks(cron: str, timezone: str, start: datetime, until: datetime) -> tuple[datetime, ...]:
+    """Return the UTC moments in ``(start, until]`` at which ``cron`` ticks in ``timezone``."""
+    from zoneinfo import ZoneInfo
+
+    ticks: list[datetime] = []
+    for tick in croniter(cron, start.astimezone(ZoneInfo(timezone)), ret_type=datetime):
+        moment = tick.astimezone(UTC)
+        if moment > until:
+            return tuple(ticks)
+        ticks.append(moment)
+    return tuple(ticks)

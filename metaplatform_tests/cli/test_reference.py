@@ -1,0 +1,73 @@
+"""The book's guide says what the code says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from metaplatform.cli.reference import render_guide
+from metaplatform.specs.manifest import CHAPTERS
+
+GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "book.md").read_text(encoding="utf-8")
+
+
+def section(chapter: str, guide: str = "") -> str:
+    guide = guide or render_guide(f"<!-- fields: {chapter} -->\n<!-- end -->")
+    return guide.split(f"<!-- fields: {chapter} -->", 1)[1].split("<!-- end -->", 1)[0]
+
+
+def test_the_guide_holds_what_is_generated() -> None:
+    """If not: `python -m metaplatform.cli.reference docs/book.md`."""
+    assert render_guide(GUIDE) == GUIDE
+
+
+def test_the_guide_has_every_chapter_and_none_twice() -> None:
+    assert re.findall(r"<!-- fields: (\w+) -->", GUIDE) == ["entity", *CHAPTERS]
+    assert re.findall(r"^## (\w+)$", GUIDE, re.MULTILINE)[-len(CHAPTERS) :] == list(CHAPTERS)
+
+
+def test_a_section_of_no_chapter_is_an_error() -> None:
+    with pytest.raises(KeyError, match="recipes"):
+        render_guide("<!-- fields: recipes -->\n<!-- end -->")
+
+
+def test_text_outside_of_sections_is_left_alone() -> None:
+    assert render_guide("# A\n\n<!-- a comment -->\ntext\n") == "# A\n\n<!-- a comment -->\ntext\n"
+
+
+def test_a_required_key_a_default_and_limits_are_in_words() -> None:
+    models = section("models")
+    assert "| `window` | duration | required |" in models
+    assert "| `validation_share` | number, over 0, under 0.9 | `0.2` |" in models
+    assert "| `rounds` | whole number, 1 or more, 100,000 or less | `300` |" in models
+    assert "| `task` | `binary` or `regression` | required |" in models
+    assert "| `schedule` | text | none |" in models
+    assert "| `monitors` | list of: name, one at least | required |" in models
+
+
+def test_sql_is_told_from_text_and_one_expression_from_a_query() -> None:
+    assert "| `sql` | SQL query | required |" in section("tables")
+    assert "| `sql` | SQL expression | required |" in section("models")
+    assert "| `derive` | mapping of column to SQL expression | `{}` |" in section("sources")
+
+
+def test_keys_of_all_kinds_stand_above_them_and_those_of_one_kind_below_its_name() -> None:
+    shared, csv, parquet = re.split(r"\*\*`kind: \w+`\*\*", section("sources"))[:3]
+    assert "| `path` |" in shared
+    assert "| `delimiter` | text, one character | none |" in csv
+    assert "| `" not in parquet
+
+
+def test_what_is_within_an_entity_is_told_once_under_its_place() -> None:
+    assert re.findall(r"^### `(.+)`$", section("models"), re.MULTILINE) == [
+        "target",
+        "training",
+        "promotion",
+        "retrain",
+        "retrain.drift",
+    ]
+
+
+def test_keys_of_every_entity_are_told_once() -> None:
+    assert "| `owners` | list of: owner | `[]` |" in section("entity")
+    assert not any("`owners`" in section(chapter) for chapter in CHAPTERS)

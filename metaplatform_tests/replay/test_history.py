@@ -1,0 +1,184 @@
+"""A replay of the shop: the loop closes, the same way each time, and says so."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaplatform.errors import StorageError
+from metaplatform.replay.history import replay_history
+from metaplatform.resources.ledger import Ledger
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.loading import load_book
+from metaplatform.specs.records import Action, Decision, Observation, Promotion
+from metaplatform_tests.scenario import MONTHS, ORDERS_A_MONTH, write_month, write_project
+
+SHIFT = "2024-04"
+
+
+def replay(project: Path, root: Path) -> dict[str, Any]:
+    """Run the command as people do, in a process of its own."""
+    command = [sys.executable, "-m", "metaplatform", "replay", "--reactions"]
+    options = ["--book", str(project / "metadata"), "--root", str(root), "--json", str(root) + ".json"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert SHIFT in done.stdout
+    return json.loads(Path(f"{root}.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    write_project(folder)
+    for month in MONTHS:
+        write_month(folder, month, shifted=month >= SHIFT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def replayed(project: Path) -> tuple[Path, dict[str, Any]]:
+    return project / "storage", replay(project, project / "storage")
+
+
+def rows_of(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["partition"]: row for row in result["rows"]}
+
+
+def test_every_month_behind_the_first_training_is_scored(replayed: tuple[Path, dict[str, Any]]) -> None:
+    rows = rows_of(replayed[1])
+    assert list(rows) == list(MONTHS[2:])
+    assert {row["rows"] for row in rows.values()} == {ORDERS_A_MONTH}
+
+
+def test_the_month_that_drifts_is_retrained_for_and_a_better_version_promoted(
+    replayed: tuple[Path, dict[str, Any]],
+) -> None:
+    rows = rows_of(replayed[1])
+    assert rows["2024-03"]["champion"] == 1
+    assert rows[SHIFT]["decision"] == "retrain"
+    assert "promoted" in rows[SHIFT]["promotion"]
+    assert rows["2024-05"]["champion"] > 1
+    assert rows["2024-05"]["live"] > rows["2024-05"]["first"]
+
+
+def test_live_performance_is_never_measured_on_rows_the_version_has_seen(
+    replayed: tuple[Path, dict[str, Any]],
+) -> None:
+    root, result = replayed
+    assert rows_of(result)[SHIFT]["live"] == rows_of(result)[SHIFT]["first"]
+    seen = Ledger(Warehouse(root=str(root))).read(Observation, kind="performance", partition=SHIFT)
+    assert {observation.model_version for observation in seen} == {1}
+
+
+def test_a_re_score_replaces_its_partition_alone_and_keeps_every_versions_rows(
+    replayed: tuple[Path, dict[str, Any]],
+) -> None:
+    warehouse = Warehouse(root=str(replayed[0]))
+    current = warehouse.partitions("predictions.order_returns")
+    assert {key: state.rows for key, state in current.items()} == dict.fromkeys(MONTHS[2:], ORDERS_A_MONTH)
+    with warehouse.session() as session:
+        history = session.table("predictions.order_returns__history")
+        versions = history.filter(history["_partition"] == SHIFT).group_by("model_version").count()
+        counts = session.reader(versions).read_all().to_pydict()
+    assert sorted(counts["model_version"]) == [1, 2]
+    assert set(
+        counts["CountStar()" if "CountStar()" in counts else next(k for k in counts if k != "model_version")]
+    ) == {ORDERS_A_MONTH}
+
+
+def test_each_prediction_row_says_which_version_made_it_in_which_run_and_when(
+    replayed: tuple[Path, dict[str, Any]],
+) -> None:
+    with Warehouse(root=str(replayed[0])).session() as session:
+        table = session.table("predictions.order_returns")
+        stamps = table.select("model_name", "model_version", "run_id", "scored_at").distinct()
+        found = session.reader(stamps).read_all()
+    assert all(column.null_count == 0 for column in found.columns)
+    assert set(found["model_name"].to_pylist()) == {"returns"}
+
+
+def test_a_reaction_acts_once_for_each_partition_and_version(replayed: tuple[Path, dict[str, Any]]) -> None:
+    root = replayed[0]
+    actions = Ledger(Warehouse(root=str(root))).read(Action)
+    keys = [(action.partition, action.model_version) for action in actions]
+    assert len(keys) == len(set(keys))
+    assert (SHIFT, 1) in keys
+    lines = (root / "notifications" / "call_customers.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(actions)
+    assert (root / "reports" / "returns_report" / f"{SHIFT}.html").exists()
+
+
+def test_one_cause_leads_to_one_retrain_and_each_retrain_to_one_promotion_verdict(
+    replayed: tuple[Path, dict[str, Any]],
+) -> None:
+    ledger = Ledger(Warehouse(root=str(replayed[0])))
+    fired = [decision.decision_id for decision in ledger.read(Decision, outcome="retrain")]
+    assert sorted(fired) == sorted(promotion.promotion_id for promotion in ledger.read(Promotion))
+
+
+def test_outputs_hold_what_the_predictions_hold(replayed: tuple[Path, dict[str, Any]]) -> None:
+    root = replayed[0]
+    exported = sorted(path.stem for path in (root / "exports" / "returns_file").glob("*.csv"))
+    assert exported == list(MONTHS[2:])
+    lines = (root / "exports" / "returns_file" / f"{SHIFT}.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == ORDERS_A_MONTH + 1
+    assert (root / "warehouse.duckdb").exists()
+
+
+def test_the_same_book_and_seed_give_the_same_predictions_twice(
+    project: Path, replayed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    again = replay(project, tmp_path / "again")
+    same = (
+        "partition",
+        "rows",
+        "drift_share",
+        "champion",
+        "live",
+        "first",
+        "decision",
+        "reason",
+        "promotion",
+        "actions",
+    )
+    assert [[row[name] for name in same] for row in again["rows"]] == [
+        [row[name] for name in same] for row in replayed[1]["rows"]
+    ]
+    scores = []
+    for root in (replayed[0], tmp_path / "again"):
+        with Warehouse(root=str(root)).session() as session:
+            table = session.table("predictions.order_returns").select("order_id", "probability", "model_version")
+            scores.append(session.reader(table.order_by("order_id")).read_all())
+    assert scores[0].equals(scores[1])
+
+
+def test_a_second_replay_says_what_is_there_and_touches_nothing(
+    project: Path, replayed: tuple[Path, dict[str, Any]]
+) -> None:
+    root = replayed[0]
+    version = Warehouse(root=str(root)).version("predictions.order_returns")
+    deployment = Deployment(book=project / "metadata", root=root)
+    with pytest.raises(StorageError, match="--fresh"):
+        replay_history(
+            load_book(project / "metadata"),
+            deployment,
+            until=None,
+            fresh=False,
+            with_reactions=False,
+            progress=Silent(),
+        )
+    assert Warehouse(root=str(root)).version("predictions.order_returns") == version
+
+
+class Silent:
+    """A progress that says nothing."""
+
+    def start(self, total: int) -> None: ...
+
+    def moment(self, now: object) -> None: ...
+
+    def run(self, reason: str) -> None: ...
