@@ -1,0 +1,88 @@
+"""Dagster's real daemon and code server over a project of the tests."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from metaplatform.resources.dagster_home import InstanceSettings, write_dagster_home
+from metaplatform.resources.ledger import Ledger
+from metaplatform.resources.warehouse import Warehouse
+
+WORKSPACE = "load_from:\n  - python_module: {module_name: metaplatform.definitions, location_name: metaplatform}\n"
+
+
+@dataclass
+class Daemon:
+    """`dagster-daemon run` in a process group of its own, so that all of it can be killed at one stroke."""
+
+    project: Path
+    root: Path
+    process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    _log_start: int = 0
+
+    @classmethod
+    def over(cls, project: Path) -> "Daemon":
+        (project / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
+        root = project / "storage"
+        home = write_dagster_home(root / "dagster", InstanceSettings(poll_interval_seconds=2, max_retries=2))
+        environment = {
+            **os.environ,
+            "DAGSTER_HOME": str(home),
+            "METAPLATFORM_BOOK": str(project / "metadata"),
+            "METAPLATFORM_ROOT": str(root),
+            "METAPLATFORM_SENSOR_INTERVAL_SECONDS": "5",
+        }
+        return cls(project, root, environment=environment)
+
+    def start(self) -> None:
+        command = [str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", "workspace.yaml"]
+        with (self.project / "daemon.log").open("ab") as log:
+            self._log_start = log.tell()
+            self.process = subprocess.Popen(
+                command, cwd=self.project, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill(self) -> None:
+        """End the daemon, its code server and every run's process, without a word."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, number)
+            self.process.wait(timeout=30)
+            self.process = None
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(Warehouse(root=str(self.root)))
+
+    def runs(self, *, tag: str | None = None) -> list[dg.DagsterRun]:
+        with dg.DagsterInstance.from_config(self.environment["DAGSTER_HOME"]) as instance:
+            return [run for run in instance.get_runs() if tag is None or tag in run.tags]
+
+    def wait_for(self, what: str, met: Callable[[], bool], *, seconds: float = 600) -> None:
+        deadline = time.monotonic() + seconds
+        while not met():
+            assert self.process is not None
+            assert self.process.poll() is None, f"the daemon ended while waiting for {what}:\n{self.tail()}"
+            assert time.monotonic() < deadline, f"no {what} within {seconds} s:\n{self.tail()}"
+            time.sleep(1)
+
+    def looks(self, sensor: str) -> int:
+        """Return how often a sensor was asked since the daemon was started last."""
+        log = (self.project / "daemon.log").read_text(encoding="utf-8", errors="replace")
+        return log[self._log_start :].count(f"Sensor {sensor} skipped")
+
+    def tail(self) -> str:
+        return (self.project / "daemon.log").read_text(encoding="utf-8", errors="replace")[-4000:]

@@ -1,0 +1,165 @@
+"""The house rules, read off the source: each offender is named, so that a failure says what to mend."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "metaplatform"
+
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 40
+BANNED_NAMES = {"util", "utils", "helper", "helpers", "manager", "managers", "common", "misc", "shared", "process_data"}
+# Seconds and hundreds of megabytes each: loading the definitions must need none of them.
+HEAVY = {"dagster_mlflow", "evidently", "matplotlib", "mlflow", "pandas", "plotly", "scipy", "sklearn", "xgboost"}
+UNSAFE = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve", "skops"}
+WALL_CLOCK = {
+    *(("datetime", name) for name in ("now", "utcnow", "today")),
+    *(("Timestamp", name) for name in ("now", "utcnow", "today")),
+    *(("time", name) for name in ("time", "time_ns", "localtime", "gmtime", "ctime")),
+    ("date", "today"),
+    ("ibis", "now"),
+    ("ibis", "today"),
+}
+
+
+@cache
+def sources() -> dict[str, ast.Module]:
+    """Return every module of the package, parsed, by its path from the repository."""
+    return {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def offenders(find: Callable[[ast.Module], Iterator[tuple[int, str]]], *, but: tuple[str, ...] = ()) -> list[str]:
+    return [
+        f"{file}:{line} {what}"
+        for file, tree in sources().items()
+        if not file.startswith(but)
+        for line, what in find(tree)
+    ]
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield line and full name of what is imported anywhere in ``tree``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def at_import_time(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what runs when a module is imported: all but bodies of functions and what only type checkers read."""
+    for child in ast.iter_child_nodes(node):
+        for_types = isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"
+        if not for_types and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from at_import_time(child)
+
+
+def test_imports_go_down_only() -> None:
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_file_has_outgrown_one_reading() -> None:
+    lengths = {file: len((ROOT / file).read_text().splitlines()) for file in sources()}
+    assert {file: lines for file, lines in lengths.items() if lines >= MAX_FILE_LINES} == {}
+
+
+def test_no_function_has_outgrown_one_screen() -> None:
+    def long_functions(tree: ast.Module) -> Iterator[tuple[int, str]]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                docstring = ast.get_docstring(node, clean=False)
+                lines = (node.end_lineno or 0) - node.lineno + 1 - (docstring.count("\n") + 1 if docstring else 0)
+                if lines > MAX_FUNCTION_LINES:
+                    yield node.lineno, f"{node.name}: {lines} lines"
+
+    assert offenders(long_functions) == []
+
+
+def test_modules_are_named_for_what_they_are_about() -> None:
+    assert [file for file in sources() if BANNED_NAMES & set(Path(file).with_suffix("").parts)] == []
+
+
+def test_only_the_clock_asks_what_time_it_is() -> None:
+    def readings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+                if (owner, node.attr) in WALL_CLOCK:
+                    yield node.lineno, f"{owner}.{node.attr}"
+        yield from ((line, name) for line, name in imported(tree) if tuple(name.split(".")) in WALL_CLOCK)
+
+    assert offenders(readings, but=("metaplatform/resources/clock.py",)) == []
+
+
+def test_no_module_can_load_a_pickle() -> None:
+    def unsafe(tree: ast.Module) -> Iterator[tuple[int, str]]:
+        yield from ((line, name) for line, name in imported(tree) if name.split(".")[0] in UNSAFE)
+
+    assert offenders(unsafe) == []
+
+
+def test_only_the_command_line_prints() -> None:
+    def prints(tree: ast.Module) -> Iterator[tuple[int, str]]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+                yield node.lineno, "print"
+
+    assert offenders(prints, but=("metaplatform/cli/",)) == []
+
+
+def test_annotations_are_real_where_dagster_and_pydantic_read_them() -> None:
+    def postponed(tree: ast.Module) -> Iterator[tuple[int, str]]:
+        yield from ((line, name) for line, name in imported(tree) if name.startswith("__future__."))
+
+    assert offenders(postponed) == []
+
+
+def test_heavy_libraries_are_imported_in_the_step_that_uses_them() -> None:
+    def heavy(tree: ast.Module) -> Iterator[tuple[int, str]]:
+        for node in at_import_time(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                yield from ((line, name) for line, name in imported(node) if name.split(".")[0] in HEAVY)
+
+    assert offenders(heavy) == []
+
+
+def test_importing_everything_but_the_two_that_act_on_import_loads_no_heavy_library() -> None:
+    names = [file.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in sources()]
+    code = "import importlib, sys\nfor name in sys.argv[1].split(): importlib.import_module(name)\nprint(*sys.modules)"
+    modules = " ".join(name for name in names if name not in {"metaplatform.__main__", "metaplatform.definitions"})
+    done = subprocess.run([sys.executable, "-c", code, modules], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+# Brackets keep this file from naming what it looks for.
+FOREIGN = {
+    "a package index": r"index[-_]url|find[-_]links|\"resolved\": \"http|registry = \"http|://[^\s\"']+\.(whl|tar\.gz)\b",
+    "a path of one machine": r"(?<![\w.)}*-])/(home|r[o]ot|Us[e]rs|w[o]rk)/\w",
+}
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_tracked_file_names_where_packages_come_from_or_a_path_of_one_machine() -> None:
+    found = []
+    for file in tracked_files():
+        text = file.read_bytes().decode("utf-8", errors="ignore")
+        for what, pattern in FOREIGN.items():
+            found += [f"{file.relative_to(ROOT)}: {what}: {hit.group()}" for hit in re.finditer(pattern, text)]
+    assert found == []

@@ -1,0 +1,47 @@
+"""The benchmarks run and fill their table; how fast anything is, no test says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, object]]:
+    """Measure definitions of a small book; return what was printed, and the file."""
+    file = tmp_path_factory.mktemp("benchmark") / "rows.json"
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "definitions", "--json", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(file.read_text())
+
+
+def test_the_table_has_a_line_for_each_measurement(benchmark: tuple[str, dict[str, list[dict[str, object]]]]):
+    printed, found = benchmark
+    assert [row["what"] for row in found["rows"]] == ["load 20 assets"]
+    assert all(name in printed for name in ("what", "ours", "by hand", "ratio", "memory", "aim", "load 20 assets"))
+
+
+def test_the_machine_is_named(benchmark: tuple[str, dict[str, dict[str, str]]]):
+    printed, found = benchmark
+    assert set(found["machine"]) == {"cores", "processor", "memory", "load average", "system", "versions"}
+    assert found["machine"]["versions"] in printed
+
+
+def test_each_line_holds_both_ratios(benchmark: tuple[str, dict[str, list[dict[str, float]]]]):
+    """The two sides have defined the same assets: otherwise the benchmark had ended with an error."""
+    assert [row["ratio"] > 0 < row["cpu_ratio"] for row in benchmark[1]["rows"]] == [True]
+
+
+def test_only_takes_the_names_there_are():
+    command = [sys.executable, "-m", "benchmarks", "--only", "nothing"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert (
+        "definitions, features, training, scoring, drift" in done.stdout + done.stderr
+        or "invalid choice" in done.stderr
+    )

@@ -1,0 +1,108 @@
+"""The loop closes with nobody's help: Dagster's own daemon and code server, real runs in processes of their own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from metaplatform.specs.records import Action, Arrival, Decision, Observation, Promotion
+from metaplatform_tests.live import Daemon
+from metaplatform_tests.scenario import write_month, write_project
+
+pytestmark = pytest.mark.live
+
+DRIFTED = "2024-04"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    write_project(tmp_path)
+    for month in ("2024-01", "2024-02", "2024-03"):
+        write_month(tmp_path, month, shifted=False)
+    daemon = Daemon.over(tmp_path)
+    try:
+        yield daemon
+    finally:
+        daemon.stop()
+
+
+def has_champion(daemon: Daemon) -> bool:
+    """All months have arrived, and the first version was trained."""
+    return bool(daemon.ledger.read(Promotion)) and len(daemon.ledger.read(Arrival, source="orders")) == 3
+
+
+def retrains(daemon: Daemon) -> list[Decision]:
+    decisions = daemon.ledger.read(Decision, outcome="retrain")
+    return [decision for decision in decisions if decision.trigger != "first"]
+
+
+def rescored(daemon: Daemon) -> bool:
+    """The challenger was promoted and has scored the drifted month again."""
+    state = daemon.ledger._warehouse.partitions("predictions.order_returns").get(DRIFTED)
+    return state is not None and state.model_version == 2
+
+
+def acted(daemon: Daemon, version: int) -> bool:
+    return bool(daemon.ledger.read(Action, partition=DRIFTED, model_version=version))
+
+
+def at_rest(daemon: Daemon) -> bool:
+    return all(run.is_finished for run in daemon.runs())
+
+
+def test_a_month_that_drifts_is_retrained_promoted_rescored_and_reacted_to_once(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.wait_for("first version", lambda: has_champion(daemon))
+    write_month(daemon.project, DRIFTED, shifted=True)
+    daemon.wait_for("retrain decision", lambda: bool(retrains(daemon)))
+    failed = daemon.ledger.read(Observation, partition=DRIFTED, model_version=1, check="data_drift", column="")
+    assert [seen.status for seen in failed] == ["failed"]
+    daemon.wait_for("promotion", lambda: len(daemon.ledger.read(Promotion)) == 2)
+    assert daemon.ledger.read(Promotion)[-1].outcome == "promoted"
+    daemon.wait_for("predictions by version 2", lambda: rescored(daemon))
+    daemon.wait_for("reaction to both versions", lambda: acted(daemon, 1) and acted(daemon, 2))
+    assert (daemon.root / "exports" / "returns_file" / f"{DRIFTED}.csv").exists()
+    assert (daemon.root / "reports" / "returns_report" / f"{DRIFTED}.html").exists()
+    assert (daemon.root / "notifications" / "call_customers.jsonl").exists()
+    daemon.wait_for("rest", lambda: at_rest(daemon))
+
+    before = everything_kept(daemon)
+    daemon.stop()
+    daemon.start()
+    daemon.wait_for("looks after the restart", lambda: daemon.looks("retraining") >= 2)
+    daemon.wait_for("rest", lambda: at_rest(daemon))
+    assert everything_kept(daemon) == before
+
+
+def everything_kept(daemon: Daemon) -> dict[str, list[str]]:
+    """Return what the loop has done, by id: runs, decisions to retrain, promotions, actions, arrivals."""
+    return {
+        "runs": sorted(run.run_id for run in daemon.runs()),
+        "retrains": sorted(kept.decision_id for kept in daemon.ledger.read(Decision, outcome="retrain")),
+        "promotions": sorted(kept.promotion_id for kept in daemon.ledger.read(Promotion)),
+        "actions": sorted(kept.action_id for kept in daemon.ledger.read(Action)),
+        "arrivals": sorted(kept.arrival_id for kept in daemon.ledger.read(Arrival)),
+    }
+
+
+def test_a_daemon_killed_in_the_middle_of_the_retrain_heals_and_closes_the_loop(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.wait_for("first version", lambda: has_champion(daemon))
+    write_month(daemon.project, DRIFTED, shifted=True)
+    daemon.wait_for("retrain decision", lambda: bool(retrains(daemon)))
+    decision = retrains(daemon)[0].decision_id
+
+    def at_work() -> bool:
+        return any(
+            run.tags.get("metaplatform/decision") == decision and run.status.value == "STARTED" for run in daemon.runs()
+        )
+
+    daemon.wait_for("retrain at work", at_work)
+    daemon.kill()
+    assert not daemon.ledger.read(Promotion, promotion_id=decision)
+    daemon.start()
+    daemon.wait_for("promotion after the restart", lambda: bool(daemon.ledger.read(Promotion, promotion_id=decision)))
+    daemon.wait_for("predictions by the new champion", lambda: rescored(daemon))
+    daemon.wait_for("reaction to the new champion", lambda: acted(daemon, 2))
+    assert len(daemon.ledger.read(Promotion, promotion_id=decision)) == 1
+    assert len(retrains(daemon)) == 1
