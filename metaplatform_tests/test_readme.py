@@ -97,7 +97,7 @@ def test_make_does_what_the_readme_says(target: str) -> None:
         pytest.skip("no make here")
     assert f"make {target}" in README
     # As if set up: what is installed is another test's question.
-    command = ["make", "--dry-run", "--old-file=.venv/.installed", target]
+    command = ["make", "--no-print-directory", "--dry-run", "--old-file=.venv/.installed", target]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     last = done.stdout.splitlines()[-1]
     assert MADE[target] in last

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from metaplatform.compute.evidently_report import data_definition, quiet_evidently, with_heading
 from metaplatform.specs.training import Task
 
-SAMPLE_ROWS = 50_000
+SAMPLE_ROWS = 10_000
 """Rows drawn in a report; metrics are judged on all rows."""
 
 

@@ -53,7 +53,11 @@ def training_matrix(rows: ibis.Table, encoding: FittedEncoding, *, order: Sequen
 
     ``order`` are columns that identify a row (event timestamp and keys); without any, whole rows are compared.
     """
-    encoded = encode(rows, encoding, keep=[*order, LABEL])
+    return in_order(encode(rows, encoding, keep=[*order, LABEL]), encoding, order=order)
+
+
+def in_order(encoded: ibis.Table, encoding: FittedEncoding, *, order: Sequence[str]) -> ibis.Table:
+    """Return features and label of rows that are encoded already, sorted as :func:`training_matrix` sorts them."""
     sorted_rows = encoded.order_by([encoded[name] for name in order or encoded.columns])
     return sorted_rows.select(*encoding.names, LABEL)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from metaplatform.compute.encoding import encode
 from metaplatform.compute.features import labels, mature, training_frame
 from metaplatform.compute.inference import Predictor
-from metaplatform.compute.training import LABEL
+from metaplatform.compute.training import LABEL, in_order
 from metaplatform.resources.session import Session
 from metaplatform.specs.encoding import FittedEncoding
 from metaplatform.specs.manifest import Manifest
@@ -79,14 +79,17 @@ def order_of(manifest: Manifest, model: ModelSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in (spine.event_timestamp, *spine.key) if name))
 
 
+def encoded_rows(frame: ibis.Table, encoding: FittedEncoding, *, order: tuple[str, ...]) -> ibis.Table:
+    """Return ``frame`` as ``order``, label and one float column for each feature."""
+    return encode(frame, encoding, keep=[*order, LABEL])
+
+
 def scored_labels(
-    session: Session, frame: ibis.Table, encoding: FittedEncoding, predictor: Predictor, *, order: tuple[str, ...]
+    session: Session, encoded: ibis.Table, encoding: FittedEncoding, predictor: Predictor, *, order: tuple[str, ...]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return labels and scores of ``frame`` in ``order``, so that two versions' scores stand side by side."""
-    encoded = encode(frame, encoding, keep=[*order, LABEL])
-    reader = session.reader(encoded.order_by([encoded[name] for name in order]).select(*encoding.names, LABEL))
+    """Return labels and scores of encoded rows in ``order``, so that two versions' scores stand side by side."""
     truths, scores = [np.empty(0)], [np.empty(0)]
-    for batch in reader:
+    for batch in session.reader(in_order(encoded, encoding, order=order)):
         truths.append(batch.column(LABEL).to_numpy(zero_copy_only=False))
         scores.append(predictor(batch))
     return np.concatenate(truths), np.concatenate(scores)

@@ -20,6 +20,7 @@ from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.inference import SCORE_COLUMNS
 from metaplatform.specs.monitoring import PerformanceMonitor
+from metaplatform.specs.partitions import Window
 from metaplatform.specs.training import ModelSpec
 
 
@@ -73,20 +74,27 @@ def realized_rows(
         return nothing
     column = manifest.spine_of(model).event_timestamp
     key = list(manifest.spine_of(model).key)
-    for version in sorted(registry.versions(model.name), key=lambda found: -found.version):
-        if step.window is not None and version.trained_until > step.window.start:
-            continue
-        with warehouse.session() as session:
-            table = session.table(history)
-            scored = table.filter(table["model_version"] == version.version)
-            scored = scored.filter(scored[column] >= version.trained_until)
-            if step.partition:
-                scored = scored.filter(scored["_partition"] == step.partition)
-            labels = labels_of(session, manifest, model, step.now, step.window)
-            usable = labels.filter(~labels["excluded"] & labels[LABEL].notnull()).select(*key, LABEL)
+    versions = sorted(registry.versions(model.name), key=lambda found: -found.version)
+    with warehouse.session() as session:
+        table = session.table(history)
+        if step.partition:
+            table = table.filter(table["_partition"] == step.partition)
+        present = set(session.reader(table.select("model_version").distinct()).read_all()["model_version"].to_pylist())
+        labels = labels_of(session, manifest, model, step.now, step.window)
+        usable = labels.filter(~labels["excluded"] & labels[LABEL].notnull()).select(*key, LABEL)
+        for version in versions:
+            if version.version not in present or _has_learnt_from(version, step.window):
+                continue
+            scored = table.filter(
+                (table["model_version"] == version.version) & (table[column] >= version.trained_until)
+            )
             joined = scored.inner_join(usable, key).select(LABEL, SCORE_COLUMNS[model.task])
             rows = session.reader(joined).read_all()
-        if rows.num_rows:
-            columns = (rows[name].to_numpy().astype(float) for name in (LABEL, SCORE_COLUMNS[model.task]))
-            return Realized(version, *columns)
+            if rows.num_rows:
+                columns = (rows[name].to_numpy().astype(float) for name in (LABEL, SCORE_COLUMNS[model.task]))
+                return Realized(version, *columns)
     return nothing
+
+
+def _has_learnt_from(version: ModelVersion, window: Window | None) -> bool:
+    return window is not None and version.trained_until > window.start

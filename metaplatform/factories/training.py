@@ -16,9 +16,9 @@ from metaplatform.compute.digest import digest
 from metaplatform.compute.encoding import encoding_query, fit
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
-from metaplatform.compute.training import TrainedModel, train, training_matrix
+from metaplatform.compute.training import TrainedModel, in_order, train
 from metaplatform.factories.asset_specs import asset_spec
-from metaplatform.factories.labelled_rows import scored_labels
+from metaplatform.factories.labelled_rows import encoded_rows, scored_labels
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import Step, step_of
 from metaplatform.factories.training_rows import TrainingRows, training_rows
@@ -103,16 +103,19 @@ def train_version(
     learnt = rows.split.training(rows.frame)
     categories = session.reader(encoding_query(learnt, names, max_categories=model.training.max_categories)).read_all()
     encoding = fit(rows.frame.schema(), names, categories, origin=rows.bounds.start)
+    # Once for all three splits: the joins with the categories cost more than the rows.
+    encoded = session.materialize_temp(encoded_rows(rows.frame, encoding, order=rows.order))
+    learnt, stopping = rows.split.training(encoded), rows.split.validation(encoded)
     trained = train(
-        session.reader(training_matrix(learnt, encoding, order=rows.order)),
-        session.reader(training_matrix(rows.split.validation(rows.frame), encoding, order=rows.order)),
+        session.reader(in_order(learnt, encoding, order=rows.order)),
+        session.reader(in_order(stopping, encoding, order=rows.order)),
         model,
         feature_types=encoding.feature_types,
         seed=model.training.seed,
         threads=THREADS,
     )
     step.log(f"trained {trained.best_iteration + 1} rounds on {trained.training_rows} rows")
-    bundle = make_bundle(session, step, model, rows, encoding, trained, warehouse)
+    bundle = make_bundle(session, step, model, rows, encoded, encoding, trained, warehouse)
     return registry.new_version(
         model.name,
         bundle,
@@ -128,15 +131,19 @@ def make_bundle(
     step: Step,
     model: ModelSpec,
     rows: TrainingRows,
+    encoded: ibis.Table,
     encoding: FittedEncoding,
     trained: TrainedModel,
     warehouse: Warehouse,
 ) -> ModelBundle:
-    """Return the bundle of a booster: holdout metrics, drift reference, and what it was made from."""
+    """Return the bundle of a booster: holdout metrics, drift reference, and what it was made from.
+
+    ``encoded`` are the ``rows`` once more, as the booster takes them.
+    """
     predictor = Predictor(trained.booster, encoding.names, threads=THREADS)
-    labels, scores = scored_labels(session, rows.split.holdout(rows.frame), encoding, predictor, order=rows.order)
+    labels, scores = scored_labels(session, rows.split.holdout(encoded), encoding, predictor, order=rows.order)
     # Scores of rows the booster has learnt from are sharper than any it will give again.
-    _, unseen = scored_labels(session, rows.split.validation(rows.frame), encoding, predictor, order=rows.order)
+    _, unseen = scored_labels(session, rows.split.validation(encoded), encoding, predictor, order=rows.order)
     reference = digest(_before_holdout(session, rows), encoding.names).joined(
         digest(_score_table(session, SCORE_COLUMNS[model.task], [scores, unseen]))
     )
@@ -189,7 +196,8 @@ def compare_versions(
     for version in filter(None, (champion, challenger)):
         bundle = registry.load(model.name, version.version)
         predictor = Predictor(bundle.booster, bundle.encoding.names, threads=THREADS)
-        labels, scores[version.version] = scored_labels(session, held, bundle.encoding, predictor, order=rows.order)
+        encoded = encoded_rows(held, bundle.encoding, order=rows.order)
+        labels, scores[version.version] = scored_labels(session, encoded, bundle.encoding, predictor, order=rows.order)
     before = scores[champion.version] if champion else None
     return compare(labels, before, scores[challenger.version], model.promotion, seed=model.training.seed)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.factories.automation.state import Loop
-from metaplatform.factories.labelled_rows import labelled_frame, labels_of, order_of, scored_labels
+from metaplatform.factories.labelled_rows import encoded_rows, labelled_frame, labels_of, order_of, scored_labels
 from metaplatform.factories.performance import realized_rows
 from metaplatform.factories.steps import Step
 from metaplatform.factories.training import THREADS
@@ -95,5 +95,7 @@ def _first_version(loop: Loop, prediction: PredictionSpec, partition: str) -> fl
         labels = labels_of(session, loop.manifest, model, loop.now, step.window)
         frame = labelled_frame(session, loop.manifest, model, labels, step.window)
         predictor = Predictor(bundle.booster, bundle.encoding.names, threads=THREADS)
-        truths, scores = scored_labels(session, frame, bundle.encoding, predictor, order=order_of(loop.manifest, model))
+        order = order_of(loop.manifest, model)
+        encoded = encoded_rows(frame, bundle.encoding, order=order)
+        truths, scores = scored_labels(session, encoded, bundle.encoding, predictor, order=order)
     return evaluate(truths, scores, model.task).scores[model.promotion.metric]

@@ -1,9 +1,12 @@
 """Delta tables below one storage root: where they lie and what their log says of them."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,6 +23,8 @@ from metaplatform.specs.base import Ref
 
 VERSION_COLUMN = "model_version"
 """Column by which :class:`PartitionState` tells who scored a partition."""
+_LOG_ENTRY = re.compile(r"\d{20}\.json")
+_LOGS_KEPT = 256
 _REF = TypeAdapter(Ref)
 _PARTITION_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,127}")
 
@@ -98,10 +103,56 @@ def check_partition_key(ref: str, key: str | int) -> None:
         )
 
 
-def open_table(folder: Path, version: int | None = None) -> DeltaTable | None:
-    """Return the Delta table in ``folder``, or None if there is none."""
+LogStamp = tuple[str, int, int, int]
+"""What tells one state of a table's log from any other: its newest entry's name, inode, size and time."""
+
+
+def open_table(folder: Path) -> DeltaTable | None:
+    """Return the Delta table in ``folder`` as it is now, for a commit; None if there is none."""
     uri = folder.as_uri()
-    return DeltaTable(uri, version=version) if DeltaTable.is_deltatable(uri) else None
+    return DeltaTable(uri) if DeltaTable.is_deltatable(uri) else None
+
+
+def latest_table(folder: Path) -> DeltaTable | None:
+    """Return the Delta table in ``folder`` as it is now, to look at only; None if there is none.
+
+    Its log is read again only when it has changed: sensors look at the same tables all the time.
+    """
+    stamp = _log_stamp(folder)
+    return _table_at(folder, stamp) if stamp else open_table(folder)
+
+
+def latest_partitions(folder: Path) -> Mapping[str, PartitionState]:
+    """Return the state of each partition by key (``""`` for a table without), from the log, no data read."""
+    stamp = _log_stamp(folder)
+    if stamp:
+        return _partitions_at(folder, stamp)
+    table = open_table(folder)
+    return partition_states(table, folder) if table else {}
+
+
+def _log_stamp(folder: Path) -> LogStamp | None:
+    try:
+        with os.scandir(folder / "_delta_log") as entries:
+            commits = [entry for entry in entries if _LOG_ENTRY.fullmatch(entry.name)]
+            if not commits:
+                return None
+            newest = max(commits, key=lambda entry: entry.name)
+            found = newest.stat()
+    except OSError:
+        return None
+    return newest.name, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=_LOGS_KEPT)
+def _table_at(folder: Path, stamp: LogStamp) -> DeltaTable | None:  # noqa: ARG001
+    return open_table(folder)
+
+
+@lru_cache(maxsize=_LOGS_KEPT)
+def _partitions_at(folder: Path, stamp: LogStamp) -> Mapping[str, PartitionState]:
+    table = _table_at(folder, stamp)
+    return MappingProxyType(partition_states(table, folder)) if table else {}
 
 
 def arrow_schema(table: DeltaTable) -> pa.Schema:

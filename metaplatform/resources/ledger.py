@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaplatform.errors import DataError, StorageError
-from metaplatform.resources.delta_tables import open_table, read_rows
+from metaplatform.resources.delta_tables import latest_table, read_rows
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.records import Action, Arrival, Decision, Observation, Promotion
 
@@ -67,7 +67,7 @@ class Ledger:
                 owner=TABLES[kind], culprit=f"no field {', '.join(unknown)}", fix=f"filter by {', '.join(names)}"
             )
         folder = self._warehouse.path(TABLES[kind])
-        table = open_table(folder)
+        table = latest_table(folder)
         if table is None:
             return []
         rows = read_rows(table, folder, schema=record_schema(kind), condition=_all_equal(equals))

@@ -14,7 +14,7 @@ from ibis.expr import operations as ops
 from sqlglot import exp
 
 from metaplatform.errors import StorageError
-from metaplatform.resources.delta_tables import open_table, table_folder
+from metaplatform.resources.delta_tables import latest_table, table_folder
 from metaplatform.resources.duckdb_connections import load_delta
 from metaplatform.resources.queries import query_errors, storable_integers, with_tables
 from metaplatform.resources.source_files import SourceFiles, read_files
@@ -51,7 +51,7 @@ class Session:
         folder = table_folder(self._root, ref)
         pinned = self._versions.get(ref) if version is None else version
         if pinned is None:
-            table = open_table(folder)
+            table = latest_table(folder)
             if table is None:
                 raise StorageError(owner=ref, culprit="the table does not exist yet", fix=f"materialize {ref} first")
             pinned = self._versions[ref] = table.version()

@@ -23,8 +23,8 @@ from metaplatform.resources.delta_tables import (
     PartitionState,
     arrow_schema,
     check_partition_key,
-    open_table,
-    partition_states,
+    latest_partitions,
+    latest_table,
     storage_root,
     table_folder,
 )
@@ -86,8 +86,7 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def partitions(self, ref: str) -> dict[str, PartitionState]:
         """Return the state of each partition by key (``""`` where there are none), from the log, no data read."""
-        table = self._open(ref)
-        return partition_states(table, self.path(ref)) if table else {}
+        return dict(latest_partitions(self.path(ref)))
 
     def row_count(self, ref: str) -> int | None:
         """Return the table's rows, from the log; None if there is no table."""
@@ -175,7 +174,7 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
         return insert_new(ref, self.path(ref), rows, key=key, metadata=metadata)
 
     def _open(self, ref: str) -> DeltaTable | None:
-        return open_table(self.path(ref))
+        return latest_table(self.path(ref))
 
     def _replace(
         self,
@@ -191,7 +190,7 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
         constant.pop(PARTITION_COLUMN, None)
         kept = pa.schema([field for field in data.schema if field.name not in constant])
         schema = storable_schema(kept, owner=ref)
-        schema_after(open_table(folder), schema, values, owner=ref)
+        schema_after(latest_table(folder), schema, values, owner=ref)
         batches = data.to_batches() if isinstance(data, pa.Table) else data
         with StagedFiles(folder, schema, values) as staged:
             try:

@@ -6,6 +6,7 @@ import signal
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import ibis
 import pyarrow as pa
 import pytest
 
@@ -38,7 +39,7 @@ def exit_codes(*processes: BaseProcess) -> list[int | None]:
 
 def rows_of(warehouse: Warehouse, ref: str) -> list[dict[str, object]]:
     with warehouse.session() as session:
-        return session.reader(session.table(ref).order_by("n")).read_all().to_pylist()
+        return session.reader(session.table(ref).order_by(ibis.selectors.all())).read_all().to_pylist()
 
 
 @pytest.fixture
