@@ -72,12 +72,14 @@ def told(promotion: Promotion) -> str:
 
 def drift_share(observations: list[Observation], prediction_monitors: frozenset[str], partition: str) -> float | None:
     """Return the share of drifted features when the partition was first judged, None if it was not."""
-    shares = [
-        seen.score
+    judged = [
+        seen
         for seen in observations
         if seen.monitor in prediction_monitors
         and seen.partition == partition
         and seen.check == "data_drift"
         and not seen.column
     ]
-    return shares[0] if shares else None
+    # A version promoted at the same moment scores the partition anew, and is judged as well.
+    first = min(judged, key=lambda seen: (seen.observed_at, seen.model_version), default=None)
+    return first.score if first else None

@@ -32,7 +32,7 @@ def votes_on(
 ) -> tuple[Vote, ...]:
     """Return the votes on a model version, those of realized performance first; none where nothing is judged.
 
-    Neither the order of the observations nor their repetition changes anything.
+    Neither the order of the observations, nor their repetition, nor their ids change anything.
     """
     answered = answered_by(retrains)
     judged = sorted(
@@ -79,7 +79,8 @@ def _evaluations(judged: Iterable[Observation]) -> list[Evaluation]:
     evaluations: list[Evaluation] = []
     said: dict[str, object] = {}
     for (_, monitor), checks in sorted(latest.items(), key=lambda entry: entry[0]):
-        evaluation = tuple(checks.values())
+        # By name: ids differ from run to run, and reasons shall not.
+        evaluation = tuple(checks[name] for name in sorted(checks))
         verdict = {seen.check: (seen.status, seen.score, seen.rows) for seen in evaluation}
         # Where no partition names the rows that were judged, the same numbers again are the same rows again.
         if evaluation[0].partition or said.get(monitor) != verdict:

@@ -225,6 +225,17 @@ def test_the_same_facts_give_the_same_decision_at_any_moment_and_in_any_order() 
     assert len({replace(decision, decided_at=day(0)) for decision in decisions}) == 1
 
 
+def test_the_reasons_do_not_hang_on_which_run_observed_them() -> None:
+    def told_by(run: str) -> str:
+        checks = ("data_drift", "prediction_drift")
+        facts = state(*(seen("01", check=check, run_id=run) for check in checks))
+        decision = decide(model(policy(drift=vote())), facts, day(1), scheduled_for=None)
+        assert decision is not None
+        return decision.reasons
+
+    assert len({told_by(str(run)) for run in range(20)}) == 1
+
+
 def test_judging_again_what_passed_adds_no_decision() -> None:
     once, twice = state(seen("05", "passed")), state(seen("05", "passed"), seen("05", "passed", on=1))
     assert decide(DRIFTS, once, day(2)).decision_id == decide(DRIFTS, twice, day(2)).decision_id
