@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from metaplatform.definitions import definitions_of, load_definitions
+from metaplatform.composition import definitions_of, load_definitions
 from metaplatform.errors import BookError
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book

@@ -147,9 +147,8 @@ def test_the_readme_asks_of_a_model_that_the_default_book_has() -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that holds ``my_book`` as the README writes it, with orders, beside the default book."""
+    """Return a folder that holds ``my_book`` as the README writes it, with orders."""
     folder = tmp_path_factory.mktemp("ten_minutes")
-    shutil.copytree(ROOT / "metadata", folder / "metadata")
     write_book(folder / "my_book" / "metadata", README)
     write_orders(folder / "my_book" / "data" / "orders")
     return folder

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import dagster as dg
 
-from metaplatform.definitions import definitions_of
+from metaplatform.composition import definitions_of
 from metaplatform.errors import StorageError
 from metaplatform.factories.automation.state import Loop, seen_contents
 from metaplatform.replay.conductor import Conductor

@@ -192,9 +192,6 @@ def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.xfail(
-    strict=True, reason="importing metaplatform.definitions reads the default book, whatever --book says"
-)
 def test_a_replay_reads_the_book_it_is_given_and_no_other(tmp_path: Path) -> None:
     book = write_project(tmp_path / "shop")
     command = [sys.executable, "-m", "metaplatform", "replay", "--book", str(book), "--root", str(tmp_path / "storage")]
