@@ -7,7 +7,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-WORKERS ?= 2
+WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 # The lock is complete: nothing is resolved while installing, and nothing without a known hash gets in.
 PIP := $(BIN)/python -m pip install -qq --no-compile --require-hashes --no-deps --no-build-isolation
 # Published as source alone; built by the pinned setuptools, so that nothing unpinned runs.
@@ -42,6 +42,8 @@ $(STAMP): constraints.txt pyproject.toml
 	$(PIP) --only-binary :all: $(SOURCE_ONLY) --requirement constraints.txt
 	$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check
+	@# Compiled once on all cores, not by the first process that needs a module.
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib metaplatform
 	@touch $(STAMP)
 
 demo: $(STAMP) ## walk a year of real flights through the whole loop
