@@ -1,0 +1,37 @@
+"""The command line's application, and the options that its commands share."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metaplatform.errors import MetaplatformError
+from metaplatform.specs.deployment import Deployment
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Data, features, models and the loop that keeps them right, from one instruction book.",
+)
+
+Book = Annotated[Path | None, typer.Option("--book", help="Folder of the instruction book (default: metadata).")]
+Root = Annotated[Path | None, typer.Option("--root", help="Storage root (default: .metaplatform).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def deployment_of(book: Path | None, root: Path | None) -> Deployment:
+    """Return the deployment of the environment, the two options put over it.
+
+    Raises:
+        MetaplatformError: if a setting has a value that does not fit.
+    """
+    given = {"METAPLATFORM_BOOK": book, "METAPLATFORM_ROOT": root}
+    environment = {**os.environ, **{name: str(path.absolute()) for name, path in given.items() if path}}
+    try:
+        return Deployment.from_environment(environment, Path.cwd())
+    except ValueError as error:
+        raise MetaplatformError(
+            owner="settings", culprit=str(error), fix="correct the METAPLATFORM_ variable; see docs/operations.md"
+        ) from error

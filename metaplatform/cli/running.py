@@ -1,0 +1,91 @@
+"""The loop's commands: walk through history, serve it, and ask what it did."""
+
+import gc
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metaplatform.cli.app import AsJson, Book, Root, app, deployment_of
+from metaplatform.cli.tables import decisions_table, replay_table, versions_table
+from metaplatform.resources.ledger import Ledger
+from metaplatform.resources.model_registry import ModelRegistry
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.loading import load_book
+from metaplatform.specs.records import Decision, Promotion
+
+_COLLECT_AFTER = 50_000
+"""New objects between two rounds of the garbage collector."""
+
+
+@app.command()
+def replay(
+    book: Book = None,
+    root: Root = None,
+    until: Annotated[datetime | None, typer.Option(help="Last moment (UTC); default: when the data ends.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Remove what the storage root holds, and start clean.")
+    ] = False,
+    reactions: Annotated[bool, typer.Option("--reactions", help="Let reactions act; else they only stand by.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
+) -> None:
+    """Walk history through the same assets, checks, sensors and policies that run live."""
+    from metaplatform.cli.progress import Progress
+    from metaplatform.replay.history import replay_history
+
+    deployment = deployment_of(book, root)
+    manifest = load_book(deployment.book)
+    # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
+    gc.set_threshold(_COLLECT_AFTER)
+    with Progress() as progress:
+        result = replay_history(
+            manifest, deployment, until=until, fresh=fresh, with_reactions=reactions, progress=progress
+        )
+    if json_file:
+        json_file.write_text(result.to_json(), encoding="utf-8")
+    replay_table(result)
+
+
+@app.command()
+def ui(
+    book: Book = None,
+    root: Root = None,
+    port: Annotated[int, typer.Option(help="Port of Dagster's UI on 127.0.0.1.")] = 3000,
+) -> None:
+    """Start Dagster's UI, MLflow and the reports on this machine; Ctrl-C stops all of them."""
+    from metaplatform.cli.serving import serve_deployment
+
+    raise typer.Exit(serve_deployment(deployment_of(book, root), port))
+
+
+@app.command()
+def versions(model: str, root: Root = None, as_json: AsJson = False) -> None:
+    """List a model's versions, which is champion, and what each was trained on."""
+    versions_table(_registry(deployment_of(None, root)).versions(model), as_json=as_json)
+
+
+@app.command()
+def rollback(
+    model: str,
+    to: Annotated[int | None, typer.Option(help="Version to return to; default: the champion before.")] = None,
+    root: Root = None,
+) -> None:
+    """Make an earlier version champion again; predictions follow at the next look of the sensor."""
+    version = _registry(deployment_of(None, root)).rollback(model, to)
+    typer.echo(f"{model}: version {version.version} is champion again")
+
+
+@app.command()
+def decisions(
+    model: Annotated[str | None, typer.Argument()] = None, root: Root = None, as_json: AsJson = False
+) -> None:
+    """Say why each model was trained again, or not, and which challenger was taken."""
+    ledger = Ledger(Warehouse(root=str(deployment_of(None, root).root)))
+    only = {"model": model} if model else {}
+    decisions_table(ledger.read(Decision, **only), ledger.read(Promotion, **only), as_json=as_json)
+
+
+def _registry(deployment: Deployment) -> ModelRegistry:
+    return ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.root / "mlartifacts"))
