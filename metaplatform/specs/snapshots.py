@@ -1,0 +1,71 @@
+"""A book as JSON values: what it means, without its files; the same book comes back from it."""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from metaplatform.errors import BookError, Issue, Location
+from metaplatform.specs.base import Entity
+from metaplatform.specs.manifest import CHAPTERS, Manifest
+from metaplatform.specs.rules import check_book
+from metaplatform.specs.structure import build_entity
+
+Snapshot = Mapping[str, Any]
+"""Chapter → entity name → the entity's fields as JSON values, ``name`` and fields at their defaults left out."""
+
+
+def entity_fields(entity: Entity) -> dict[str, Any]:
+    """Return an entity's fields as JSON values, as a book would write them: no name, nothing at its default."""
+    fields = entity.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+    # A kind is a constant, and still what tells the variants of a chapter apart.
+    kind = getattr(entity, "kind", None)
+    return {"kind": kind, **fields} if kind is not None else fields
+
+
+def snapshot_of(manifest: Manifest) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the book as JSON values; chapters without entities are left out."""
+    chapters: dict[str, Mapping[str, Entity]] = {chapter: getattr(manifest, chapter) for chapter in CHAPTERS}
+    return {
+        chapter: {name: entity_fields(entity) for name, entity in entities.items()}
+        for chapter, entities in chapters.items()
+        if entities
+    }
+
+
+def manifest_of(snapshot: Snapshot, *, root: str | PurePath, origin: str) -> Manifest:
+    """Return the manifest of a snapshot; ``root`` is the folder that relative source paths start from.
+
+    ``origin`` stands where a file would, in errors and in locations.
+
+    Raises:
+        BookError: with every fault, if the snapshot is no sound book.
+    """
+    manifest, issues = read_snapshot(snapshot, root=root, origin=origin)
+    if manifest is None:
+        raise BookError(issues)
+    return manifest
+
+
+def read_snapshot(
+    snapshot: Snapshot, *, root: str | PurePath, origin: str
+) -> tuple[Manifest | None, tuple[Issue, ...]]:
+    """Return the manifest of a snapshot, or None if there are errors, and every issue, warnings too."""
+    entities: dict[str, dict[str, Entity]] = {chapter: {} for chapter in CHAPTERS}
+    locations: dict[str, Location] = {}
+    issues: list[Issue] = []
+    for chapter, bodies in snapshot.items():
+        for name, body in bodies.items():
+            ref = f"{CHAPTERS[chapter]}.{name}"
+            locations[ref] = Location(f"{origin}/{chapter}/{name}", 1)
+            entity, faults = build_entity(chapter, name, dict(body))
+            if entity is not None:
+                entities[chapter][name] = entity
+            issues.extend(
+                Issue(fault.rule, ref, fault.culprit, fault.message, fault.fix, locations[ref], fault.nearest)
+                for fault in faults
+            )
+    chapters: dict[str, Any] = dict(entities)
+    manifest = Manifest(root=str(root), locations=locations, **chapters)
+    issues.extend(check_book(manifest))
+    ordered = tuple(sorted(issues, key=lambda issue: (issue.owner, issue.rule, issue.culprit)))
+    return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered
