@@ -12,6 +12,7 @@ from rich.table import Table
 from metaplatform.replay.results import ReplayResult, ReplayRow
 from metaplatform.resources.model_registry import ModelVersion
 from metaplatform.specs.records import Decision, Promotion
+from metaplatform.specs.training import HIGHER_IS_BETTER
 
 
 def replay_table(result: ReplayResult) -> None:
@@ -56,11 +57,12 @@ def _verdict(rows: Sequence[ReplayRow]) -> str:
     if not pairs:
         return "No realized performance yet."
     live, first = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
-    better = sum(now > then for now, then in pairs)
+    sign = 1 if rows[0].metric in HIGHER_IS_BETTER else -1
+    better = sum(sign * now > sign * then for now, then in pairs)
     same = sum(now == then for now, then in pairs)
     return (
         f"Mean {rows[0].metric}: {live:.4f} live, {first:.4f} for the first version never retrained; "
-        f"higher in {better} of {len(pairs)} partitions, equal in {same}."
+        f"better in {better} of {len(pairs)} partitions, equal in {same}."
     )
 
 

@@ -15,6 +15,8 @@ from metaplatform.specs.encoding import FittedEncoding
 from metaplatform.specs.inference import SCORE_COLUMNS, STAMP_COLUMNS
 from metaplatform.specs.training import Task
 
+KEPT_PREFIX = "_kept_"
+"""Put before the name of a column that is carried along: a feature may have the same name."""
 _STAMP_TYPES = (pa.string(), pa.int64(), pa.string(), pa.timestamp("us", tz="UTC"))
 
 
@@ -39,8 +41,8 @@ def score(
 ) -> pa.RecordBatchReader:
     """Return the rows of ``reader`` scored: its other columns, the score, then model name, version, run, time.
 
-    ``reader`` holds the encoded features (see ``compute.encoding.encode``) beside the columns to keep. Batches
-    are scored as they are read; no rows give no batches and the same schema.
+    ``reader`` holds the encoded features (see ``compute.encoding.encode``) beside the columns to keep, which lose
+    their ``KEPT_PREFIX``. Batches are scored as they are read; no rows give no batches and the same schema.
 
     Raises:
         DataError: if ``reader`` lacks a feature, or keeps a column of a name that scoring gives.
@@ -48,13 +50,14 @@ def score(
     features = scorer.encoding.names
     kept = [field for field in reader.schema if field.name not in set(features)]
     given = (scorer.score_column, *STAMP_COLUMNS)
-    _check_columns(reader.schema, features, [field.name for field in kept], given)
+    carried = [field.with_name(field.name.removeprefix(KEPT_PREFIX)) for field in kept]
+    _check_columns(reader.schema, features, [field.name for field in carried], given)
     stamps = [
         pa.scalar(value, kind)
         for value, kind in zip((scorer.model, scorer.version, run_id, scored_at), _STAMP_TYPES, strict=True)
     ]
     added = [pa.field(name, kind) for name, kind in zip(given, (pa.float64(), *_STAMP_TYPES), strict=True)]
-    schema = pa.schema([*kept, *added])
+    schema = pa.schema([*carried, *added])
     predict = Predictor(scorer.booster, features, threads=threads)
 
     def scored() -> Iterator[pa.RecordBatch]:

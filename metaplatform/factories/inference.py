@@ -7,7 +7,7 @@ import ibis
 import pyarrow as pa
 
 from metaplatform.compute.encoding import encode
-from metaplatform.compute.inference import Scorer, score
+from metaplatform.compute.inference import KEPT_PREFIX, Scorer, score
 from metaplatform.errors import RegistryError
 from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.signatures import with_signature
@@ -72,7 +72,9 @@ def score_partition(
     task = step.manifest.models[spec.model].task
     scorer = Scorer(version.model, version.version, task, bundle.booster, bundle.encoding)
     with warehouse.session() as session:
-        rows = encode(rows_to_score(session, step, spec), bundle.encoding, keep=kept_columns(step.manifest, spec))
+        kept = [f"{KEPT_PREFIX}{name}" for name in extra_columns(step.manifest, spec)]
+        identity = identity_columns(step.manifest, spec)
+        rows = encode(rows_to_score(session, step, spec), bundle.encoding, keep=[*identity, *kept])
         scored = score(
             session.reader(rows), scorer, run_id=step.run_id, scored_at=step.now, threads=os.cpu_count() or 1
         )
@@ -86,19 +88,27 @@ def rows_to_score(session: Session, step: Step, spec: PredictionSpec) -> ibis.Ta
     manifest = step.manifest
     feature_set = manifest.feature_sets[manifest.models[spec.model].feature_set]
     features = _partition(session.table(f"features.{feature_set.name}"), step.partition)
-    key = list(manifest.timed_table(feature_set.spine).key)
-    extra = [name for name in spec.keep if name not in features.columns]
+    extra = extra_columns(manifest, spec)
     if not extra:
         return features
-    spine = _partition(session.table(feature_set.spine), step.partition).select(*key, *extra)
-    joined = features.left_join(spine, key, rname="_spine_{name}")
-    return joined.select(*features.columns, *extra).view()
+    key = list(manifest.timed_table(feature_set.spine).key)
+    spine = _partition(session.table(feature_set.spine), step.partition)
+    kept = spine.select(*key, **{f"{KEPT_PREFIX}{name}": spine[name] for name in extra})
+    return (
+        features.left_join(kept, key, rname="_spine_{name}").select(*features.columns, *kept.columns[len(key) :]).view()
+    )
 
 
-def kept_columns(manifest: Manifest, spec: PredictionSpec) -> list[str]:
-    """Return what a prediction row carries beside its score: key, event timestamp, and the kept columns."""
+def extra_columns(manifest: Manifest, spec: PredictionSpec) -> list[str]:
+    """Return the columns of the spine that a prediction keeps beside key and event timestamp."""
+    identity = identity_columns(manifest, spec)
+    return [name for name in dict.fromkeys(spec.keep) if name not in identity]
+
+
+def identity_columns(manifest: Manifest, spec: PredictionSpec) -> list[str]:
+    """Return the columns that say which row a prediction is about, and when: key, then event timestamp."""
     spine = manifest.spine_of(manifest.models[spec.model])
-    return list(dict.fromkeys(name for name in (*spine.key, spine.event_timestamp, *spec.keep) if name))
+    return list(dict.fromkeys(name for name in (*spine.key, spine.event_timestamp) if name))
 
 
 def _partition(table: ibis.Table, partition: str | None) -> ibis.Table:

@@ -1,13 +1,13 @@
 """What a source holds now, partition by partition: seen by the arrivals sensor and kept at ingestion."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import ibis
 
 from metaplatform.compute.ingestion import partition_profiles, visible
 from metaplatform.factories.staging import files_fingerprint, stage
-from metaplatform.naming import stable_id
+from metaplatform.naming import stable_id, staged_ref
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.ingestion import FileSource
@@ -46,6 +46,20 @@ def settled_until(manifest: Manifest, now: datetime) -> datetime:
     lines = {source.partitions for source in manifest.sources.values() if source.partitions}
     starts = [line.window(line.key_of(now)).start for line in lines]
     return max(starts, default=now.replace(hour=0, minute=0, second=0, microsecond=0))
+
+
+def event_span(source: FileSource, warehouse: Warehouse) -> tuple[datetime, datetime] | None:
+    """Return the half-open UTC span of a staged source's event timestamps, None if it has none."""
+    ref = staged_ref(f"raw.{source.name}")
+    if source.event_timestamp is None or not warehouse.exists(ref):
+        return None
+    with warehouse.session() as session:
+        moments = session.table(ref)[source.event_timestamp]
+        ends = session.table(ref).aggregate(first=moments.min(), last=moments.max())
+        found = session.reader(ends).read_all().to_pylist()[0]
+    if found["first"] is None:
+        return None
+    return found["first"].astimezone(UTC), found["last"].astimezone(UTC) + timedelta(microseconds=1)
 
 
 def _moving(session: Session, rows: ibis.Table, source: FileSource, mark: str, settled: datetime) -> str:

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ import dagster as dg
 from metaplatform.composition import definitions_of
 from metaplatform.errors import StorageError
 from metaplatform.factories.automation.state import Loop, seen_contents
+from metaplatform.factories.source_contents import event_span
 from metaplatform.replay.conductor import Conductor
 from metaplatform.replay.results import ReplayResult
 from metaplatform.replay.summary import summarise
@@ -96,20 +97,23 @@ def _loop(manifest: Manifest, definitions: dg.Definitions) -> Loop:
 
 
 def _span(loop: Loop, until: datetime | None) -> tuple[datetime, datetime]:
-    """Return the first partition's start, and the moment at which the last partition's labels are mature."""
+    """Return the moment before the data begins, and that at which all of it has arrived and its labels are mature."""
     contents = seen_contents(loop, {})
-    starts, ends = [], []
-    for name, (_, fingerprints) in contents.items():
-        if spec := loop.manifest.sources[name].partitions:
-            keys = sorted(fingerprints)
-            if keys:
-                starts.append(spec.window(keys[0]).start)
-                ends.append(spec.window(keys[-1]).end)
-    if not starts:
-        return datetime(1970, 1, 1, tzinfo=UTC), until.replace(tzinfo=UTC) if until else loop.now
+    spans = [
+        (spec.window(min(keys)).start, spec.window(max(keys)).end)
+        for name, (_, keys) in contents.items()
+        if (spec := loop.manifest.sources[name].partitions) and keys
+    ]
+    if not spans:
+        found = (event_span(source, loop.warehouse) for source in loop.manifest.sources.values())
+        spans = [span for span in found if span]
+    if not spans:
+        end = until.replace(tzinfo=UTC) if until else loop.now
+        return end - timedelta(microseconds=1), end
+    last = max(end for _, end in spans)
     delays = [loop.manifest.label_delay(model) for model in loop.manifest.models.values()]
-    last = max([max(ends), *(delay.behind(max(ends)) for delay in delays)])
-    return min(starts), until.replace(tzinfo=UTC) if until else last
+    mature = max([last, *(delay.behind(last) for delay in delays)])
+    return min(start for start, _ in spans), until.replace(tzinfo=UTC) if until else mature
 
 
 @contextmanager

@@ -1,0 +1,103 @@
+"""A book without partitions, of another task and with awkward names, is walked from its first row to its last."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from metaplatform.resources.ledger import Ledger
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.records import Arrival, Decision
+
+ROWS = 2_000
+BOOK = """\
+sources:
+  trips:
+    kind: parquet
+    path: data/trips.parquet
+    key: [Trip ID]
+    event_timestamp: Start time
+    outcomes: {columns: [Preis €], delay: 2 hours}
+feature_sets:
+  trip_features:
+    spine: raw.trips
+    features:
+      - kind: expression
+        columns: {km: '"Entfernung (km)"', zone: zone, nothing: never_known}
+models:
+  price:
+    kind: xgboost
+    task: regression
+    feature_set: trip_features
+    target: {sql: '"Preis €"'}
+    training: {window: 60 days, holdout: 14 days, min_rows: 100, rounds: 20}
+    promotion: {metric: rmse, min_rows: 100}
+    retrain: {schedule: "0 5 1 * *", cooldown: 10 days}
+predictions:
+  prices: {model: price, keep: [zone]}
+monitors:
+  price_errors: {kind: performance, prediction: prices, metrics: {rmse: {max: 5}}}
+"""
+
+
+def write_trips(path: Path) -> None:
+    random = np.random.default_rng(3)
+    seconds = np.sort(random.integers(0, 120 * 86_400, ROWS))
+    distance = random.gamma(2, 5, ROWS)
+    table = {
+        "Trip ID": np.arange(ROWS),
+        "Start time": np.datetime64("2025-01-01T00:00:00", "us") + seconds.astype("timedelta64[s]"),
+        "Entfernung (km)": pa.array(distance, mask=random.random(ROWS) < 0.1),
+        "zone": random.choice(["A", "B", "O'Hare"], ROWS),
+        "never_known": pa.nulls(ROWS, pa.float64()),
+        "Preis €": 3 + 2.1 * distance + random.normal(0, 1, ROWS),
+    }
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table(table), path)
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("trips")
+    (folder / "metadata").mkdir()
+    (folder / "metadata" / "trips.yaml").write_text(BOOK, encoding="utf-8")
+    write_trips(folder / "data" / "trips.parquet")
+    root = folder / "storage"
+    command = [sys.executable, "-m", "metaplatform", "replay", "--book", str(folder / "metadata")]
+    options = ["--root", str(root), "--json", str(folder / "result.json")]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "better in" in done.stdout
+    return root, json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
+def test_history_is_walked_from_the_first_row_to_the_last_and_not_from_the_beginning_of_time(
+    replayed: tuple[Path, dict[str, Any]],
+) -> None:
+    arrivals = Ledger(Warehouse(root=str(replayed[0]))).read(Arrival, source="trips")
+    moments = [arrival.arrived_at.date().isoformat() for arrival in arrivals]
+    assert moments[0] == "2025-01-01"
+    assert "2025-05-01" <= moments[-1] <= "2025-05-02"
+    assert arrivals[-1].rows == ROWS
+    assert len(arrivals) <= 6
+
+
+def test_a_regression_without_partitions_is_trained_scored_and_judged(replayed: tuple[Path, dict[str, Any]]) -> None:
+    root, result = replayed
+    (row,) = result["rows"]
+    assert (row["partition"], row["rows"], row["metric"]) == ("", ROWS, "rmse")
+    assert 0 < row["live"] < 8
+    assert Ledger(Warehouse(root=str(root))).read(Decision, outcome="retrain")
+
+
+def test_a_kept_column_keeps_its_own_values_where_a_feature_has_its_name(replayed: tuple[Path, dict[str, Any]]) -> None:
+    with Warehouse(root=str(replayed[0])).session() as session:
+        table = session.table("predictions.prices")
+        zones = session.reader(table.select("zone").distinct()).read_all()["zone"].to_pylist()
+    assert sorted(zones) == ["A", "B", "O'Hare"]
