@@ -1,0 +1,21 @@
+"""`metaplatform init` and `metaplatform new`: a project, a source or a model to start from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metaplatform.cli.app import app
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the project; made if it is not there.")] = Path(),
+    name: Annotated[str | None, typer.Option(help="Name of the project (default: the folder's).")] = None,
+) -> None:
+    """Make a new project that runs: a book, data to begin with, Dagster's files, CI and tests."""
+    from metaplatform.scaffolding.project import new_project
+
+    for path in new_project(folder, name=name):
+        typer.echo(f"wrote {folder / path}")
+    typer.echo("Next, from there: metaplatform validate, metaplatform replay --reactions, metaplatform ui")
