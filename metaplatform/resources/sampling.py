@@ -122,12 +122,12 @@ def _relation(
                 ignore_errors=True,
             ), delimiter
         case JsonSource():
-            relation = connection.read_json(str(path), sample_size=SAMPLE_ROWS)
-            if list(zip(relation.columns, map(str, relation.types), strict=True)) == [("json", "JSON")]:
+            try:
+                return connection.read_json(str(path), sample_size=SAMPLE_ROWS, records="true"), None
+            except duckdb.BinderException as error:
                 raise DataError(
                     owner=f"raw.{spec.name}", culprit=f"{label} holds no objects", fix="give JSON objects with columns"
-                )
-            return relation, None
+                ) from error
         case _:
             return connection.read_parquet(str(path)), None
 

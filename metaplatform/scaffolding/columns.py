@@ -6,11 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import TypeAdapter, ValidationError
 from sqlglot import exp
 
 from metaplatform.resources.sampling import CLOCK_FORMATS, DATE_FORMATS, ColumnFacts
 from metaplatform.scaffolding.yaml_text import sql_column
+from metaplatform.specs.base import Name
 
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 _NESTED = ("STRUCT", "MAP", "UNION", "JSON")
 _PLAIN = (
     ("bigint", "whole numbers"),
@@ -117,7 +120,12 @@ def plain_name(text: str, *, otherwise: str = "column") -> str:
     name = re.sub(r"[^0-9a-z]+", "_", letters.lower()).strip("_")[:50].strip("_")
     if not name:
         return otherwise
-    return name if name[0].isalpha() else f"{otherwise}_{name}"
+    name = name if name[0].isalpha() else f"{otherwise}_{name}"
+    try:
+        return str(_NAME.validate_python(name))
+    except ValidationError:
+        # A Python keyword, for one.
+        return f"{name}_{otherwise}"
 
 
 def free_name(name: str, taken: Collection[str]) -> str:

@@ -9,7 +9,7 @@ from sqlglot import exp
 from metaplatform.errors import DataError
 from metaplatform.resources.sampling import ColumnFacts, Sample, sample_source
 from metaplatform.scaffolding.columns import free_name, plain_name
-from metaplatform.scaffolding.yaml_text import commented, scalar
+from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.nearest import nearest_name
@@ -114,7 +114,7 @@ def _source(manifest: Manifest, table: str) -> FileSource:
 def _label(source: FileSource, sample: Sample, target: str) -> _Target:
     """Return the label: by the target's declared type, and by its values."""
     owner = f"raw.{source.name}"
-    column = exp.column(target, quoted=True).sql("duckdb")
+    column = sql_column(target)
     kind = source.columns.get(target, "").upper()
     facts = next((each for each in sample.columns if each.name == target), None)
     if facts is None:
@@ -167,7 +167,7 @@ def _features(source: FileSource, sample: Sample, name: str, target: str) -> Ite
     yield "    features:"
     yield "      - kind: expression"
     yield "        columns:"
-    moment = exp.column(str(source.event_timestamp), quoted=True).sql("duckdb")
+    moment = sql_column(str(source.event_timestamp))
     taken = [*source.key, str(source.event_timestamp)]
     chosen = free_name("weekday", [*taken, *source.columns])
     yield f"          {chosen}: {scalar(f'isodow({moment})')}"
@@ -179,7 +179,7 @@ def _features(source: FileSource, sample: Sample, name: str, target: str) -> Ite
             continue
         feature = free_name(plain_name(column, otherwise="feature"), taken)
         taken.append(feature)
-        yield f"          {feature}: {scalar(exp.column(column, quoted=True).sql('duckdb'))}"
+        yield f"          {feature}: {scalar(sql_column(column))}"
 
 
 def _left_out(source: FileSource, column: str, kind: str, target: str, facts: ColumnFacts | None) -> str:

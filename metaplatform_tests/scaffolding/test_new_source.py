@@ -106,7 +106,7 @@ def test_what_was_inferred_and_how_sure_is_said_beside_each_line(project: Path) 
         ("25.03.2024", "%d.%m.%Y"),
         ("25/03/2024 14:30", "%d/%m/%Y %H:%M"),
         ("03/25/2024", "%m/%d/%Y"),
-        ("2024/03/25", "%Y/%m/%d"),
+        ("2024/03/25", "timestamp"),
     ],
 )
 def test_dates_in_several_formats_become_moments(project: Path, written: str, expected: str) -> None:
@@ -150,7 +150,7 @@ def test_a_key_of_several_columns_is_found(project: Path) -> None:
         ("twice.csv", b"a,a\n1,2\n", "columns twice: 'a'"),
         ("latin.csv", "größe\n1\n".encode("latin-1"), "not UTF-8"),
         ("hidden.csv", b"_a,b\n1,2\n", "no names of columns: '_a'"),
-        ("nothing.json", b"[]", "has no rows"),
+        ("nothing.json", b"[]", "holds no objects"),
         ("numbers.json", b"[1, 2]", "holds no objects"),
         ("broken.parquet", b"PAR1", "broken.parquet"),
         ("sheet.xlsx", b"PK", "ends like no kind of source"),
@@ -241,7 +241,10 @@ def test_a_broken_book_is_mended_first(project: Path) -> None:
 
 
 def test_an_entry_goes_behind_the_others_of_its_chapter_and_all_else_stays(project: Path) -> None:
-    before = "# mine\nsources:\n    one:   # odd indent\n        kind: csv\n        path: 'data/x.csv'\n\n    # said of one\n\n# below\ntables:\n    two: {sql: select 1 as a}\n# end"
+    before = (
+        "# mine\nsources:\n    one:   # odd indent\n        kind: csv\n        path: 'data/x.csv'\n\n"
+        "    # said of one\n\n# below\ntables:\n    two: {sql: select 1 as a}\n# end"
+    )
     write("metadata/more.yaml", before)
     write("data/more.csv", "a\n1\n")
     assert ask("data/more.csv", "--into", "metadata/more.yaml").exit_code == 0
