@@ -62,14 +62,17 @@ def test_the_same_arguments_give_the_same_data_and_an_earlier_day_the_same_past(
 
 
 def test_the_label_is_what_later_counts_say_and_unknown_until_then(project: Path) -> None:
-    judged = duckdb.sql(f"""
-        with counts as (select product, counted_at::date as day, on_hand, ran_out
-                        from read_csv('{project / "data" / "inventory" / "*.csv"}', union_by_name = true))
+    sheets = duckdb.read_csv(str(project / "data" / "inventory" / "*.csv"))
+    judged = sheets.query(
+        "sheets",
+        """
+        with counts as (select product, counted_at::date as day, on_hand, ran_out from sheets)
         select c.day, c.ran_out, bool_or(later.on_hand = 0) as found, count(later.day) as days
         from counts as c left join counts as later
           on later.product = c.product and later.day between c.day + 1 and c.day + 5
         group by c.product, c.day, c.ran_out
-    """).fetchall()
+        """,
+    ).fetchall()
     assert {ran_out for _, ran_out, _, days in judged if days < 5} == {None}
     known = [(ran_out, found) for _, ran_out, found, days in judged if days == 5]
     assert [ran_out for ran_out, _ in known] == [found for _, found in known]
@@ -136,12 +139,8 @@ def test_the_report_holds_what_will_run_out_with_stock_newer_than_what_was_score
     at_risk = {(row["_partition"], row["product"]) for row in scored if row["probability"] > 0.5}
     assert {(row["_partition"], row["product"]) for row in report} == at_risk
     assert at_risk
-    levels = dict(
-        ((product, measured), stock)
-        for product, measured, stock in duckdb.sql(
-            f"select product, measured_at, on_hand from '{project / 'data' / 'stock_levels.csv'}'"
-        ).fetchall()
-    )
+    feed = duckdb.read_csv(str(project / "data" / "stock_levels.csv")).fetchall()
+    levels = {(product, measured): stock for product, measured, stock in feed}
     counted = {(row["_partition"], row["product"]): row["counted_at"] for row in scored}
     for row in report:
         measured = row["stock_measured_at"]
