@@ -41,12 +41,14 @@ def column_lineage(spec: FeatureSetSpec) -> dg.TableColumnLineage:
     """Return which columns of which tables each feature is computed from."""
     deps: dict[str, list[dg.TableColumnDep]] = {}
     for block in spec.features:
+        joined = isinstance(block, JoinedFeatures)
         table = block.table if isinstance(block, JoinedFeatures) else spec.spine
         for feature, expression in block.columns.items():
-            columns = referenced_columns(expression)
-            own = [dep for column in columns if not isinstance(block, JoinedFeatures) for dep in deps.get(column, [])]
-            read = [
-                dg.TableColumnDep(asset_key(table), column) for column in columns if column not in deps or own == []
-            ]
-            deps[feature] = own or read
+            read: dict[tuple[str, ...], dg.TableColumnDep] = {}
+            for column in referenced_columns(expression):
+                above = [] if joined else deps.get(column, [])
+                for dep in above or [dg.TableColumnDep(asset_key(table), column)]:
+                    # Two features above may come of one column, which Dagster takes once.
+                    read[(*dep.asset_key.path, dep.column_name)] = dep
+            deps[feature] = list(read.values())
     return dg.TableColumnLineage(deps_by_column=deps)

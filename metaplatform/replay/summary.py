@@ -31,7 +31,7 @@ def _periods(loop: Loop, prediction: PredictionSpec, partitions: list[str]) -> l
     """Return what was kept from each partition's end to the next one's; the first takes nothing from before."""
     spec = loop.manifest.partitions(f"predictions.{prediction.name}")
     starts = [spec.window(partition).end if spec else datetime.min.replace(tzinfo=UTC) for partition in partitions]
-    ends = [*starts[1:], _END_OF_TIME]
+    ends = [*starts[1:], _END_OF_TIME][: len(starts)]
     decisions = loop.ledger.read(Decision, model=prediction.model)
     promotions = loop.ledger.read(Promotion, model=prediction.model)
     actions = loop.ledger.read(Action, prediction=prediction.name)

@@ -37,7 +37,7 @@ def read_csv_files(backend: Backend, spec: CsvSource, labels: Mapping[Path, str]
     owner = f"raw.{spec.name}"
     groups: dict[tuple[str, tuple[str, ...]], list[Path]] = {}
     for path, label in labels.items():
-        delimiter, header = _header(backend.con, path, spec, label=label)
+        delimiter, header = read_header(backend.con, path, spec, label=label)
         check_columns(header, spec.columns, frozen=spec.contract == "freeze", owner=owner, culprit=label)
         groups.setdefault((delimiter, header), []).append(path)
     tables = [
@@ -71,7 +71,7 @@ def check_columns(found: Sequence[str], declared: Mapping[str, str], *, frozen: 
         )
 
 
-def _header(
+def read_header(
     connection: duckdb.DuckDBPyConnection, path: Path, spec: CsvSource, *, label: str
 ) -> tuple[str, tuple[str, ...]]:
     """Return the delimiter and the column names of a file, from its first line."""

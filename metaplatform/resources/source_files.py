@@ -60,7 +60,7 @@ def find_files(spec: FileSource, project_root: str) -> tuple[Path, ...]:
     exact = base / pattern
     # A file name may itself hold the characters of a glob.
     paths = [exact] if exact.is_file() else sorted(path for path in base.glob(str(pattern)) if path.is_file())
-    if pattern.is_absolute() or not all(path.resolve().is_relative_to(base.resolve()) for path in paths):
+    if pattern.is_absolute() or not _all_within(paths, base):
         raise DataError(
             owner=owner,
             culprit=f"path '{spec.path}' leads out of {base}",
@@ -71,6 +71,13 @@ def find_files(spec: FileSource, project_root: str) -> tuple[Path, ...]:
             owner=owner, culprit=f"no file matches '{spec.path}' in {base}", fix="correct `path`, or put it there"
         )
     return tuple(paths)
+
+
+def _all_within(paths: list[Path], base: Path) -> bool:
+    """Tell whether the files lie below ``base``, links followed; a folder of many is resolved once."""
+    home = base.resolve()
+    folders = {folder: folder.resolve() for folder in {path.parent for path in paths}}
+    return all((path.resolve() if path.is_symlink() else folders[path.parent]).is_relative_to(home) for path in paths)
 
 
 def fingerprint(paths: tuple[Path, ...]) -> str:
@@ -92,7 +99,7 @@ def read_files(backend: Backend, spec: FileSource, *, project_root: str, folder:
     """
     owner = f"raw.{spec.name}"
     paths = find_files(spec, project_root)
-    labels = _unpacked(paths, spec, folder, owner=owner)
+    labels = unpacked(paths, spec, folder, owner=owner)
     rejects: ibis.Table | None = None
     try:
         match spec:
@@ -118,7 +125,7 @@ def _package_folder(package: str, owner: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _unpacked(paths: tuple[Path, ...], spec: FileSource, folder: Path, *, owner: str) -> dict[Path, str]:
+def unpacked(paths: tuple[Path, ...], spec: FileSource, folder: Path, *, owner: str) -> dict[Path, str]:
     """Return the files to read, archives unpacked, each with its name for people."""
     endings = next(endings for kind, endings in _MEMBERS.items() if isinstance(spec, kind))
     labels: dict[Path, str] = {}

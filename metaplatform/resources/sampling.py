@@ -1,0 +1,288 @@
+"""A look at files that no source reads yet: their columns, and what a bounded sample of their rows holds."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from sqlglot import exp
+
+from metaplatform.errors import DataError
+from metaplatform.resources.csv_files import check_columns, read_header
+from metaplatform.resources.duckdb_connections import memory_connection
+from metaplatform.resources.source_files import find_files, unpacked
+from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
+
+SAMPLE_ROWS = 20_000
+"""Rows that are looked at, at most; half of the first file, half of the last."""
+FEW = 20
+MARKERS = ("", "NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "NaN", "nan", "-", "?", "\\N")
+"""Texts that stand for nothing in files found in the wild."""
+DATE_FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m%d")
+CLOCK_FORMATS = ("", " %H:%M", " %H:%M:%S")
+_DECIMAL_COMMA = r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+"
+_OFFSET = r".*\d([+-]\d\d(:?\d\d)?|Z)"
+_TIMES = ("date", "timestamptz", "timestamp", *(day + clock for day in DATE_FORMATS for clock in CLOCK_FORMATS))
+_TABLE = "sample"
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What the sample says of a column.
+
+    ``type`` is DuckDB's (VARCHAR for text files). ``values`` are neither null nor a marker, ``distinct`` counts
+    those. ``fits`` says how many values are of a type, or are written in a format of dates; empty for columns
+    that are no text. ``markers`` counts texts that may stand for null. ``first`` and ``last`` bound a column of
+    dates or moments (UTC). ``few`` holds the values, as text, if there are at most :data:`FEW`.
+    """
+
+    name: str
+    type: str
+    values: int
+    distinct: int
+    fits: Mapping[str, int]
+    markers: Mapping[str, int]
+    first: datetime | None
+    last: datetime | None
+    few: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Files and the sample of their rows; ``whole`` if it holds all of them. ``unique`` names keys of the sample."""
+
+    paths: tuple[Path, ...]
+    rows: int
+    whole: bool
+    columns: tuple[ColumnFacts, ...]
+    unique: tuple[tuple[str, ...], ...]
+    delimiter: str | None = None
+
+
+def sample_source(spec: FileSource, project_root: str) -> Sample:
+    """Return what a sample of the source's rows holds.
+
+    Raises:
+        DataError: if there is no file, none can be read, or there is no row.
+    """
+    owner = f"raw.{spec.name}"
+    paths = find_files(spec, project_root)
+    with tempfile.TemporaryDirectory() as folder, memory_connection(Path(folder)) as connection:
+        labels = unpacked(paths, spec, Path(folder), owner=owner)
+        try:
+            delimiter, whole = _load(connection, spec, labels)
+            return _describe(connection, paths, whole=whole, delimiter=delimiter, owner=owner)
+        except duckdb.Error as error:
+            shown = str(error).splitlines()[0]
+            raise DataError(owner=owner, culprit=f"{spec.path}: {shown}", fix="give an intact file") from error
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection, spec: FileSource, labels: Mapping[Path, str]
+) -> tuple[str | None, bool]:
+    """Make the table of sampled rows; return the delimiter of text, and whether these are all rows."""
+    ends = list(dict.fromkeys([next(iter(labels)), next(reversed(list(labels)))]))
+    share = SAMPLE_ROWS // len(ends)
+    delimiter: str | None = None
+    parts = []
+    for number, path in enumerate(ends):
+        relation, delimiter = _relation(connection, spec, path, labels[path])
+        relation.limit(share + 1).create(f"part_{number}")
+        parts.append(f"part_{number}")
+    whole = len(ends) == len(labels)
+    for part in parts:
+        counted = connection.table(part).count("*").fetchall()[0][0]
+        whole = whole and counted <= share
+    rows = " UNION ALL BY NAME ".join(f"(FROM {part} LIMIT {share})" for part in parts)
+    connection.execute(f"CREATE TABLE {_TABLE} AS {rows}")
+    return delimiter, whole
+
+
+def _relation(
+    connection: duckdb.DuckDBPyConnection, spec: FileSource, path: Path, label: str
+) -> tuple[duckdb.DuckDBPyRelation, str | None]:
+    match spec:
+        case CsvSource():
+            delimiter, header = read_header(connection, path, spec, label=label)
+            _check_header(header, owner=f"raw.{spec.name}", label=label)
+            files: Any = [str(path)]
+            return connection.read_csv(
+                files,
+                columns=dict.fromkeys(header, "VARCHAR"),
+                header=True,
+                auto_detect=False,
+                delimiter=delimiter,
+                quotechar='"',
+                escapechar='"',
+                na_values=list(spec.null_values),
+                ignore_errors=True,
+            ), delimiter
+        case JsonSource():
+            try:
+                return connection.read_json(str(path), sample_size=SAMPLE_ROWS, records="true"), None
+            except duckdb.BinderException as error:
+                raise DataError(
+                    owner=f"raw.{spec.name}", culprit=f"{label} holds no objects", fix="give JSON objects with columns"
+                ) from error
+        case _:
+            return connection.read_parquet(str(path)), None
+
+
+def _check_header(header: Sequence[str], *, owner: str, label: str) -> None:
+    """Refuse a first line that is a row, or names that no table can have."""
+    check_columns(header, {}, frozen=False, owner=owner, culprit=label)
+    for name in header:
+        number = None
+        with suppress(ValueError):
+            number = float(name.replace(",", "."))
+        a_year = number is not None and name.isdigit() and 1900 <= number <= 2100  # noqa: PLR2004  # years head columns
+        if not name.strip() or (number is not None and not a_year) or name[:10].replace("-", "").isdigit():
+            raise DataError(
+                owner=owner,
+                culprit=f"{label} has no header line: '{name}' is no name of a column",
+                fix="give its columns names in the first line",
+            )
+
+
+def _describe(
+    connection: duckdb.DuckDBPyConnection,
+    paths: tuple[Path, ...],
+    *,
+    whole: bool,
+    delimiter: str | None,
+    owner: str,
+) -> Sample:
+    table = connection.table(_TABLE)
+    rows = int(table.count("*").fetchall()[0][0])
+    if rows == 0:
+        raise DataError(
+            owner=owner, culprit=f"{paths[0]} has no rows", fix="put some there: types are inferred from them"
+        )
+    columns = tuple(_column(connection, name, str(kind)) for name, kind in zip(table.columns, table.types, strict=True))
+    return Sample(paths, rows, whole, columns, tuple(_unique(connection, columns, rows)), delimiter)
+
+
+def _column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> ColumnFacts:
+    found = exp.column(name, quoted=True)
+    markers = _markers(connection, found) if kind == "VARCHAR" else {}
+    value = _unless_marked(found) if markers else found
+    text = exp.cast(value.copy(), "varchar", dialect="duckdb")
+    tests = _tests(value) if kind == "VARCHAR" else {}
+    counts = (value, exp.Distinct(expressions=[text]), *tests.values())
+    values, distinct, *fitting = _row(connection, *(exp.Count(this=each.copy()) for each in counts))
+    fits = dict(zip(tests, map(int, fitting), strict=True))
+    timed = next((tests[each] for each in tests if each in _TIMES and values and fits[each] == values), None)
+    timed = value if kind.startswith(("DATE", "TIMESTAMP")) else timed
+    moments = [exp.cast(timed.copy(), "timestamp", dialect="duckdb")] * 2 if timed else [exp.null()] * 2
+    first, last = _row(connection, exp.Min(this=moments[0].copy()), exp.Max(this=moments[1].copy()))
+    return ColumnFacts(
+        name, kind, int(values), int(distinct), fits, markers, first, last, _few(connection, text, int(distinct))
+    )
+
+
+def _markers(connection: duckdb.DuckDBPyConnection, found: exp.Column) -> dict[str, int]:
+    counted = exp.select(found.copy(), exp.Count(this=exp.Star())).from_(_TABLE)
+    counted = counted.where(exp.In(this=found.copy(), expressions=_marks())).group_by(found.copy())
+    return dict(connection.execute(counted.sql("duckdb")).fetchall())
+
+
+def _unless_marked(found: exp.Column) -> exp.Expr:
+    marked = exp.In(this=found.copy(), expressions=_marks())
+    return exp.Case(ifs=[exp.If(this=marked, true=exp.null())], default=found.copy())
+
+
+def _marks() -> list[exp.Expr]:
+    return [exp.Literal.string(mark) for mark in MARKERS]
+
+
+def _row(connection: duckdb.DuckDBPyConnection, *facts: exp.Expr) -> tuple[Any, ...]:
+    row: tuple[Any, ...] = connection.execute(exp.select(*facts).from_(_TABLE).sql("duckdb")).fetchall()[0]
+    return row
+
+
+def _few(connection: duckdb.DuckDBPyConnection, text: exp.Expr, distinct: int) -> tuple[str, ...]:
+    """Return the column's values, sorted, if there are only a few."""
+    if distinct > FEW:
+        return ()
+    there = exp.Not(this=exp.Is(this=text.copy(), expression=exp.null()))
+    query = exp.select(exp.alias_(text.copy(), "value")).distinct().from_(_TABLE).where(there).order_by("value")
+    return tuple(str(row[0]) for row in connection.execute(query.sql("duckdb")).fetchall())
+
+
+def _tests(value: exp.Expr) -> dict[str, exp.Expr]:
+    """Return, by type or format, an expression that is null unless the text is of it."""
+
+    def cast(kind: str) -> exp.Expr:
+        return exp.TryCast(this=value.copy(), to=exp.DataType.build(kind, dialect="duckdb"))
+
+    def only_if(pattern: str, then: exp.Expr) -> exp.Expr:
+        matched = exp.func("regexp_full_match", value.copy(), exp.Literal.string(pattern), dialect="duckdb")
+        return exp.Case(ifs=[exp.If(this=matched, true=then)])
+
+    same = exp.EQ(this=exp.cast(cast("bigint"), "varchar", dialect="duckdb"), expression=value.copy())
+    tests = {
+        "bigint": exp.Case(ifs=[exp.If(this=same, true=value.copy())]),
+        "digits": only_if(r"[+-]?\d+", value.copy()),
+        "double": cast("double"),
+        "boolean": only_if("(?i)true|false", value.copy()),
+        "date": only_if(r"\d{4}-\d\d?-\d\d?", cast("date")),
+        "timestamptz": only_if(_OFFSET, cast("timestamptz")),
+        "timestamp": cast("timestamp"),
+        "decimal comma": only_if(f"{_DECIMAL_COMMA}|[+-]?\\d+", value.copy()),
+    }
+    for day in DATE_FORMATS:
+        for clock in CLOCK_FORMATS:
+            form = exp.Literal.string(day + clock)
+            tests[day + clock] = exp.func("try_strptime", value.copy(), form, dialect="duckdb")
+    return tests
+
+
+def _unique(connection: duckdb.DuckDBPyConnection, columns: Sequence[ColumnFacts], rows: int) -> list[tuple[str, ...]]:
+    """Return keys: single columns without nulls or repeats, or else pairs and triples that have none, few first."""
+    full = [column for column in columns if column.values == rows and _plain(column.type)]
+    single: list[tuple[str, ...]] = [(column.name,) for column in full if column.distinct == rows]
+    if single:
+        return single
+    names = [column.name for column in sorted(full, key=lambda each: -each.distinct)[:6]]
+    pairs: list[tuple[str, ...]] = [(one, two) for at, one in enumerate(names) for two in names[at + 1 :]]
+    triples: list[tuple[str, ...]] = [(*pair, three) for pair in pairs for three in names[names.index(pair[1]) + 1 :]]
+    for group in (pairs, triples):
+        if found := [key for key in group if _is_key(connection, key, rows)]:
+            return found
+    return []
+
+
+def _plain(kind: str) -> bool:
+    return not kind.startswith(("STRUCT", "MAP", "UNION", "DOUBLE", "FLOAT", "BLOB")) and not kind.endswith("]")
+
+
+def _is_key(connection: duckdb.DuckDBPyConnection, key: tuple[str, ...], rows: int) -> bool:
+    inner = exp.select(*(exp.column(name, quoted=True) for name in key)).distinct().from_(_TABLE)
+    counted = exp.select(exp.Count(this=exp.Star())).from_(inner.subquery("keys"))
+    return bool(connection.execute(counted.sql("duckdb")).fetchall()[0][0] == rows)
+
+
+def kind_of(path: str) -> type[FileSource]:
+    """Return the kind of source that files of this name are, by their ending.
+
+    Raises:
+        DataError: if no kind has such an ending.
+    """
+    name = path.lower().removesuffix(".gz").removesuffix(".zip").removesuffix(".zst")
+    kinds: dict[type[FileSource], tuple[str, ...]] = {
+        CsvSource: (".csv", ".tsv", ".txt", ".tab"),
+        ParquetSource: (".parquet", ".pq"),
+        JsonSource: (".json", ".jsonl", ".ndjson"),
+    }
+    for kind, endings in kinds.items():
+        if name.endswith(endings):
+            return kind
+    raise DataError(
+        owner="new source",
+        culprit=f"'{path}' ends like no kind of source",
+        fix="name files that end in .csv, .tsv, .txt, .parquet, .json or .ndjson, or one such ending with .gz or .zip",
+    )

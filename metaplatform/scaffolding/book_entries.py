@@ -1,0 +1,133 @@
+"""New entries put into a book: checked beside all that is there, written whole, nothing else touched."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode
+
+from metaplatform.errors import BookError, DataError
+from metaplatform.specs.loading import read_book
+from metaplatform.specs.manifest import Manifest
+
+_SUFFIXES = {".yaml", ".yml"}
+Entries = Mapping[str, Sequence[str]]
+"""Lines of new entries by chapter, indented as below the chapter's key."""
+
+
+def sound_book(book: Path) -> Manifest:
+    """Return the book that new entries go into.
+
+    Raises:
+        BookError: if it has faults: they are to be mended first.
+    """
+    manifest, issues = read_book(book)
+    if manifest is None or any(issue.severity == "error" for issue in issues):
+        raise BookError(tuple(issues))
+    return manifest
+
+
+def refuse_taken(manifest: Manifest, refs: Sequence[str]) -> None:
+    """Refuse names that the book has already, whatever the case.
+
+    Raises:
+        DataError: naming all of them.
+    """
+    known = {ref.casefold(): ref for ref in manifest.entities}
+    taken = [known[ref.casefold()] for ref in refs if ref.casefold() in known]
+    if taken:
+        raise DataError(owner="new", culprit=f"already in the book: {', '.join(taken)}", fix="give another name")
+
+
+def text_of(entries: Entries) -> str:
+    """Return the entries as a file of their own."""
+    chapters = ("\n".join([f"{chapter}:", *lines]) for chapter, lines in entries.items())
+    return "\n\n".join(chapters) + "\n"
+
+
+def add_entries(book: Path, entries: Entries, *, target: Path) -> None:
+    """Put the entries into the book's file ``target``, new or not; the rest of it stays as it is.
+
+    Raises:
+        BookError: if the book would have faults with them; nothing is written then.
+        DataError: if ``target`` lies outside the book, or cannot take them.
+    """
+    place = target.absolute()
+    if not place.resolve().is_relative_to(book.resolve()) or place.suffix not in _SUFFIXES:
+        raise DataError(owner="new", culprit=f"{target} is no YAML file below {book}", fix="name one with --into")
+    before = _read(place)
+    after = _with_entries(before, entries, place) if before.strip() else text_of(entries)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / book.name
+        for path in book.rglob("*"):
+            if path.is_file() and path.suffix in _SUFFIXES:
+                _copy(path, copy / path.relative_to(book))
+        trial = copy / place.relative_to(book.absolute())
+        trial.parent.mkdir(parents=True, exist_ok=True)
+        trial.write_text(after, encoding="utf-8")
+        sound_book(copy)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    arriving = place.with_name(f".{place.name}.part")
+    arriving.write_text(after, encoding="utf-8")
+    arriving.replace(place)
+
+
+def _read(path: Path) -> str:
+    if not path.exists():
+        return ""
+    # Line ends are the author's.
+    with path.open(encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def _copy(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, to)
+
+
+def _with_entries(text: str, entries: Entries, path: Path) -> str:
+    """Return the file's text with the entries at the end of their chapters."""
+    end = "\r\n" if "\r\n" in text else "\n"
+    for chapter, lines in entries.items():
+        held = text.splitlines(keepends=True)
+        if not held[-1].endswith("\n"):
+            held[-1] += end
+        found = _chapter(text, chapter, path)
+        at, indent = _end_of(held, found) if found else (len(held), 2)
+        added = ["", *([] if found else [f"{chapter}:"]), *(f"{' ' * indent}{line[2:]}" for line in lines)]
+        text = "".join([*held[:at], *(f"{line}{end}" for line in added), *held[at:]])
+    return text
+
+
+def _chapter(text: str, chapter: str, path: Path) -> MappingNode | None:
+    """Return the entries of a chapter, None if the file has no such chapter."""
+    try:
+        root = YAML().compose(text)
+    except YAMLError as error:
+        raise DataError(owner=str(path), culprit=str(error).splitlines()[0], fix="mend the file first") from error
+    for key, value in root.value if isinstance(root, MappingNode) else ():
+        if key.value == chapter:
+            if not isinstance(value, MappingNode) or value.flow_style or not value.value:
+                raise DataError(
+                    owner=str(path),
+                    culprit=f"'{chapter}' is not a block of entries",
+                    fix="name another file with --into, or use --print",
+                )
+            return value
+    return None
+
+
+def _end_of(lines: Sequence[str], chapter: MappingNode) -> tuple[int, int]:
+    """Return how many lines there are up to the chapter's last one, and how far its entries are indented."""
+    indent = chapter.value[0][0].start_mark.column
+    last = min(len(lines), chapter.end_mark.line + (1 if chapter.end_mark.column else 0))
+    while last > 0 and not _belongs(lines[last - 1], indent):
+        last -= 1
+    return last, indent
+
+
+def _belongs(line: str, indent: int) -> bool:
+    return bool(line.strip()) and len(line) - len(line.lstrip()) >= indent

@@ -1,0 +1,168 @@
+"""A source's files → its entry of the book, each line with what it was inferred from."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from metaplatform.errors import DataError
+from metaplatform.resources.sampling import MARKERS, Sample, kind_of, sample_source
+from metaplatform.scaffolding.columns import ColumnGuess, guess_column, plain_name
+from metaplatform.scaffolding.yaml_text import commented, listed, scalar
+from metaplatform.specs.base import ColumnName
+from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
+from metaplatform.specs.partitions import PartitionSpec
+
+_KINDS = {CsvSource: "csv", ParquetSource: "parquet", JsonSource: "json"}
+_FEW_ROWS = 20
+_MONTHLY_FROM_DAYS = 60
+_DAY_IN_NAME, _MONTH_IN_NAME = re.compile(r"\d{4}-?\d{2}-?\d{2}"), re.compile(r"\d{4}-\d{2}")
+_UNKEYED = ("double", "float", "decimal", "date", "timestamp")
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """A source's name, and its lines below ``sources:``."""
+
+    name: str
+    lines: tuple[str, ...]
+
+
+def source_entry(path: str, *, folder: Path, project: Path, name: str | None) -> SourceEntry:
+    """Return the entry of the files that ``path`` names, relative to ``folder``.
+
+    ``project`` is the folder that holds the book: sources' paths start there.
+
+    Raises:
+        DataError: if the files are of no kind of source, cannot be read, or have no rows or no usable header.
+    """
+    if (folder / path).is_dir():
+        raise DataError(
+            owner="new source", culprit=f"'{path}' is a folder", fix=f"name its files, as in '{path}/*.csv'"
+        )
+    kind = kind_of(path)
+    absolute = Path(f"{folder.absolute()}/{path}") if not Path(path).is_absolute() else Path(path)
+    inside = absolute.is_relative_to(project)
+    shown = absolute.relative_to(project).as_posix() if inside else absolute.as_posix()
+    chosen = name or _default_name(Path(path))
+    spec = kind.model_validate({"kind": _KINDS[kind], "name": _safe(chosen), "path": shown})
+    sample = sample_source(spec, str(project))
+    return SourceEntry(chosen, tuple(_lines(chosen, spec, sample)))
+
+
+def _safe(name: str) -> str:
+    try:
+        FileSource.model_validate({"name": name, "path": "x"})
+    except ValidationError as error:
+        message = str(error.errors()[0]["msg"])
+        raise DataError(owner="new", culprit=f"'{name}': {message}", fix="give another name with --name") from error
+    return name
+
+
+def _default_name(path: Path) -> str:
+    """Return the file's name, or its folder's where the file's is a pattern or a date."""
+    stem = path.name.split(".")[0]
+    telling = not re.search(r"[*?\[]", stem) and any(letter.isalpha() for letter in stem)
+    return plain_name(stem if telling else path.parent.name, otherwise="source")
+
+
+def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
+    columns = _guesses(spec, sample)
+    # A file has a name per column; names that the platform cannot have are told before anything is written.
+    _check_names(name, columns)
+    looked = "all" if sample.whole else "the first and last"
+    yield f"  # Inferred from {looked} {sample.rows:,} rows of {len(sample.paths):,} file(s): check, then edit freely."
+    yield f"  {name}:"
+    yield f"    kind: {_KINDS[type(spec)]}"
+    yield f"    path: {scalar(spec.path)}"
+    if sample.delimiter not in {None, ","}:
+        yield f"    delimiter: {scalar(str(sample.delimiter))}"
+    markers = [mark for mark in MARKERS if mark and any(mark in column.markers for column in columns)]
+    if markers:
+        yield commented(f"    null_values: {listed(['', *markers])}", "texts that stand for nothing")
+    yield "    columns:"
+    for column in columns:
+        yield commented(f"      {scalar(column.name)}: {_type(column.type)}", column.note)
+    derived = [column.derived for column in columns if column.derived]
+    if derived:
+        yield "    derive:"
+        yield from (f"      {scalar(to)}: {scalar(sql)}" for to, sql in derived)
+    yield from _key(sample, columns)
+    yield from _time(sample, columns)
+
+
+def _guesses(spec: FileSource, sample: Sample) -> list[ColumnGuess]:
+    taken = [facts.name for facts in sample.columns]
+    guesses = []
+    for facts in sample.columns:
+        guess = guess_column(facts, rows=sample.rows, taken=taken, as_text=isinstance(spec, JsonSource))
+        taken += [guess.derived[0]] if guess.derived else []
+        guesses.append(guess)
+    return guesses
+
+
+def _check_names(name: str, columns: Sequence[ColumnGuess]) -> None:
+    wrong = []
+    for column in columns:
+        try:
+            TypeAdapter(ColumnName).validate_python(column.name)
+        except ValidationError:
+            wrong.append(repr(column.name))
+    if wrong:
+        raise DataError(
+            owner=f"raw.{name}",
+            culprit=f"no names of columns: {', '.join(wrong)}",
+            fix="rename them in the file: 1 to 128 printable characters, no underscore in front",
+        )
+
+
+def _type(kind: str) -> str:
+    return kind if re.fullmatch(r"[a-z][a-z0-9 ]*", kind) else scalar(kind)
+
+
+def _key(sample: Sample, columns: Sequence[ColumnGuess]) -> Iterator[str]:
+    kinds = {column.name: column.type for column in columns}
+    usable = [key for key in sample.unique if not (len(key) == 1 and kinds[key[0]].startswith(_UNKEYED))]
+    keys = usable or list(sample.unique)
+    if not keys:
+        yield "    # key: []  # no column, pair or triple of columns is unique and never null in the sample"
+        return
+    others = f"; so are: {' '.join(listed(key) for key in keys[1:4])}" if len(keys) > 1 else ""
+    doubt = "; few rows: check" if sample.rows < _FEW_ROWS else ""
+    yield commented(f"    key: {listed(keys[0])}", f"unique and never null in the sample{others}{doubt}")
+
+
+def _time(sample: Sample, columns: Sequence[ColumnGuess]) -> Iterator[str]:
+    """Yield event timestamp and partitions, if a column has a moment for every row."""
+    timed = [column for column in columns if column.time and column.full and column.first and column.last]
+    timed.sort(key=lambda column: column.type == "date")
+    if not timed:
+        yield "    # event_timestamp:  # no column has a moment for every row; features in time, and models, need one"
+        return
+    chosen = timed[0]
+    others = f"; or: {', '.join(str(column.time) for column in timed[1:4])}" if len(timed) > 1 else ""
+    yield commented(f"    event_timestamp: {scalar(str(chosen.time))}", f"the moment a row is about{others}")
+    first, last = chosen.first, chosen.last
+    if first is None or last is None or (last - first).days < 1:
+        yield "    # partitions:  # all rows are of one day"
+        return
+    every, why = _granularity(sample, (last - first).days)
+    start = first.strftime(PartitionSpec.model_validate({"every": every, "start": _any_start(every)}).format)
+    comment = f"{why}; {first:%Y-%m-%d} to {last:%Y-%m-%d} in the sample"
+    yield commented(f"    partitions: {{every: {every}, start: {start}}}", comment)
+    yield "    # outcomes: {columns: [], delay: 1 day}  # columns known only later: name them, or a feature may peek"
+
+
+def _granularity(sample: Sample, days: int) -> tuple[str, str]:
+    names = [path.name for path in sample.paths]
+    if len(names) > 1 and all(_DAY_IN_NAME.search(name) for name in names):
+        return "day", "the files are named by day"
+    if len(names) > 1 and all(_MONTH_IN_NAME.search(name) for name in names):
+        return "month", "the files are named by month"
+    return ("month" if days >= _MONTHLY_FROM_DAYS else "day"), f"the sample spans {days} day(s)"
+
+
+def _any_start(every: str) -> str:
+    return "2000-01" if every == "month" else "2000-01-01"

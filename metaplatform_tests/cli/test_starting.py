@@ -1,0 +1,67 @@
+"""The guide to starting out shows commands that work, in the order shown."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from metaplatform.cli import commands
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = (ROOT / "docs" / "starting.md").read_text(encoding="utf-8")
+CUSTOMERS = "customer;since;spent\n" + "".join(
+    f"c{number};{number % 28 + 1:02}.02.2024;{number},50\n" for number in range(60)
+)
+
+
+def shown() -> list[list[str]]:
+    found = re.findall(r"^```console\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    return [shlex.split(line) for block in found for line in block.splitlines()]
+
+
+def play(line: list[str], folder: Path) -> str:
+    command = [sys.executable, "-m", *line] if line[0] == "metaplatform" else [sys.executable, *line[1:]]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, f"{line}: {done.stdout[-2000:]}{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def test_every_command_of_the_guide_works_in_the_order_shown(tmp_path: Path) -> None:
+    told: dict[str, str] = {}
+    for line in shown():
+        if "examples/" in " ".join(line) or "pytest" in line:
+            # Run at full length by the tests of the examples and of new projects.
+            continue
+        folder = tmp_path if line[1] == "init" else tmp_path / "shop"
+        if line[1:3] == ["new", "source"]:
+            (folder / "data" / "customers.csv").write_text(CUSTOMERS, encoding="utf-8")
+        told[" ".join(line)] = play(line, folder)
+    assert "customers:" in told["metaplatform new source data/customers.csv --print"]
+    assert (tmp_path / "shop" / "metadata" / "spending.yaml").exists()
+    assert (tmp_path / "shop" / ".metaplatform" / "notifications" / "tell_someone.jsonl").exists()
+    assert "The book is sound" in told["metaplatform validate"]
+
+
+def test_the_examples_commands_are_of_files_that_are_there(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("data", "__pycache__"))
+    lines = [line for line in shown() if "examples/" in " ".join(line)]
+    assert len(lines) == 3
+    play([*lines[0], "--days", "12", "--products", "20"], tmp_path)
+    play(lines[1], tmp_path)
+    assert lines[2][1] == "replay"
+
+
+def test_several_files_without_quotes_are_wrong_use() -> None:
+    assert CliRunner().invoke(commands.app, ["new", "source", "a.csv", "b.csv"]).exit_code == 2
+
+
+def test_a_project_of_no_name_is_refused_with_the_fix(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "metaplatform", "init", "1 2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Fix: give --name" in done.stderr
+    assert list(tmp_path.iterdir()) == []

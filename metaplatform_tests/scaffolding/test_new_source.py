@@ -1,0 +1,286 @@
+"""A new source's entry reads the file as it is, or the file is refused with a clear error."""
+
+import gzip
+import json
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from metaplatform.cli import commands
+from metaplatform.errors import BookError, DataError
+from metaplatform.factories.staging import stage
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.ingestion import CsvSource, FileSource
+from metaplatform.specs.loading import load_book
+from metaplatform_tests.scenario import write_project
+
+ORDERS = '"Bestell Nr";Größe;Betrag;Datum;leer;ok;PLZ\n' + "\n".join(
+    f'{number};"{"klein; fein" if number % 2 else "groß"}";{"NA" if number == 3 else f"1.{number:03},50"};'
+    f"{number:02}.01.2025;;{str(number % 3 == 0).lower()};{number:05}"
+    for number in range(1, 29)
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def ask(*arguments: str) -> Result:
+    """Run the command; the project's own errors are raised."""
+    result = CliRunner().invoke(commands.app, ["new", "source", *arguments])
+    if isinstance(result.exception, DataError | BookError):
+        raise result.exception
+    return result
+
+
+def write(path: str, text: str) -> str:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text, encoding="utf-8")
+    return path
+
+
+def added(path: str, *options: str) -> tuple[FileSource, list[dict[str, Any]]]:
+    """Add a source; return its spec and the rows that the platform reads, once none is turned away."""
+    known = set(load_book(Path("metadata")).sources)
+    answer = ask(path, *options)
+    assert answer.exit_code == 0, answer.output
+    manifest = load_book(Path("metadata"))
+    (name,) = set(manifest.sources) - known
+    warehouse = Warehouse(root=str(Path("storage").absolute()))
+    with warehouse.session() as session:
+        staged = stage(session, manifest, manifest.sources[name], warehouse)
+        rows = session.reader(staged.rows).read_all().to_pylist()
+    assert staged.quarantined == 0
+    return manifest.sources[name], rows
+
+
+def test_quoted_headers_umlauts_semicolons_decimal_commas_and_written_dates_are_read(project: Path) -> None:
+    source, rows = added(write("data/Bestellungen.csv", ORDERS))
+    assert isinstance(source, CsvSource)
+    assert (source.name, source.delimiter, source.null_values) == ("bestellungen", ";", ("", "NA"))
+    types = {"Bestell Nr": "bigint", "Größe": "varchar", "ok": "boolean", "PLZ": "varchar", "leer": "varchar"}
+    assert types.items() <= source.columns.items()
+    assert source.key == ("Bestell Nr",)
+    first = next(row for row in rows if row["Bestell Nr"] == 1)
+    assert (first["betrag_number"], first["PLZ"], first["Größe"], first["leer"]) == (
+        1001.5,
+        "00001",
+        "klein; fein",
+        None,
+    )
+    assert first["datum_at"] == datetime(2025, 1, 1, tzinfo=UTC)
+    assert [row["Betrag"] for row in rows if row["Bestell Nr"] == 3] == [None]
+    assert source.event_timestamp == "datum_at"
+    assert source.partitions is not None
+    assert (source.partitions.every, source.partitions.start) == ("day", "2025-01-01")
+
+
+def test_what_was_inferred_and_how_sure_is_said_beside_each_line(project: Path) -> None:
+    text = ask(write("data/orders_de.csv", ORDERS), "--print").stdout
+    assert "# Inferred from all 28 rows of 1 file(s)" in text
+    assert "Bestell Nr: bigint  # all 28 values are whole numbers" in text
+    assert "see betrag_number; 1 of 28 missing" in text
+    assert "no value to tell by: check; 28 of 28 missing" in text
+    assert "unique and never null in the sample" in text
+    assert list((project / "metadata").iterdir()) == [project / "metadata" / "shop.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("2024-03-05", "date"),
+        ("2024-03-05 06:07:08", "timestamp"),
+        ("2024-03-05T06:07:08Z", "timestamptz"),
+        ("2024-03-05 06:07:08+02:00", "timestamptz"),
+        ("25.03.2024", "%d.%m.%Y"),
+        ("25/03/2024 14:30", "%d/%m/%Y %H:%M"),
+        ("03/25/2024", "%m/%d/%Y"),
+        ("2024/03/25", "timestamp"),
+    ],
+)
+def test_dates_in_several_formats_become_moments(project: Path, written: str, expected: str) -> None:
+    source, rows = added(write("data/dates.csv", f"n,at\n1,{written}\n2,{written}\n"))
+    assert source.event_timestamp is not None
+    assert source.columns["at"] == expected or expected in source.derive[source.event_timestamp]
+    moments = {row[source.event_timestamp] for row in rows}
+    assert {(moment.year, moment.month) for moment in moments} == {(2024, 3)}
+
+
+def test_day_and_month_that_may_be_swapped_are_to_be_checked(project: Path) -> None:
+    text = ask(write("data/dates.csv", "n,at\n1,03/04/2024\n2,05/06/2024\n"), "--print").stdout
+    assert "%d/%m/%Y (or %m/%d/%Y: check)" in text
+
+
+def test_one_row_is_an_entry_that_is_to_be_checked(project: Path) -> None:
+    source, rows = added(write("data/one.csv", "a,b\n1,x\n"))
+    assert (source.columns, rows) == ({"a": "bigint", "b": "varchar"}, [{"a": 1, "b": "x"}])
+    assert "few rows: check" in (project / "metadata" / "one.yaml").read_text(encoding="utf-8")
+
+
+def test_columns_without_a_value_are_text(project: Path) -> None:
+    source, rows = added(write("data/nulls.csv", "a,b\n1,\n2,\n"))
+    assert source.columns["b"] == "varchar"
+    assert [row["b"] for row in rows] == [None, None]
+
+
+def test_a_key_of_several_columns_is_found(project: Path) -> None:
+    lines = [f"{shop},{day},{7 * shop}" for shop in range(5) for day in range(5)]
+    source, _ = added(write("data/days.csv", "\n".join(["shop,day,size", *lines])))
+    assert set(source.key) == {"shop", "day"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty.csv", b"", "has no header line"),
+        ("header.csv", b"a,b\n", "has no rows"),
+        ("numbers.csv", b"1,2\n3,4\n", "'1' is no name of a column"),
+        ("dates.csv", b"2024-01-01,x\n2024-01-02,y\n", "has no header line"),
+        ("twice.csv", b"a,a\n1,2\n", "columns twice: 'a'"),
+        ("latin.csv", "größe\n1\n".encode("latin-1"), "not UTF-8"),
+        ("hidden.csv", b"_a,b\n1,2\n", "no names of columns: '_a'"),
+        ("nothing.json", b"[]", "holds no objects"),
+        ("numbers.json", b"[1, 2]", "holds no objects"),
+        ("broken.parquet", b"PAR1", "broken.parquet"),
+        ("sheet.xlsx", b"PK", "ends like no kind of source"),
+    ],
+)
+def test_files_that_are_no_table_are_refused_and_nothing_is_written(
+    project: Path, name: str, content: bytes, said: str
+) -> None:
+    (project / "data" / name).write_bytes(content)
+    with pytest.raises(DataError, match=said) as refused:
+        ask(f"data/{name}")
+    assert refused.value.fix
+    assert list((project / "metadata").iterdir()) == [project / "metadata" / "shop.yaml"]
+
+
+def test_a_file_that_is_not_there_is_told(project: Path) -> None:
+    with pytest.raises(DataError, match="no file matches"):
+        ask("data/none.csv")
+    with pytest.raises(DataError, match="is a folder"):
+        ask("data")
+
+
+def test_compressed_files_are_read_through(project: Path) -> None:
+    (project / "data" / "zipped.csv.gz").write_bytes(gzip.compress(b"a,b\n1,x\n2,y\n"))
+    assert [row["a"] for row in added("data/zipped.csv.gz")[1]] == [1, 2]
+    with zipfile.ZipFile(project / "data" / "packed.zip", "w") as archive:
+        archive.writestr("inner.csv", "c\n5\n6\n")
+    with pytest.raises(DataError, match="ends like no kind"):
+        ask("data/packed.zip")
+    (project / "data" / "packed.zip").rename(project / "data" / "packed.csv.zip")
+    assert [row["c"] for row in added("data/packed.csv.zip")[1]] == [5, 6]
+
+
+def test_parquet_keeps_its_types_nested_ones_too(project: Path) -> None:
+    moment = datetime(2024, 1, 1, tzinfo=UTC)
+    table = pa.table(
+        {
+            "id": [1, 2],
+            "at": pa.array([moment, moment + timedelta(days=1)], pa.timestamp("us", "UTC")),
+            "tags": [["a", "b"], []],
+            "place": [{"x": 1, "y": "p"}, {"x": 2, "y": "q"}],
+            "price": pa.array([1.5, None]),
+        }
+    )
+    pq.write_table(table, project / "data" / "nested.parquet")
+    source, rows = added("data/nested.parquet")
+    assert (source.columns["id"], source.columns["at"]) == ("bigint", "timestamptz")
+    assert rows[0]["tags"] == ["a", "b"]
+    assert rows[0]["place"] == {"x": 1, "y": "p"}
+
+
+def test_nested_json_is_kept_as_text(project: Path) -> None:
+    lines = [json.dumps({"id": n, "at": f"2024-01-0{n}T00:00:00", "place": {"x": n}}) for n in (1, 2)]
+    source, rows = added(write("data/events.ndjson", "\n".join(lines)))
+    assert source.columns == {"id": "bigint", "at": "timestamp", "place": "varchar"}
+    assert json.loads(rows[0]["place"]) == {"x": 1}
+
+
+def test_many_files_make_one_source_with_their_own_grain(project: Path) -> None:
+    for month in ("2024-01", "2024-02", "2024-03"):
+        write(f"data/visits/{month}.csv", f"id,at\n{month[-1]},{month}-01 10:00:00\n{month[-1]}0,{month}-20 10:00:00\n")
+    source, rows = added("data/visits/*.csv")
+    assert (source.name, source.path, len(rows)) == ("visits", "data/visits/*.csv", 6)
+    assert source.partitions is not None
+    assert (source.partitions.every, source.partitions.start) == ("month", "2024-01")
+
+
+def test_a_name_that_is_taken_is_refused_whatever_its_case(project: Path) -> None:
+    write("data/more.csv", "a\n1\n")
+    with pytest.raises(DataError, match=r"already in the book: raw\.orders"):
+        ask("data/more.csv", "--name", "Orders")
+
+
+@pytest.mark.parametrize("name", ["1st", "a b", "class", "../x", "a__b", ""])
+def test_a_name_that_is_none_is_refused(project: Path, name: str) -> None:
+    write("data/more.csv", "a\n1\n")
+    if name:
+        with pytest.raises(DataError, match="--name"):
+            ask("data/more.csv", "--name", name)
+    assert not list(project.glob("metadata/more*"))
+
+
+def test_a_broken_book_is_mended_first(project: Path) -> None:
+    write("metadata/broken.yaml", "models:\n  x: {kind: nothing}\n")
+    write("data/more.csv", "a\n1\n")
+    with pytest.raises(BookError):
+        ask("data/more.csv")
+
+
+def test_an_entry_goes_behind_the_others_of_its_chapter_and_all_else_stays(project: Path) -> None:
+    before = (
+        "# mine\nsources:\n    one:   # odd indent\n        kind: csv\n        path: 'data/x.csv'\n\n"
+        "    # said of one\n\n# below\ntables:\n    two: {sql: select 1 as a}\n# end"
+    )
+    write("metadata/more.yaml", before)
+    write("data/more.csv", "a\n1\n")
+    assert ask("data/more.csv", "--into", "metadata/more.yaml").exit_code == 0
+    after = (project / "metadata" / "more.yaml").read_text(encoding="utf-8")
+    kept = iter(after.splitlines())
+    assert all(line in kept for line in before.splitlines())
+    assert {"one", "more"} <= set(load_book(project / "metadata").sources)
+
+
+def test_a_chapter_in_brackets_is_left_alone(project: Path) -> None:
+    write("metadata/more.yaml", "sources: {one: {kind: csv, path: data/x.csv}}\n")
+    write("data/more.csv", "a\n1\n")
+    with pytest.raises(DataError, match="--into"):
+        ask("data/more.csv", "--into", "metadata/more.yaml")
+    with pytest.raises(DataError, match="no YAML file below"):
+        ask("data/more.csv", "--into", "elsewhere.yaml")
+
+
+CELLS = st.one_of(
+    st.integers(-(10**20), 10**20).map(str),
+    st.floats(allow_nan=False).map(str),
+    st.sampled_from(
+        ["", "NA", "true", "1,5", "01.02.2024", "2024-01-02", "2024-01-02 03:04:05", "00123", "x", "ü;'\""]
+    ),
+)
+
+
+@settings(max_examples=25)
+@given(rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=6))
+def test_whatever_the_cells_no_row_is_turned_away(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    book = write_project(folder)
+    lines = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows]
+    (folder / "data" / "any.csv").write_text("\n".join(["one,two", *lines]) + "\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        added("data/any.csv", "--book", str(book))
