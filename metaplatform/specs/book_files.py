@@ -17,14 +17,12 @@ _ENTITY_DEPTH = 2
 
 @dataclass(frozen=True)
 class Entry:
-    """One entity as its file holds it: ``key`` and ``body`` keep their places in ``text``."""
+    """One entity as its file holds it: ``key`` and ``body`` keep their places."""
 
     chapter: str
     name: str
     key: Node
     body: Node
-    file: str
-    text: str
 
     @property
     def ref(self) -> str:
@@ -34,7 +32,7 @@ class Entry:
     @property
     def location(self) -> Location:
         """Return where the entry's key stands."""
-        return Location(self.file, self.key.line, self.key.column)
+        return self.key.location
 
 
 def read_entries(folder: Path) -> tuple[tuple[Entry, ...], tuple[Issue, ...]]:
@@ -85,7 +83,7 @@ def _read_file(path: Path, shown: str) -> Iterator[Entry | Issue]:
         yield text
         return
     try:
-        root = read_yaml(text)
+        root = read_yaml(text, shown)
     except YamlError as error:
         at = Location(shown, error.line, error.column)
         yield _file_issue("yaml-syntax", shown, f"no YAML here: {error.message}", "mend the YAML", at)
@@ -93,12 +91,12 @@ def _read_file(path: Path, shown: str) -> Iterator[Entry | Issue]:
     if root is None or (root.kind == "scalar" and root.value is None):
         return
     if root.kind != "mapping":
-        at = Location(shown, root.line, root.column)
-        yield _file_issue("wrong-type", shown, "a file of the book holds chapters", "start with `sources:`", at)
+        message = "a file of the book holds chapters"
+        yield _file_issue("wrong-type", shown, message, "start with `sources:`", root.location)
         return
-    yield from _duplicate_keys(root, shown)
+    yield from _duplicate_keys(root)
     for chapter, body in root.pairs:
-        yield from _read_chapter(chapter, body, shown, text)
+        yield from _read_chapter(chapter, body)
 
 
 def _read_text(path: Path, shown: str) -> str | Issue:
@@ -117,8 +115,8 @@ def _read_text(path: Path, shown: str) -> str | Issue:
         return _file_issue("not-utf8", shown, "the file is no UTF-8 text", "save it as UTF-8", at)
 
 
-def _read_chapter(chapter: Node, body: Node, shown: str, text: str) -> Iterator[Entry | Issue]:
-    at = Location(shown, chapter.line, chapter.column)
+def _read_chapter(chapter: Node, body: Node) -> Iterator[Entry | Issue]:
+    at = chapter.location
     name = str(chapter.value)
     if name not in CHAPTERS:
         yield Issue(
@@ -132,14 +130,14 @@ def _read_chapter(chapter: Node, body: Node, shown: str, text: str) -> Iterator[
         )
     elif body.kind == "mapping":
         for key, value in body.pairs:
-            yield Entry(name, str(key.value), key, value, shown, text)
+            yield Entry(name, str(key.value), key, value)
     elif body.kind != "scalar" or body.value is not None:
         fix = f"write it as `{name}:` with indented names below"
         message = f"chapter '{name}' is no mapping of names"
         yield Issue("wrong-type", "book", name, message, fix, at)
 
 
-def _duplicate_keys(root: Node, shown: str) -> Iterator[Issue]:
+def _duplicate_keys(root: Node) -> Iterator[Issue]:
     """Yield keys given twice; chapters may repeat, and entities are compared across files elsewhere."""
     for path, key, first in repeated_keys(root):
         if len(path) < _ENTITY_DEPTH:
@@ -151,7 +149,7 @@ def _duplicate_keys(root: Node, shown: str) -> Iterator[Issue]:
             culprit=str(key.value),
             message=f"key '{key.value}' is given twice, first in line {first.line}",
             fix="keep one of the two",
-            location=Location(shown, key.line, key.column),
+            location=key.location,
         )
 
 

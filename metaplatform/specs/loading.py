@@ -61,9 +61,8 @@ class YamlPlaces:
             return None
         node, key_node = _follow(entry, path)
         if sql is not None and node.kind == "scalar":
-            return Location(entry.file, *place_in_text(node, entry.text, *sql))
-        place = key_node if key or not path else node
-        return Location(entry.file, place.line, place.column)
+            return place_in_text(node, *sql)
+        return (key_node if key or not path else node).location
 
 
 def _follow(entry: Entry, path: KeyPath) -> tuple[Node, Node]:
