@@ -2,6 +2,7 @@
 
 import keyword
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -51,6 +52,13 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+@dataclass(frozen=True)
+class SqlText:
+    """Marks the type of a text that is SQL: what is put into it is put in as SQL."""
+
+    query: bool
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
 """Name of an entity or a feature: a plain identifier, safe in paths, keys and SQL."""
 ColumnName = Annotated[str, AfterValidator(_check_column)]
@@ -63,9 +71,9 @@ Ref = Annotated[
     Field(pattern=r"^(raw|tables|features|models|predictions|outputs|monitoring|reactions)\.[A-Za-z][A-Za-z0-9_]*$"),
 ]
 """Reference to an asset of the book: ``raw.flights``, ``predictions.late_flights``; the form that SQL uses too."""
-Expression = Annotated[str, Field(min_length=1)]
+Expression = Annotated[str, Field(min_length=1), SqlText(query=False)]
 """One SQL expression in DuckDB's dialect; parsed when the book is validated."""
-Query = Annotated[str, Field(min_length=1)]
+Query = Annotated[str, Field(min_length=1), SqlText(query=True)]
 """One SQL SELECT in DuckDB's dialect; tables are written as references (``raw.flights``)."""
 Interval = Annotated[Duration, BeforeValidator(_parse_duration)]
 """A span of time, written as in ``7 days`` or ``3 months``."""

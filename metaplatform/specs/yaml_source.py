@@ -35,6 +35,10 @@ class Source:
     text: str
 
 
+Move = tuple[int, int, int, int]
+"""A part of a value that was replaced: its start and end in the value, and in the value as written."""
+
+
 @dataclass(slots=True)
 class Node:
     """One value of the document and its place.
@@ -42,7 +46,7 @@ class Node:
     ``value`` is a scalar, or None for a mapping (then ``pairs``) and a list (then ``items``). ``text`` is a
     scalar as written, ``style`` its quote or block sign (``|``), ``""`` where plain. ``index`` is the offset
     in the text of ``source``. ``size`` counts values and ``depth`` levels, aliases in full; ``repeats`` tells
-    of a key given twice below.
+    of a key given twice below. ``written`` is the scalar before parts of it were replaced, by ``moves``.
     """
 
     kind: str
@@ -58,6 +62,8 @@ class Node:
     size: int = 1
     depth: int = 1
     repeats: bool = False
+    written: "Node | None" = None
+    moves: tuple[Move, ...] = ()
 
     @property
     def location(self) -> Location:
@@ -237,6 +243,10 @@ def place_in_text(node: Node, line: int, column: int) -> Location:
 
     Folding moves line ends and indentation, never the other characters, so these are counted off.
     """
+    if node.written is not None:
+        written = str(node.written.value)
+        lines = written[: _offset_as_written(node, _offset(str(node.value), line, column))].split("\n")
+        return place_in_text(node.written, len(lines), len(lines[-1]) + 1)
     text = node.source.text
     before = _characters_before(str(node.value), line, column)
     index = text.find("\n", node.index) + 1 if node.style in {"|", ">"} else node.index + len(node.style)
@@ -250,6 +260,23 @@ def place_in_text(node: Node, line: int, column: int) -> Location:
         index += 1
     start = text.rfind("\n", 0, index) + 1
     return Location(node.source.file, text.count("\n", 0, index) + 1, index - start + 1)
+
+
+def _offset(value: str, line: int, column: int) -> int:
+    lines = value.split("\n")
+    return sum(len(each) + 1 for each in lines[: line - 1]) + column - 1
+
+
+def _offset_as_written(node: Node, offset: int) -> int:
+    """Return the offset before parts were replaced; within a part, its start."""
+    shift = 0
+    for start, end, was_start, was_end in node.moves:
+        if offset < start:
+            break
+        if offset < end:
+            return was_start
+        shift = was_end - end
+    return offset + shift
 
 
 def _characters_before(value: str, line: int, column: int) -> int:
