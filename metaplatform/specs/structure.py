@@ -183,6 +183,9 @@ def _descend(spec: Any, value: Any, loc: tuple[int | str, ...]) -> tuple[Path, t
             return tuple(path), loc[index:], spec
         value = child
         path.append(part)
+        if loc[index + 1 :] == ("[key]",):
+            # The key itself is at fault: what may stand there, its mapping says.
+            return tuple(path), loc[index + 1 :], spec
         spec = inside(spec, part)
     return tuple(path), (), spec
 
