@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from metaplatform.specs.duration import Duration
 
@@ -52,6 +52,11 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _form(pattern: str) -> WithJsonSchema:
+    """Say in JSON Schema what the validator beside it checks, as far as a pattern can."""
+    return WithJsonSchema({"type": "string", "pattern": f"^({pattern})$"})
+
+
 @dataclass(frozen=True)
 class SqlText:
     """Marks the type of a text that is SQL: what is put into it is put in as SQL."""
@@ -59,12 +64,12 @@ class SqlText:
     query: bool
 
 
-Name = Annotated[str, AfterValidator(_check_name)]
+Name = Annotated[str, AfterValidator(_check_name), _form(f"(?!.*__){_NAME.pattern}")]
 """Name of an entity or a feature: a plain identifier, safe in paths, keys and SQL."""
-ColumnName = Annotated[str, AfterValidator(_check_column)]
+ColumnName = Annotated[str, AfterValidator(_check_column), _form(r"[^_].{0,127}")]
 """Name of a column of the user's data: any printable text; always quoted in SQL."""
-Owner = Annotated[str, AfterValidator(_check_owner)]
-EnvironmentVariable = Annotated[str, AfterValidator(_check_environment_variable)]
+Owner = Annotated[str, AfterValidator(_check_owner), _form(_OWNER.pattern)]
+EnvironmentVariable = Annotated[str, AfterValidator(_check_environment_variable), _form(_ENVIRONMENT_VARIABLE.pattern)]
 """Name of an environment variable; the only way the book refers to a secret."""
 Ref = Annotated[
     str,

@@ -22,6 +22,8 @@ _BOOLEANS = {"true": True, "false": False}
 class ParameterSpec(Spec):
     """A value of the book that its environment may set: written ``${name}`` where it is used; never a secret.
 
+    ``type`` is what its value must be. ``description`` is for people.
+
     The environment variable ``env`` (default: ``METAPLATFORM_PARAMETER_`` and the name in capitals) sets it;
     one that is unset or empty leaves ``default``. Without ``default`` the variable must be set.
     """
