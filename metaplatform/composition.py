@@ -60,7 +60,8 @@ def load_definitions(environment: Mapping[str, str], folder: Path) -> dg.Definit
     """
     deployment = Deployment.from_environment(environment, folder)
     with _without_collector():
-        return definitions_of(load_book(deployment.book), deployment)
+        manifest = load_book(deployment.book, variables=environment, environment=deployment.environment)
+        return definitions_of(manifest, deployment)
 
 
 @contextmanager

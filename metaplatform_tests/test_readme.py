@@ -1,6 +1,7 @@
 """What the README and the guides show works as shown: commands, books, targets and links."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -16,11 +17,15 @@ from metaplatform.cli import commands
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book, read_book
+from metaplatform.specs.manifest import CHAPTERS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GUIDES = {path.name: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
+PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "reference").glob("*.md")]
+GUIDES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
+CHAPTER_PAGES = [f"docs/reference/{chapter}.md" for chapter in CHAPTERS]
 
+OVERLAY = re.compile(r"# (environments/\w+\.yaml)\n")
 # They span the training window of six months; the months between hold nothing, and nothing is made of them.
 MONTHS = ("2024-01", "2024-06", "2024-07")
 SHIFT = "2024-07"
@@ -41,7 +46,11 @@ def blocks(text: str, language: str) -> list[str]:
 
 def shown_commands() -> list[list[str]]:
     """Return every command line of the README, its comment left out."""
-    lines = [line for block in blocks(README, "console") for line in block.splitlines() if line.strip()]
+    return commands_in(README)
+
+
+def commands_in(text: str) -> list[list[str]]:
+    lines = [line for block in blocks(text, "console") for line in block.splitlines() if line.strip()]
     return [shlex.split(line, comments=True) for line in lines]
 
 
@@ -50,12 +59,22 @@ def platform_commands() -> list[list[str]]:
 
 
 def write_book(folder: Path, *texts: str) -> Path:
-    """Write the YAML blocks of ``texts``, a file each, as one book."""
+    """Write the YAML blocks of ``texts``, a file each, as one book; those that name an overlay's file, there."""
     folder.mkdir(parents=True, exist_ok=True)
     found = [block for text in texts for block in blocks(text, "yaml")]
     for number, block in enumerate(found):
-        (folder / f"part_{number:02}.yaml").write_text(block, encoding="utf-8")
+        overlay = OVERLAY.match(block)
+        path = folder.parent / overlay[1] if overlay else folder / f"part_{number:02}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(block, encoding="utf-8")
     return folder
+
+
+def issues_of(folder: Path, *texts: str) -> list[str]:
+    """Return what is wrong with the book of ``texts``, as it is and in each environment that they show."""
+    book = write_book(folder, *texts)
+    overlays = [overlay.stem for overlay in folder.parent.glob("environments/*.yaml")]
+    return [str(issue) for overlay in (None, *overlays) for issue in read_book(book, environment=overlay)[1]]
 
 
 def write_orders(folder: Path) -> None:
@@ -112,10 +131,14 @@ def test_the_readmes_book_is_sound(tmp_path: Path) -> None:
 
 def test_the_guides_examples_go_on_with_the_readmes_book(tmp_path: Path) -> None:
     """Each beside the README's blocks alone, so that no guide leans on another."""
-    for name, text in GUIDES.items():
-        texts = (README,) if name == "README.md" else (README, text)
-        _, issues = read_book(write_book(tmp_path / name / "metadata", *texts))
-        assert [str(issue) for issue in issues] == []
+    for number, (name, text) in enumerate(GUIDES.items()):
+        if name not in CHAPTER_PAGES:
+            texts = (README,) if name == "README.md" else (README, text)
+            assert issues_of(tmp_path / str(number) / "metadata", *texts) == [], name
+
+
+def test_the_examples_of_all_chapters_are_one_book(tmp_path: Path) -> None:
+    assert issues_of(tmp_path / "metadata", README, *(GUIDES[page] for page in CHAPTER_PAGES)) == []
 
 
 def test_every_link_leads_somewhere() -> None:
@@ -123,19 +146,36 @@ def test_every_link_leads_somewhere() -> None:
         f"{name}: {link}"
         for name, text in GUIDES.items()
         for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
-        if not ((ROOT if name == "README.md" else ROOT / "docs") / link).exists()
+        if not (ROOT / name).parent.joinpath(link).exists()
     ]
     assert missing == []
 
 
-def test_every_link_within_a_guide_names_a_heading_of_it() -> None:
-    for name, text in GUIDES.items():
-        headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
-        assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings, name
+def test_every_link_to_a_heading_names_one() -> None:
+    headings = {
+        name: {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+        for name, text in GUIDES.items()
+    }
+    missing = [
+        f"{name}: {link}#{heading}"
+        for name, text in GUIDES.items()
+        for link, heading in re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", text)
+        if heading not in headings[os.path.relpath((ROOT / name).parent / link if link else ROOT / name, ROOT)]
+    ]
+    assert missing == []
+
+
+def test_every_command_a_guide_shows_has_the_options_shown() -> None:
+    group = typer.main.get_command(commands.app)
+    shown = [line for name, text in GUIDES.items() if name != "README.md" for line in commands_in(text)]
+    assert shown
+    for line in shown:
+        command = group.commands[line[1]]  # type: ignore[attr-defined]
+        assert command.make_context(line[1], line[2:]).params
 
 
 def test_every_variable_of_the_settings_is_told() -> None:
-    told = GUIDES["operations.md"]
+    told = GUIDES["docs/operations.md"]
     assert [name for name in Deployment.model_fields if f"`METAPLATFORM_{name.upper()}`" not in told] == []
 
 

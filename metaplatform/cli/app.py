@@ -18,19 +18,24 @@ app = typer.Typer(
 
 Book = Annotated[Path | None, typer.Option("--book", help="Folder of the instruction book (default: metadata).")]
 Root = Annotated[Path | None, typer.Option("--root", help="Storage root (default: .metaplatform).")]
+Environment = Annotated[
+    str | None, typer.Option("--environment", help="Overlay of `environments/` to lay over the book (default: none).")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
-def deployment_of(book: Path | None, root: Path | None) -> Deployment:
-    """Return the deployment of the environment, the two options put over it.
+def deployment_of(book: Path | None, root: Path | None, environment: str | None = None) -> Deployment:
+    """Return the deployment of the environment, the options put over it.
 
     Raises:
         MetaplatformError: if a setting has a value that does not fit.
     """
-    given = {"METAPLATFORM_BOOK": book, "METAPLATFORM_ROOT": root}
-    environment = {**os.environ, **{name: str(path.absolute()) for name, path in given.items() if path}}
+    paths = {"METAPLATFORM_BOOK": book, "METAPLATFORM_ROOT": root}
+    given = {name: str(path.absolute()) for name, path in paths.items() if path}
+    if environment is not None:
+        given["METAPLATFORM_ENVIRONMENT"] = environment
     try:
-        return Deployment.from_environment(environment, Path.cwd())
+        return Deployment.from_environment({**os.environ, **given}, Path.cwd())
     except ValueError as error:
         raise MetaplatformError(
             owner="settings", culprit=str(error), fix="correct the METAPLATFORM_ variable; see docs/operations.md"

@@ -1,13 +1,14 @@
 """The loop's commands: walk through history, serve it, and ask what it did."""
 
 import gc
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from metaplatform.cli.app import AsJson, Book, Root, app, deployment_of
+from metaplatform.cli.app import AsJson, Book, Environment, Root, app, deployment_of
 from metaplatform.cli.tables import decisions_table, replay_table, versions_table
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry
@@ -24,6 +25,7 @@ _COLLECT_AFTER = 50_000
 def replay(
     book: Book = None,
     root: Root = None,
+    environment: Environment = None,
     until: Annotated[datetime | None, typer.Option(help="Last moment (UTC); default: when the data ends.")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Remove what the storage root holds, and start clean.")
@@ -35,8 +37,8 @@ def replay(
     from metaplatform.cli.progress import Progress
     from metaplatform.replay.history import replay_history
 
-    deployment = deployment_of(book, root)
-    manifest = load_book(deployment.book)
+    deployment = deployment_of(book, root, environment)
+    manifest = load_book(deployment.book, variables=os.environ, environment=deployment.environment)
     # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
     gc.set_threshold(_COLLECT_AFTER)
     with Progress() as progress:
@@ -52,12 +54,13 @@ def replay(
 def ui(
     book: Book = None,
     root: Root = None,
+    environment: Environment = None,
     port: Annotated[int, typer.Option(help="Port of Dagster's UI on 127.0.0.1.")] = 3000,
 ) -> None:
     """Start Dagster's UI, MLflow and the reports on this machine; Ctrl-C stops all of them."""
     from metaplatform.cli.serving import serve_deployment
 
-    raise typer.Exit(serve_deployment(deployment_of(book, root), port))
+    raise typer.Exit(serve_deployment(deployment_of(book, root, environment), port))
 
 
 @app.command()

@@ -1,19 +1,21 @@
 """`metaplatform validate`: every fault of a book at once, without touching any data."""
 
 import json
+import os
 from dataclasses import asdict
 
 import typer
 
-from metaplatform.cli.app import AsJson, Book, app, deployment_of
+from metaplatform.cli.app import AsJson, Book, Environment, app, deployment_of
 from metaplatform.specs.loading import read_book
 from metaplatform.specs.manifest import CHAPTERS, Manifest
 
 
 @app.command()
-def validate(book: Book = None, as_json: AsJson = False) -> None:
+def validate(book: Book = None, environment: Environment = None, as_json: AsJson = False) -> None:
     """Check the book: every fault at once, each with its file, line, owner, culprit and fix."""
-    manifest, issues = read_book(deployment_of(book, None).book)
+    deployment = deployment_of(book, None, environment)
+    manifest, issues = read_book(deployment.book, variables=os.environ, environment=deployment.environment)
     errors = [issue for issue in issues if issue.severity == "error"]
     if as_json:
         typer.echo(json.dumps([asdict(issue) for issue in issues], indent=2))

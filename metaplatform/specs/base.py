@@ -2,9 +2,10 @@
 
 import keyword
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from metaplatform.specs.duration import Duration
 
@@ -51,21 +52,33 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Name = Annotated[str, AfterValidator(_check_name)]
+def _form(pattern: str) -> WithJsonSchema:
+    """Say in JSON Schema what the validator beside it checks, as far as a pattern can."""
+    return WithJsonSchema({"type": "string", "pattern": f"^({pattern})$"})
+
+
+@dataclass(frozen=True)
+class SqlText:
+    """Marks the type of a text that is SQL: what is put into it is put in as SQL."""
+
+    query: bool
+
+
+Name = Annotated[str, AfterValidator(_check_name), _form(f"(?!.*__){_NAME.pattern}")]
 """Name of an entity or a feature: a plain identifier, safe in paths, keys and SQL."""
-ColumnName = Annotated[str, AfterValidator(_check_column)]
+ColumnName = Annotated[str, AfterValidator(_check_column), _form(r"[^_].{0,127}")]
 """Name of a column of the user's data: any printable text; always quoted in SQL."""
-Owner = Annotated[str, AfterValidator(_check_owner)]
-EnvironmentVariable = Annotated[str, AfterValidator(_check_environment_variable)]
+Owner = Annotated[str, AfterValidator(_check_owner), _form(_OWNER.pattern)]
+EnvironmentVariable = Annotated[str, AfterValidator(_check_environment_variable), _form(_ENVIRONMENT_VARIABLE.pattern)]
 """Name of an environment variable; the only way the book refers to a secret."""
 Ref = Annotated[
     str,
     Field(pattern=r"^(raw|tables|features|models|predictions|outputs|monitoring|reactions)\.[A-Za-z][A-Za-z0-9_]*$"),
 ]
 """Reference to an asset of the book: ``raw.flights``, ``predictions.late_flights``; the form that SQL uses too."""
-Expression = Annotated[str, Field(min_length=1)]
+Expression = Annotated[str, Field(min_length=1), SqlText(query=False)]
 """One SQL expression in DuckDB's dialect; parsed when the book is validated."""
-Query = Annotated[str, Field(min_length=1)]
+Query = Annotated[str, Field(min_length=1), SqlText(query=True)]
 """One SQL SELECT in DuckDB's dialect; tables are written as references (``raw.flights``)."""
 Interval = Annotated[Duration, BeforeValidator(_parse_duration)]
 """A span of time, written as in ``7 days`` or ``3 months``."""

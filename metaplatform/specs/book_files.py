@@ -1,61 +1,44 @@
-"""The files of a book: found below its folder, read as text, parsed into entries with their places."""
+"""The files of a book: found below its folder, read as text, parsed into values with their places."""
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from metaplatform.errors import Issue, Location
+from metaplatform.specs.language.versions import DEFAULTS_KEY, IGNORED_PREFIX, PARAMETERS_KEY
 from metaplatform.specs.manifest import CHAPTERS
-from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.yaml_source import Node, YamlError, read_yaml, repeated_keys
 
 _SUFFIXES = {".yaml", ".yml"}
 _MAX_BYTES = 5_000_000
-_ENTITY_DEPTH = 2
+_ENTRY_DEPTH = 2
+_OWNERS = {**CHAPTERS, PARAMETERS_KEY: PARAMETERS_KEY, DEFAULTS_KEY: DEFAULTS_KEY}
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One entity as its file holds it: ``key`` and ``body`` keep their places in ``text``."""
-
-    chapter: str
-    name: str
-    key: Node
-    body: Node
-    file: str
-    text: str
-
-    @property
-    def ref(self) -> str:
-        """Return the reference the entry defines."""
-        return f"{CHAPTERS[self.chapter]}.{self.name}"
-
-    @property
-    def location(self) -> Location:
-        """Return where the entry's key stands."""
-        return Location(self.file, self.key.line, self.key.column)
-
-
-def read_entries(folder: Path) -> tuple[tuple[Entry, ...], tuple[Issue, ...]]:
-    """Return the entries of every YAML file below ``folder``, in order of file names, and what is wrong with files.
+def read_files(folder: Path) -> tuple[tuple[Node, ...], tuple[Issue, ...]]:
+    """Return the mapping of every YAML file below ``folder``, in order of file names, and what is wrong with files.
 
     Hidden files and folders are left alone. A link is followed to a file below ``folder`` only.
     """
     if not folder.is_dir():
         issue = _file_issue("no-book", str(folder), f"there is no folder '{folder}'", "name the folder of the book")
         return (), (issue,)
-    entries: list[Entry] = []
+    roots: list[Node] = []
     issues: list[Issue] = []
     paths, refused = _find_files(folder)
     issues.extend(refused)
     if not paths and not refused:
         issues.append(_file_issue("no-book", folder.name, "no YAML file in the book's folder", "add a `.yaml` file"))
     for path in paths:
-        found = list(_read_file(path, path.relative_to(folder.parent).as_posix()))
-        entries.extend(item for item in found if isinstance(item, Entry))
-        issues.extend(item for item in found if isinstance(item, Issue))
-    return tuple(entries), tuple(issues)
+        root, found = read_file(path, path.relative_to(folder.parent).as_posix())
+        roots.extend([root] if root else [])
+        issues.extend(found)
+    return tuple(roots), tuple(issues)
+
+
+def book_paths(folder: Path) -> tuple[Path, ...]:
+    """Return the files that ``read_files`` reads, in its order."""
+    return tuple(_find_files(folder)[0])
 
 
 def _find_files(folder: Path) -> tuple[list[Path], list[Issue]]:
@@ -79,26 +62,30 @@ def _find_files(folder: Path) -> tuple[list[Path], list[Issue]]:
     return sorted(found), refused
 
 
-def _read_file(path: Path, shown: str) -> Iterator[Entry | Issue]:
+def read_file(path: Path, shown: str) -> tuple[Node | None, tuple[Issue, ...]]:
+    """Return the mapping that one file holds, or None if it holds nothing, and what is wrong with the file.
+
+    ``shown`` is what errors call the file.
+    """
     text = _read_text(path, shown)
     if isinstance(text, Issue):
-        yield text
-        return
+        return None, (text,)
     try:
-        root = read_yaml(text)
+        root = read_yaml(text, shown)
     except YamlError as error:
-        at = Location(shown, error.line, error.column)
-        yield _file_issue("yaml-syntax", shown, f"no YAML here: {error.message}", "mend the YAML", at)
-        return
+        return None, (yaml_issue(error, shown),)
     if root is None or (root.kind == "scalar" and root.value is None):
-        return
+        return None, ()
     if root.kind != "mapping":
-        at = Location(shown, root.line, root.column)
-        yield _file_issue("wrong-type", shown, "a file of the book holds chapters", "start with `sources:`", at)
-        return
-    yield from _duplicate_keys(root, shown)
-    for chapter, body in root.pairs:
-        yield from _read_chapter(chapter, body, shown, text)
+        message = "a file of the book holds chapters"
+        return None, (_file_issue("wrong-type", shown, message, "start with `sources:`", root.location),)
+    return root, tuple(_duplicate_keys(root))
+
+
+def yaml_issue(error: YamlError, shown: str) -> Issue:
+    """Return the issue of a text that is no YAML, or more than a file may hold."""
+    at = Location(shown, error.line, error.column)
+    return _file_issue("yaml-syntax", shown, f"no YAML here: {error.message}", "mend the YAML", at)
 
 
 def _read_text(path: Path, shown: str) -> str | Issue:
@@ -117,41 +104,20 @@ def _read_text(path: Path, shown: str) -> str | Issue:
         return _file_issue("not-utf8", shown, "the file is no UTF-8 text", "save it as UTF-8", at)
 
 
-def _read_chapter(chapter: Node, body: Node, shown: str, text: str) -> Iterator[Entry | Issue]:
-    at = Location(shown, chapter.line, chapter.column)
-    name = str(chapter.value)
-    if name not in CHAPTERS:
-        yield Issue(
-            rule="unknown-chapter",
-            owner="book",
-            culprit=name,
-            message=f"unknown chapter '{name}'",
-            fix=f"use one of: {', '.join(CHAPTERS)}",
-            location=at,
-            nearest=nearest_name(name, CHAPTERS),
-        )
-    elif body.kind == "mapping":
-        for key, value in body.pairs:
-            yield Entry(name, str(key.value), key, value, shown, text)
-    elif body.kind != "scalar" or body.value is not None:
-        fix = f"write it as `{name}:` with indented names below"
-        message = f"chapter '{name}' is no mapping of names"
-        yield Issue("wrong-type", "book", name, message, fix, at)
-
-
-def _duplicate_keys(root: Node, shown: str) -> Iterator[Issue]:
-    """Yield keys given twice; chapters may repeat, and entities are compared across files elsewhere."""
+def _duplicate_keys(root: Node) -> Iterator[Issue]:
+    """Yield keys given twice; chapters may repeat, and what they hold is compared across files elsewhere."""
     for path, key, first in repeated_keys(root):
-        if len(path) < _ENTITY_DEPTH:
+        section = str(path[0]) if path else ""
+        if len(path) < _ENTRY_DEPTH and not section.startswith(IGNORED_PREFIX):
             continue
-        owner = f"{CHAPTERS[path[0]]}.{path[1]}" if path[0] in CHAPTERS else "book"
+        owner = f"{_OWNERS[section]}.{path[1]}" if section in _OWNERS else "book"
         yield Issue(
             rule="duplicate-key",
             owner=owner,
             culprit=str(key.value),
             message=f"key '{key.value}' is given twice, first in line {first.line}",
             fix="keep one of the two",
-            location=Location(shown, key.line, key.column),
+            location=key.location,
         )
 
 

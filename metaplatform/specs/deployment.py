@@ -12,12 +12,14 @@ from metaplatform.specs.base import Spec
 class Deployment(Spec):
     """Settings of one deployment, read from the environment by the composition root.
 
-    ``book`` is the folder of the instruction book, ``root`` the storage root. ``executor`` runs steps in
+    ``book`` is the folder of the instruction book, ``root`` the storage root. ``environment`` names the
+    overlay that is laid over the book, none if empty. ``executor`` runs steps in
     the run's process or in one each. Servers are on loopback; ports and links follow from each other.
     """
 
     book: Path
     root: Path
+    environment: str = Field(default="", pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9_-]*$")
     executor: Literal["in_process", "multiprocess"] = "in_process"
     sensor_interval_seconds: int = Field(default=10, ge=1)
     threads: int = Field(default=0, ge=0)

@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
+_JSON_FORM = rf"^\s*\d{{1,6}}\s*({'|'.join((*_SECONDS, *_MONTHS))})s?\s*$"
 _FORM = re.compile(r"\s*(\d{1,6})\s*([a-z]+?)s?\s*")
 
 
@@ -78,7 +79,7 @@ class Duration:
         return core_schema.no_info_plain_validator_function(
             cls._accept,
             serialization=core_schema.plain_serializer_function_ser_schema(str),
-            json_schema_input_schema=core_schema.str_schema(),
+            json_schema_input_schema=core_schema.str_schema(pattern=_JSON_FORM),
         )
 
     @classmethod

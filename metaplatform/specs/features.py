@@ -9,14 +9,17 @@ from metaplatform.specs.duration import Duration
 
 
 class ExpressionFeatures(Spec):
-    """Features computed from the spine's columns and from features above this block."""
+    """Features computed from the spine's columns and from features above this block: ``columns``, by name."""
 
     kind: Literal["expression"]
     columns: dict[Name, Expression] = Field(min_length=1)
 
 
 class JoinedFeatures(Spec):
-    """What blocks that read another table share: ``on`` maps a spine column to that table's column."""
+    """What blocks that read another ``table`` share: ``on`` maps a spine column to that table's column.
+
+    ``columns`` are the features by name, each an expression over that table's columns.
+    """
 
     table: Ref
     on: dict[ColumnName, ColumnName] = Field(min_length=1)
@@ -62,7 +65,7 @@ FeatureBlock = Annotated[
 
 
 class FeatureSetSpec(Entity):
-    """Features for each row of ``spine``: its entity key, its event timestamp, then the blocks in order."""
+    """What is known of each row of ``spine``: its entity key, its event timestamp, then ``features`` by blocks."""
 
     spine: Ref
     features: Many[FeatureBlock] = Field(min_length=1)

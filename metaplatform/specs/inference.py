@@ -13,7 +13,7 @@ STAMP_COLUMNS = ("model_name", "model_version", "run_id", "scored_at")
 
 
 class PredictionSpec(Entity):
-    """Scores of a model for every row of its feature set.
+    """Scores of ``model`` for every row of its feature set.
 
     ``version`` is the alias ``champion``, or a pinned version number. ``keep`` carries columns of the
     spine along, for readers.

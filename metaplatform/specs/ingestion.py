@@ -9,7 +9,7 @@ from metaplatform.specs.partitions import PartitionSpec
 
 
 class OutcomeSpec(Spec):
-    """Columns that are not known at the event timestamp, and how long after it they are.
+    """The ``columns`` that are not known at the event timestamp, and how long after it they are.
 
     No feature may read them for the row itself; windows over them, and labels, wait for ``delay``.
     """
@@ -55,7 +55,10 @@ class FileSource(TimedTable):
 
 
 class CsvSource(FileSource):
-    """Delimited text with a header line; ``null_values`` are read as null."""
+    """Delimited text with a header line; ``null_values`` are read as null.
+
+    ``delimiter`` stands between the values of a line (default: found from the file).
+    """
 
     kind: Literal["csv"]
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
@@ -78,7 +81,7 @@ SourceSpec = Annotated[CsvSource | ParquetSource | JsonSource, Field(discriminat
 
 
 class TableSpec(TimedTable):
-    """A table made by one SQL query over other tables.
+    """A table made by one SQL query, ``sql``, over other tables.
 
     With ``partitioned_by``, the table has the partitions of that input: each is made from that input's
     partition and the whole of every other input. Without it the whole table is made anew.

@@ -19,7 +19,7 @@ class ProfileLimits(Spec):
 
 
 class DriftMonitor(Entity):
-    """Evidently data drift of scored features and of the predictions against the champion's training reference.
+    """Evidently data drift of features and scores of ``prediction`` against the champion's training reference.
 
     A column drifts when its distance (Wasserstein over standard deviation for numbers, Jensen-Shannon
     for categories) is over ``threshold``, widened for few rows. ``data_drift`` fails when the share of
@@ -54,7 +54,10 @@ class MetricLimit(Spec):
 
 
 class PerformanceMonitor(Entity):
-    """Realized metrics of predictions whose labels are mature, by a version not trained on those rows."""
+    """Realized ``metrics`` of ``prediction`` where labels are mature, by a version not trained on those rows.
+
+    Under ``min_rows`` nothing is judged.
+    """
 
     kind: Literal["performance"]
     prediction: Name

@@ -22,7 +22,10 @@ class ViewsOutput(Entity):
 
 
 class ReportOutput(Entity):
-    """The result of ``sql`` as a table and as an HTML page, for each partition of ``partitioned_by`` if given."""
+    """The result of ``sql`` as a table and as an HTML page, for each partition of ``partitioned_by`` if given.
+
+    ``title`` heads the page.
+    """
 
     kind: Literal["report"]
     title: str = Field(min_length=1)

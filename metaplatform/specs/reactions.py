@@ -24,7 +24,7 @@ NotificationSpec = Annotated[FileNotification | AppriseNotification, Field(discr
 
 
 class ReactionSpec(Entity):
-    """When at least ``min_rows`` new prediction rows meet ``when``: materialize assets, then notify.
+    """When at least ``min_rows`` new rows of ``prediction`` meet ``when``: ``materialize`` assets, then ``notify``.
 
     Acts once for each scored partition and model version. ``when`` is an expression over the
     prediction's columns. Backfilled predictions are left alone unless ``on_backfill``.

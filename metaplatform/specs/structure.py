@@ -1,12 +1,11 @@
 """One entity of the book: its YAML mapping against its spec, each fault at its own key."""
 
-import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from metaplatform.specs.base import Entity
@@ -17,6 +16,7 @@ from metaplatform.specs.monitoring import MonitorSpec
 from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.outputs import OutputSpec
 from metaplatform.specs.reactions import ReactionSpec
+from metaplatform.specs.spec_types import bare, inside, variants
 from metaplatform.specs.training import ModelSpec
 
 _LONGEST_CULPRIT = 80
@@ -55,18 +55,21 @@ def build_entity(chapter: str, name: str, body: dict[str, Any]) -> tuple[Entity 
     if "name" in body:
         fix = "remove it: an entity's key is its name"
         return None, (Fault("unknown-key", ("name",), "name", "unknown key 'name'", fix, at_key=True),)
-    body = {**body, "name": name}
+    return build_spec(CHAPTER_TYPES[chapter], {**body, "name": name})
+
+
+def build_spec(spec: Any, body: dict[str, Any]) -> tuple[Any, tuple[Fault, ...]]:
+    """Return the spec of a mapping, its ``name`` in it, or None and all its faults."""
     try:
-        entity: Entity = _adapter(chapter).validate_python(body)
+        return _adapter(spec).validate_python(body), ()
     except ValidationError as error:
         details = error.errors(include_url=False)
-        return None, _without_echoes(_fault(CHAPTER_TYPES[chapter], body, detail) for detail in details)
-    return entity, ()
+        return None, _without_echoes(_fault(spec, body, detail) for detail in details)
 
 
 @lru_cache
-def _adapter(chapter: str) -> TypeAdapter[Any]:
-    return TypeAdapter(CHAPTER_TYPES[chapter])
+def _adapter(spec: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(spec)
 
 
 def _without_echoes(faults: Iterable[Fault]) -> tuple[Fault, ...]:
@@ -113,7 +116,7 @@ def _fault(spec: Any, body: dict[str, Any], detail: ErrorDetails) -> Fault:
 
 
 def _unknown_key(path: Path, rest: tuple[int | str, ...], spec: Any, *, key: str) -> Fault:
-    models = list(_variants(spec).values())
+    models = list(variants(spec).values())
     fields = sorted({name for model in models for name in model.model_fields} - ({"name"} if not path else set()))
     near = nearest_name(key, fields)
     fix = f"rename it to '{near}'" if near else f"remove it, or use one of: {', '.join(fields)}"
@@ -132,10 +135,10 @@ def _not_one_of(rule: str, path: Path, value: object, choices: list[str]) -> Fau
 
 
 def _choices(spec: Any, *, in_keys: bool) -> list[str]:
-    bare = _bare(spec)
+    plain = bare(spec)
     if in_keys:
-        bare = get_args(bare)[0]
-    return [str(choice) for choice in get_args(bare)] if get_origin(bare) is Literal else []
+        plain = get_args(plain)[0]
+    return [str(choice) for choice in get_args(plain)] if get_origin(plain) is Literal else []
 
 
 def _sentence(path: Path, detail: ErrorDetails) -> str:
@@ -171,16 +174,19 @@ def _descend(spec: Any, value: Any, loc: tuple[int | str, ...]) -> tuple[Path, t
     """
     path: list[str | int] = []
     for index, part in enumerate(loc):
-        variants = _variants(spec)
-        if len(variants) > 1 and isinstance(value, dict) and part == value.get("kind"):
-            spec = variants[part]
+        kinds = variants(spec)
+        if len(kinds) > 1 and isinstance(value, dict) and part == value.get("kind"):
+            spec = kinds[part]
             continue
-        inside = _child(value, part)
-        if inside is _ABSENT:
+        child = _child(value, part)
+        if child is _ABSENT:
             return tuple(path), loc[index:], spec
-        value = inside
+        value = child
         path.append(part)
-        spec = _inside(spec, part)
+        if loc[index + 1 :] == ("[key]",):
+            # The key itself is at fault: what may stand there, its mapping says.
+            return tuple(path), loc[index + 1 :], spec
+        spec = inside(spec, part)
     return tuple(path), (), spec
 
 
@@ -188,37 +194,3 @@ def _child(value: Any, part: str | int) -> Any:
     if isinstance(value, dict):
         return value.get(part, _ABSENT)
     return value[part] if isinstance(value, list) and isinstance(part, int) and part < len(value) else _ABSENT
-
-
-def _bare(spec: Any) -> Any:
-    """Return the type without annotation and without None."""
-    while get_origin(spec) is Annotated:
-        spec = get_args(spec)[0]
-    if get_origin(spec) in {Union, types.UnionType}:
-        members = [member for member in get_args(spec) if member is not type(None)]
-        if len(members) == 1:
-            return _bare(members[0])
-    return spec
-
-
-def _variants(spec: Any) -> dict[Any, type[BaseModel]]:
-    """Return the models of a union by the ``kind`` of each."""
-    spec = _bare(spec)
-    members = get_args(spec) if get_origin(spec) in {Union, types.UnionType} else (spec,)
-    models = [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
-    return {
-        kind: model
-        for model in models
-        for kind in (get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ("",))
-    }
-
-
-def _inside(spec: Any, part: str | int) -> Any:
-    """Return the type of what ``spec`` holds at ``part``, or None where that cannot be told."""
-    bare = _bare(spec)
-    if isinstance(bare, type) and issubclass(bare, BaseModel):
-        known = bare.model_fields.get(str(part))
-        return known.annotation if known else None
-    if get_origin(bare) is dict:
-        return get_args(bare)[1]
-    return get_args(bare)[0] if get_origin(bare) is tuple else None

@@ -17,7 +17,7 @@ HIGHER_IS_BETTER = frozenset({"roc_auc", "r2"})
 
 
 class TargetSpec(Spec):
-    """The label: an expression over the spine's columns (true or false for ``binary``, a number otherwise).
+    """The label: ``sql`` is an expression over the spine's columns (true or false for ``binary``, a number otherwise).
 
     Rows where ``exclude`` is true are left out on purpose, from training and from evaluation; they are
     counted, and still scored.
@@ -32,7 +32,9 @@ class TrainingSpec(Spec):
 
     ``window`` of rows before the cut; its newest ``holdout`` is kept from training, for the comparison
     of challenger and champion; the newest ``validation_share`` of the rest stops the boosting.
-    ``parameters`` are XGBoost's own (``max_depth``, ``eta``, ...).
+    ``rounds`` of boosting at most, fewer if ``early_stopping_rounds`` in a row gain nothing. Under
+    ``min_rows`` no version is made. A text column keeps its ``max_categories`` most frequent values.
+    ``seed`` makes training repeatable. ``parameters`` are XGBoost's own (``max_depth``, ``eta``, ...).
     """
 
     window: Interval
@@ -94,6 +96,8 @@ class RetrainPolicy(Spec):
 class ModelSpec(Entity):
     """A model: XGBoost over a feature set.
 
+    ``task`` says whether the ``target`` is true or false (``binary``) or a number (``regression``).
+    ``feature_set`` names what describes its rows.
     ``features`` limits the feature set's features (all, if empty), ``exclude`` takes some away.
     ``label_delay`` is how long after the event timestamp a label is known (default: the spine's
     outcome delay).

@@ -11,8 +11,11 @@ from typing import Any
 
 import yaml
 
+from metaplatform.errors import Location
+
 _MAX_DEPTH = 40
-_MAX_NODES = 1_000_000
+MAX_NODES = 1_000_000
+"""Values of one file, and of all that defaults add to a book."""
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMBER_STARTS = frozenset("0123456789+-.")
@@ -24,26 +27,48 @@ _NUMBERS: tuple[tuple[re.Pattern[str], Callable[[str], int | float]], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """A text and what it is called in errors: the file of nodes that may meet those of other files."""
+
+    file: str
+    text: str
+
+
+Move = tuple[int, int, int, int]
+"""A part of a value that was replaced: its start and end in the value, and in the value as written."""
+
+
 @dataclass(slots=True)
 class Node:
     """One value of the document and its place.
 
     ``value`` is a scalar, or None for a mapping (then ``pairs``) and a list (then ``items``). ``text`` is a
     scalar as written, ``style`` its quote or block sign (``|``), ``""`` where plain. ``index`` is the offset
-    in the document. ``size`` counts values, aliases in full; ``repeats`` tells of a key given twice below.
+    in the text of ``source``. ``size`` counts values and ``depth`` levels, aliases in full; ``repeats`` tells
+    of a key given twice below. ``written`` is the scalar before parts of it were replaced, by ``moves``.
     """
 
     kind: str
     line: int
     column: int
     index: int
+    source: Source
     value: Any = None
     text: str = ""
     style: str = ""
     pairs: "Sequence[tuple[Node, Node]]" = ()
     items: "Sequence[Node]" = ()
     size: int = 1
+    depth: int = 1
     repeats: bool = False
+    written: "Node | None" = None
+    moves: tuple[Move, ...] = ()
+
+    @property
+    def location(self) -> Location:
+        """Return where the value stands."""
+        return Location(self.source.file, self.line, self.column)
 
     def get(self, key: str | int) -> "Node | None":
         """Return the value at a key or index, or None."""
@@ -77,14 +102,14 @@ class YamlError(ValueError):
         self.message, self.line, self.column = message, line, column
 
 
-def read_yaml(text: str) -> Node | None:
-    """Return the document's root node, or None if it is empty.
+def read_yaml(text: str, file: str = "") -> Node | None:
+    """Return the document's root node, or None if it is empty; ``file`` is what errors call the text.
 
     Raises:
         YamlError: if the text is not one YAML document, is nested too deep, or swells by its aliases.
     """
     try:
-        return _Builder(text).build()
+        return _Builder(Source(file, text)).build()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -97,26 +122,26 @@ def read_yaml(text: str) -> Node | None:
 class _Builder:
     """Builds nodes from events without recursion, so that nesting is bounded by us, not by the stack."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._anchors: dict[str, Node] = {}
         self._open: list[tuple[Node, str | None, list[Node]]] = []
         self._root: Node | None = None
         self._documents = 0
 
     def build(self) -> Node | None:
-        for event in yaml.parse(self._text, Loader=yaml.CSafeLoader):
+        for event in yaml.parse(self._source.text, Loader=yaml.CSafeLoader):
             self._take(event)
         return self._root
 
     def _take(self, event: Any) -> None:
         if isinstance(event, yaml.ScalarEvent):
-            self._add(_scalar(event), event.anchor)
+            self._add(_scalar(event, self._source), event.anchor)
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             kind = "mapping" if isinstance(event, yaml.MappingStartEvent) else "list"
             if len(self._open) >= _MAX_DEPTH:
                 raise _too_much(event, f"nested more than {_MAX_DEPTH} deep")
-            self._open.append((_node(kind, event), event.anchor, []))
+            self._open.append((_node(kind, event, self._source), event.anchor, []))
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             node, anchor, children = self._open.pop()
             self._close(node, children, event)
@@ -131,10 +156,11 @@ class _Builder:
                 raise _too_much(event, "a second document; write one a file")
 
     def _close(self, node: Node, children: list[Node], event: Any) -> None:
-        node.size = 1 + sum([child.size for child in children])
-        node.repeats = any(child.repeats for child in children)
-        if node.size > _MAX_NODES:
-            raise _too_much(event, f"more than {_MAX_NODES} values, aliases counted in full")
+        measure(node, children)
+        if node.size > MAX_NODES:
+            raise _too_much(event, f"more than {MAX_NODES} values, aliases counted in full")
+        if node.depth > _MAX_DEPTH:
+            raise _too_much(event, f"nested more than {_MAX_DEPTH} deep, aliases counted in full")
         if node.kind == "list":
             node.items = children
             return
@@ -150,16 +176,26 @@ class _Builder:
             self._root = node
 
 
-def _node(kind: str, event: Any) -> Node:
+def measure(node: Node, children: Sequence[Node]) -> None:
+    """Set the node's size, depth and whether a key repeats, from its children, keys too."""
+    size, depth, repeats = 1, 0, False
+    for child in children:
+        size += child.size
+        depth = max(depth, child.depth)
+        repeats = repeats or child.repeats
+    node.size, node.depth, node.repeats = size, depth + 1, repeats
+
+
+def _node(kind: str, event: Any, source: Source) -> Node:
     mark = event.start_mark
-    return Node(kind, mark.line + 1, mark.column + 1, mark.index)
+    return Node(kind, mark.line + 1, mark.column + 1, mark.index, source)
 
 
-def _scalar(event: Any) -> Node:
+def _scalar(event: Any, source: Source) -> Node:
     mark = event.start_mark
     style, text = event.style or "", event.value
     value = _resolve(text) if event.implicit[0] and not style else text
-    return Node("scalar", mark.line + 1, mark.column + 1, mark.index, value, text, style)
+    return Node("scalar", mark.line + 1, mark.column + 1, mark.index, source, value, text, style)
 
 
 def _as_key(node: Node) -> Node:
@@ -202,11 +238,16 @@ def repeated_keys(root: Node) -> Iterator[tuple[tuple[str | int, ...], Node, Nod
         pending.extend(((*path, index), item) for index, item in enumerate(node.items))
 
 
-def place_in_text(node: Node, text: str, line: int, column: int) -> tuple[int, int]:
-    """Return the file line and column of a position within a scalar's value (all counted from 1).
+def place_in_text(node: Node, line: int, column: int) -> Location:
+    """Return the place in the file of a line and column (from 1) within a scalar's value.
 
     Folding moves line ends and indentation, never the other characters, so these are counted off.
     """
+    if node.written is not None:
+        written = str(node.written.value)
+        lines = written[: _offset_as_written(node, _offset(str(node.value), line, column))].split("\n")
+        return place_in_text(node.written, len(lines), len(lines[-1]) + 1)
+    text = node.source.text
     before = _characters_before(str(node.value), line, column)
     index = text.find("\n", node.index) + 1 if node.style in {"|", ">"} else node.index + len(node.style)
     while index < len(text):
@@ -218,7 +259,24 @@ def place_in_text(node: Node, text: str, line: int, column: int) -> tuple[int, i
                 index += 1
         index += 1
     start = text.rfind("\n", 0, index) + 1
-    return text.count("\n", 0, index) + 1, index - start + 1
+    return Location(node.source.file, text.count("\n", 0, index) + 1, index - start + 1)
+
+
+def _offset(value: str, line: int, column: int) -> int:
+    lines = value.split("\n")
+    return sum(len(each) + 1 for each in lines[: line - 1]) + column - 1
+
+
+def _offset_as_written(node: Node, offset: int) -> int:
+    """Return the offset before parts were replaced; within a part, its start."""
+    shift = 0
+    for start, end, was_start, was_end in node.moves:
+        if offset < start:
+            break
+        if offset < end:
+            return was_start
+        shift = was_end - end
+    return offset + shift
 
 
 def _characters_before(value: str, line: int, column: int) -> int:

@@ -1,38 +1,51 @@
-"""The book's guide says what the code says."""
+"""The pages of the reference say what the code says."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from metaplatform.cli.reference import render_guide
+from metaplatform.specs.language.reference import render_page
 from metaplatform.specs.manifest import CHAPTERS
 
-GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "book.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in [DOCS / "book.md", *(DOCS / "reference").glob("*.md")]}
 
 
-def section(chapter: str, guide: str = "") -> str:
-    guide = guide or render_guide(f"<!-- fields: {chapter} -->\n<!-- end -->")
-    return guide.split(f"<!-- fields: {chapter} -->", 1)[1].split("<!-- end -->", 1)[0]
+def section(chapter: str) -> str:
+    page = render_page(f"<!-- fields: {chapter} -->\n<!-- end -->")
+    return page.split(f"<!-- fields: {chapter} -->", 1)[1].split("<!-- end -->", 1)[0]
 
 
-def test_the_guide_holds_what_is_generated() -> None:
-    """If not: `python -m metaplatform.cli.reference docs/book.md`."""
-    assert render_guide(GUIDE) == GUIDE
+def sections_of(page: str) -> list[str]:
+    return re.findall(r"<!-- fields: (\w+) -->", PAGES[page])
 
 
-def test_the_guide_has_every_chapter_and_none_twice() -> None:
-    assert re.findall(r"<!-- fields: (\w+) -->", GUIDE) == ["entity", *CHAPTERS]
-    assert re.findall(r"^## (\w+)$", GUIDE, re.MULTILINE)[-len(CHAPTERS) :] == list(CHAPTERS)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_holds_what_is_generated(page: str) -> None:
+    """If not: `python docs/make_reference.py`."""
+    assert render_page(PAGES[page]) == PAGES[page]
+
+
+@pytest.mark.parametrize("page", [*CHAPTERS, "parameters"])
+def test_every_chapter_has_a_page_of_its_own_with_its_fields_and_an_example(page: str) -> None:
+    assert sections_of(page) == [page]
+    assert PAGES[page].startswith(f"# {page}\n")
+    assert re.search(rf"^```yaml\n(.*\n)*?{page}:\n", PAGES[page], re.MULTILINE)
+
+
+def test_the_guide_leads_to_every_page_and_writes_no_chapter_itself() -> None:
+    assert sections_of("book") == ["entity"]
+    assert set(re.findall(r"\]\(reference/(\w+)\.md", PAGES["book"])) == set(PAGES) - {"book"}
 
 
 def test_a_section_of_no_chapter_is_an_error() -> None:
     with pytest.raises(KeyError, match="recipes"):
-        render_guide("<!-- fields: recipes -->\n<!-- end -->")
+        render_page("<!-- fields: recipes -->\n<!-- end -->")
 
 
 def test_text_outside_of_sections_is_left_alone() -> None:
-    assert render_guide("# A\n\n<!-- a comment -->\ntext\n") == "# A\n\n<!-- a comment -->\ntext\n"
+    assert render_page("# A\n\n<!-- a comment -->\ntext\n") == "# A\n\n<!-- a comment -->\ntext\n"
 
 
 def test_a_required_key_a_default_and_limits_are_in_words() -> None:
@@ -59,7 +72,7 @@ def test_keys_of_all_kinds_stand_above_them_and_those_of_one_kind_below_its_name
 
 
 def test_what_is_within_an_entity_is_told_once_under_its_place() -> None:
-    assert re.findall(r"^### `(.+)`$", section("models"), re.MULTILINE) == [
+    assert re.findall(r"^## `(.+)`$", section("models"), re.MULTILINE) == [
         "target",
         "training",
         "promotion",

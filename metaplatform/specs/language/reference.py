@@ -1,24 +1,24 @@
-"""The reference of the book, from the specs themselves: `python -m metaplatform.cli.reference docs/book.md`.
+"""The reference of the book, from the specs themselves.
 
-The guide's prose and examples are written by hand; what stands between ``<!-- fields: models -->`` and
-``<!-- end -->`` is made here, from the docstrings and fields of the chapter's specs.
+The prose and examples of a page are written by hand; what stands between ``<!-- fields: models -->`` and
+``<!-- end -->`` is made here, from the docstrings and fields of the specs.
 """
 
 import inspect
 import json
 import re
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import typer
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from metaplatform.specs import base
+from metaplatform.specs.language.versions import PARAMETERS_KEY
+from metaplatform.specs.parameters import ParameterSpec
+from metaplatform.specs.spec_types import bare, hints_of, models_of
 from metaplatform.specs.structure import CHAPTER_TYPES
 
 _SECTION = re.compile(r"(<!-- fields: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -41,24 +41,26 @@ _BASES = (base.Entity, base.Spec, BaseModel, object)
 _SHARED_BY_ALL = frozenset(base.Entity.model_fields)
 
 
-def render_guide(guide: str) -> str:
-    """Return ``guide`` with every section of fields made anew.
+def render_page(page: str) -> str:
+    """Return ``page`` with every section of fields made anew.
 
     Raises:
         KeyError: if a section names no chapter.
     """
-    return _SECTION.sub(lambda found: f"{found[1]}\n{_section(found[2])}\n{found[3]}", guide)
+    return _SECTION.sub(lambda found: f"{found[1]}\n{_section(found[2])}\n{found[3]}", page)
 
 
 def _section(chapter: str) -> str:
     if chapter == "entity":
         return "\n".join(_table(base.Entity, _SHARED_BY_ALL - {"name"}))
+    if chapter == PARAMETERS_KEY:
+        return "\n".join(_describe(ParameterSpec, path="", hidden=frozenset({"name"}), seen=set()))
     return "\n".join(_describe(CHAPTER_TYPES[chapter], path="", hidden=_SHARED_BY_ALL, seen=set()))
 
 
 def _describe(spec: Any, *, path: str, hidden: frozenset[str], seen: set[type[BaseModel]]) -> Iterator[str]:
     """Yield the text and table of a spec, or of each of its kinds, then of the specs within it."""
-    variants = _models(spec)
+    variants = models_of(spec)
     several = len(variants) > 1
     hidden |= {"kind"} if several else frozenset()
     shared = _shared_fields(variants) - hidden if several else frozenset()
@@ -72,29 +74,24 @@ def _describe(spec: Any, *, path: str, hidden: frozenset[str], seen: set[type[Ba
         own = [each for each in inspect.getmro(model) if not several or each not in bases]
         yield from (*_prose(own), *_table(model, frozenset(model.model_fields) - hidden - shared))
     for model in variants:
-        for key, hint in _hints(model).items():
+        for key, hint in hints_of(model).items():
             for inner in _inner_specs(hint) if key not in hidden else ():
-                if not seen.issuperset(_models(inner)):
-                    seen.update(_models(inner))
+                if not seen.issuperset(models_of(inner)):
+                    seen.update(models_of(inner))
                     below = f"{path}.{key}" if path else key
-                    yield from (f"### `{below}`", "")
+                    yield from (f"## `{below}`", "")
                     yield from _describe(inner, path=below, hidden=frozenset(), seen=seen)
 
 
 def _table(model: type[BaseModel], keys: frozenset[str]) -> Iterator[str]:
     """Yield the table of a spec's ``keys`` in their order, or nothing if there are none."""
-    hints = _hints(model)
+    hints = hints_of(model)
     yield from ("| key | value | default |", "|---|---|---|") if keys else ()
     for key, field in model.model_fields.items():
         if key in keys:
             words = ", ".join((_words(hints[key]), *_limits(field, hints[key])))
             yield f"| `{key}` | {words} | {_default(field)} |"
     yield from [""] if keys else ()
-
-
-def _hints(model: type[BaseModel]) -> dict[str, Any]:
-    hints = get_type_hints(model, include_extras=True)
-    return {key: hints[key] for key in model.model_fields}
 
 
 def _shared_fields(variants: Sequence[type[BaseModel]]) -> frozenset[str]:
@@ -121,7 +118,7 @@ def _words(hint: Any) -> str:
     match get_origin(hint):
         case origin if origin is Annotated:
             words = _words(inner[0])
-        case origin if origin in _UNIONS and len(_models(hint)) > 1:
+        case origin if origin in _UNIONS and len(models_of(hint)) > 1:
             words = "mapping with a `kind`, see below"
         case origin if origin in _UNIONS:
             words = " or ".join(_words(each) for each in inner if each is not NoneType)
@@ -138,7 +135,7 @@ def _words(hint: Any) -> str:
 
 def _limits(field: FieldInfo, hint: Any) -> Iterator[str]:
     """Yield what bounds a value beyond its type."""
-    many = get_origin(_bare(hint)) in {tuple, dict}
+    many = get_origin(bare(hint)) in {tuple, dict}
     for limit in field.metadata:
         match limit:
             case Ge(ge=bound):
@@ -169,30 +166,11 @@ def _default(field: FieldInfo) -> str:
     return f"`{value}`" if str(value) else "empty"
 
 
-def _bare(hint: Any) -> Any:
-    """Return the type without its annotations."""
-    return _bare(get_args(hint)[0]) if get_origin(hint) is Annotated else hint
-
-
-def _models(spec: Any) -> tuple[type[BaseModel], ...]:
-    """Return the specs of a union, or the one that ``spec`` is."""
-    bare = _bare(spec)
-    members = get_args(bare) if get_origin(bare) in _UNIONS else (bare,)
-    return tuple(each for each in members if isinstance(each, type) and issubclass(each, BaseModel))
-
-
 def _inner_specs(hint: Any) -> Iterator[Any]:
     """Yield the specs, or unions of specs, that a field's value holds."""
-    bare = _bare(hint)
-    if _models(bare):
-        yield bare
-    elif get_origin(bare) in {tuple, dict}:
-        for part in get_args(bare):
+    plain = bare(hint)
+    if models_of(plain):
+        yield plain
+    elif get_origin(plain) in {tuple, dict}:
+        for part in get_args(plain):
             yield from _inner_specs(part)
-
-
-if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        path = Path(name)
-        path.write_text(render_guide(path.read_text(encoding="utf-8")), encoding="utf-8")
-        typer.echo(f"{path}: fields written")

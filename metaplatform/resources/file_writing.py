@@ -1,0 +1,25 @@
+"""Files written whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file's content at once, its permissions kept; a link's target is replaced, not the link.
+
+    Raises:
+        OSError: if the file cannot be written; then it is as it was.
+    """
+    target = path.resolve()
+    handle, made = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(made).chmod(target.stat().st_mode if target.exists() else 0o644)
+        Path(made).replace(target)
+    except BaseException:
+        Path(made).unlink(missing_ok=True)
+        raise
