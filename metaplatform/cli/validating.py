@@ -1,33 +1,80 @@
-"""`metaplatform validate`: every fault of a book at once, without touching any data."""
+"""`metaplatform validate`: every fault of a book at once."""
 
-import json
-from dataclasses import asdict
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from metaplatform.cli.app import AsJson, Book, app, deployment_of
+from metaplatform.cli.issue_formats import for_github, for_machines, for_people, github_base
+from metaplatform.errors import Issue
 from metaplatform.specs.loading import read_book
 from metaplatform.specs.manifest import CHAPTERS, Manifest
 
 
+class Format(StrEnum):
+    """How issues are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+AsFormat = Annotated[
+    Format | None,
+    typer.Option("--format", help="For people (text), for machines (json), or as annotations of a pull request."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Warnings fail too.")]
+
+
 @app.command()
-def validate(book: Book = None, as_json: AsJson = False) -> None:
-    """Check the book: every fault at once, each with its file, line, owner, culprit and fix."""
-    manifest, issues = read_book(deployment_of(book, None).book)
-    errors = [issue for issue in issues if issue.severity == "error"]
-    if as_json:
-        typer.echo(json.dumps([asdict(issue) for issue in issues], indent=2))
-    else:
-        for issue in issues:
-            typer.echo(str(issue))
-        typer.echo(_summary(manifest, len(errors), len(issues) - len(errors)))
-    raise typer.Exit(1 if errors or manifest is None else 0)
+def validate(book: Book = None, as_json: AsJson = False, as_format: AsFormat = None, strict: Strict = False) -> None:
+    """Check the book: every fault at once, each with its file, line, owner, culprit and fix.
+
+    Ends with 0 if the book is sound, 1 if it is not, 2 after wrong use. --json is short for --format json.
+    """
+    chosen = _chosen(as_format, as_json=as_json)
+    folder = deployment_of(book, None).book
+    manifest, issues = read_book(folder)
+    errors = sum(issue.severity == "error" for issue in issues)
+    failed = manifest is None or errors > 0 or (strict and len(issues) > 0)
+    summary = _summary(manifest, errors, len(issues) - errors, failed=failed)
+    for text in _texts(chosen, issues, folder=folder.parent, summary=summary):
+        typer.echo(_encodable(text))
+    raise typer.Exit(1 if failed else 0)
 
 
-def _summary(manifest: Manifest | None, errors: int, warnings: int) -> str:
-    if manifest is None or errors:
-        return f"The book has {errors} error(s) and {warnings} warning(s)."
+def _chosen(as_format: Format | None, *, as_json: bool) -> Format:
+    if as_json and as_format not in {None, Format.JSON}:
+        raise typer.BadParameter(f"--json and --format {as_format} exclude each other")
+    return Format.JSON if as_json else as_format or Format.TEXT
+
+
+def _texts(chosen: Format, issues: Sequence[Issue], *, folder: Path, summary: str) -> list[str]:
+    if chosen is Format.JSON:
+        return [for_machines(issues)]
+    if chosen is Format.GITHUB:
+        base = github_base(os.environ, Path.cwd())
+        return [*(for_github(issue, folder=folder, base=base) for issue in issues), summary]
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return [*(for_people(issue, folder=folder, colour=colour) for issue in issues), summary]
+
+
+def _summary(manifest: Manifest | None, errors: int, warnings: int, *, failed: bool) -> str:
+    if manifest is None or failed:
+        strictly = "; --strict takes warnings for faults" if not errors else ""
+        return f"The book has {errors} error(s) and {warnings} warning(s){strictly}."
     counts = ", ".join(
         f"{len(getattr(manifest, chapter))} {chapter}" for chapter in CHAPTERS if getattr(manifest, chapter)
     )
     return f"The book is sound: {counts}; {warnings} warning(s)."
+
+
+def _encodable(text: str) -> str:
+    """Return text that standard output can hold, whatever its encoding."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
