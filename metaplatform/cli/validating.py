@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,10 @@ import typer
 from metaplatform.cli.app import AsJson, Book, app, deployment_of
 from metaplatform.cli.issue_formats import for_github, for_machines, for_people, github_base
 from metaplatform.errors import Issue
+from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import read_book
 from metaplatform.specs.manifest import CHAPTERS, Manifest
+from metaplatform.specs.source_looks import Look
 
 
 class Format(StrEnum):
@@ -28,24 +31,43 @@ AsFormat = Annotated[
     Format | None,
     typer.Option("--format", help="For people (text), for machines (json), or as annotations of a pull request."),
 ]
+WithData = Annotated[bool, typer.Option("--with-data", help="Look at the sources' files too.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings fail too.")]
 
 
 @app.command()
-def validate(book: Book = None, as_json: AsJson = False, as_format: AsFormat = None, strict: Strict = False) -> None:
+def validate(
+    book: Book = None,
+    as_json: AsJson = False,
+    as_format: AsFormat = None,
+    strict: Strict = False,
+    with_data: WithData = False,
+) -> None:
     """Check the book: every fault at once, each with its file, line, owner, culprit and fix.
 
+    With --with-data, the first rows of every source's files are held against the book too; none is stored.
     Ends with 0 if the book is sound, 1 if it is not, 2 after wrong use. --json is short for --format json.
     """
     chosen = _chosen(as_format, as_json=as_json)
-    folder = deployment_of(book, None).book
-    manifest, issues = read_book(folder)
+    deployment = deployment_of(book, None)
+    folder = deployment.book
+    manifest, issues = read_book(folder, look=_look(deployment) if with_data else None)
     errors = sum(issue.severity == "error" for issue in issues)
     failed = manifest is None or errors > 0 or (strict and len(issues) > 0)
     summary = _summary(manifest, errors, len(issues) - errors, failed=failed)
     for text in _texts(chosen, issues, folder=folder.parent, summary=summary):
         typer.echo(_encodable(text))
     raise typer.Exit(1 if failed else 0)
+
+
+def _look(deployment: Deployment) -> Look:
+    """Return what looks at the files of sources, and judges their rows as ingestion does."""
+    from metaplatform.compute.ingestion import conform
+    from metaplatform.resources.source_looks import look_at_sources
+
+    return partial(
+        look_at_sources, judge=lambda rows, spec: conform(rows, spec).quarantined, threads=deployment.threads
+    )
 
 
 def _chosen(as_format: Format | None, *, as_json: bool) -> Format:

@@ -9,6 +9,7 @@ from metaplatform.specs.base import Entity
 from metaplatform.specs.book_files import Entry, read_entries
 from metaplatform.specs.manifest import CHAPTERS, Manifest
 from metaplatform.specs.rules import check_book
+from metaplatform.specs.source_looks import Look
 from metaplatform.specs.structure import Fault, build_entity
 from metaplatform.specs.structure import Path as KeyPath
 from metaplatform.specs.yaml_source import Node, place_in_text
@@ -26,8 +27,11 @@ def load_book(folder: Path) -> Manifest:
     return manifest
 
 
-def read_book(folder: Path) -> tuple[Manifest | None, tuple[Issue, ...]]:
-    """Return the manifest, or None if there are errors, and every issue, warnings too, in file order."""
+def read_book(folder: Path, *, look: Look | None = None) -> tuple[Manifest | None, tuple[Issue, ...]]:
+    """Return the manifest, or None if there are errors, and every issue, warnings too, in file order.
+
+    ``look`` says what the files of sources hold; without it no data is touched.
+    """
     entries, file_issues = read_entries(folder)
     first, issues = _first_of_each_name(entries)
     issues.extend(file_issues)
@@ -40,7 +44,8 @@ def read_book(folder: Path) -> tuple[Manifest | None, tuple[Issue, ...]]:
     locations = {ref: entry.location for ref, entry in first.items()}
     chapters: dict[str, Any] = dict(entities)
     manifest = Manifest(root=str(folder.resolve().parent), locations=locations, **chapters)
-    issues.extend(check_book(manifest, YamlPlaces(first)))
+    looks = look(manifest.sources, manifest.root) if look else None
+    issues.extend(check_book(manifest, YamlPlaces(first), looks=looks))
     ordered = tuple(sorted(issues, key=_file_order))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered
 

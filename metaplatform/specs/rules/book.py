@@ -1,7 +1,7 @@
 """What the rules look at: the sound part of a book, what it defines, and where each value stands."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -10,8 +10,10 @@ from metaplatform.specs.base import Entity
 from metaplatform.specs.columns import KnownColumns
 from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.ingestion import TimedTable
+from metaplatform.specs.kinds import KnownKinds
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.source_looks import Looks, real_columns
 from metaplatform.specs.structure import Path
 from metaplatform.specs.training import ModelSpec
 
@@ -45,11 +47,12 @@ class Book:
     """A manifest of the entities that are well formed, with what rules need to judge them.
 
     ``manifest.locations`` holds every name defined, broken entities too: what refers to a broken entity
-    is not at fault itself.
+    is not at fault itself. ``looks`` is what the sources' files were found to hold, if they were looked at.
     """
 
     manifest: Manifest
     places: Places
+    looks: Looks = field(default_factory=dict)
 
     @cached_property
     def defined(self) -> frozenset[str]:
@@ -72,7 +75,12 @@ class Book:
     @cached_property
     def columns(self) -> KnownColumns:
         """Return the columns of the book's tables."""
-        return KnownColumns(self.manifest)
+        return KnownColumns(self.manifest, real_columns(self.looks))
+
+    @cached_property
+    def kinds(self) -> KnownKinds:
+        """Return the kinds of the columns of the book's tables."""
+        return KnownKinds(self.manifest, real_columns(self.looks))
 
     def timed(self, ref: str) -> TimedTable | None:
         """Return the source or SQL table behind ``ref``, or None if it is broken, undefined or something else."""
