@@ -10,7 +10,7 @@ from metaplatform.specs.duration import Duration
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 # Addresses as Dagster takes them: it refuses to load any others.
-_OWNER = re.compile(r"team:[A-Za-z0-9_-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+_OWNER = re.compile(r"team:[A-Za-z0-9_-]+|\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
 _ENVIRONMENT_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _RESERVED = frozenset({"input", "context"})
 _LONGEST_COLUMN = 128

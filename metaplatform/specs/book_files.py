@@ -111,7 +111,7 @@ def _read_text(path: Path, shown: str) -> str | Issue:
     except OSError as error:
         return _file_issue("unreadable-file", shown, f"the file cannot be read: {error.strerror}", "let it be read")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         at = Location(shown, data.count(b"\n", 0, error.start) + 1)
         return _file_issue("not-utf8", shown, "the file is no UTF-8 text", "save it as UTF-8", at)

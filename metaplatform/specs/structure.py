@@ -90,8 +90,11 @@ def _without_echoes(faults: Iterable[Fault]) -> tuple[Fault, ...]:
 def _fault(spec: Any, body: dict[str, Any], detail: ErrorDetails) -> Fault:
     if detail["type"] == "extra_forbidden":
         return _unknown_key(*_descend(spec, body, detail["loc"][:-1]), key=str(detail["loc"][-1]))
-    path, rest, spec = _descend(spec, body, detail["loc"])
+    whole = spec
+    path, rest, spec = _descend(whole, body, detail["loc"])
     at_key = "[key]" in rest
+    if at_key:
+        spec = _descend(whole, body, detail["loc"][: -len(rest) - 1])[2]
     if path == ("name",):
         path = ()
     match detail["type"]:
