@@ -69,7 +69,7 @@ def _find_files(folder: Path) -> tuple[list[Path], list[Issue]]:
             linked_folder = path.is_symlink() and path.is_dir()
             if name.startswith(".") or not (linked_folder or path.suffix.lower() in _SUFFIXES):
                 continue
-            if linked_folder or not path.resolve().is_relative_to(inside):
+            if linked_folder or not Path(os.path.realpath(path)).is_relative_to(inside):
                 shown = path.relative_to(folder.parent).as_posix()
                 refused.append(
                     _file_issue("link-not-followed", shown, "the link leaves the book", "put the file into the book")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from metaplatform.specs.query_columns import MOST_FAULTS
 from metaplatform.specs.value_kinds import Kind, KindFault, expression_kind
 
 Kinds = Mapping[str, Kind] | None
@@ -28,7 +29,7 @@ def query_kinds(query: exp.Query, kinds: Callable[[str], Kinds]) -> QueryKinds:
     """Return the kinds of a query's columns; ``kinds`` tells those of a reference (``raw.flights``)."""
     reader = _Reader(kinds)
     output = reader.query(query, {})
-    faults = tuple(sorted(dict.fromkeys(reader.faults), key=lambda fault: fault.place))
+    faults = tuple(sorted(dict.fromkeys(reader.faults), key=lambda fault: fault.place)[:MOST_FAULTS])
     return QueryKinds(output, faults, tuple(reader.conditions))
 
 

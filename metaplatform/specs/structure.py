@@ -20,6 +20,8 @@ from metaplatform.specs.reactions import ReactionSpec
 from metaplatform.specs.training import ModelSpec
 
 _LONGEST_CULPRIT = 80
+_MOST_FAULTS = 100
+"""So many faults of one entity are told: what has more is no entity."""
 _ABSENT = object()
 Path = tuple[str | int, ...]
 """Keys and list indexes from an entity's mapping down to a value."""
@@ -59,7 +61,7 @@ def build_entity(chapter: str, name: str, body: dict[str, Any]) -> tuple[Entity 
     try:
         entity: Entity = _adapter(chapter).validate_python(body)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = error.errors(include_url=False)[:_MOST_FAULTS]
         return None, _without_echoes(_fault(CHAPTER_TYPES[chapter], body, detail) for detail in details)
     return entity, ()
 

@@ -14,6 +14,7 @@ from sqlglot.errors import ParseError
 
 from metaplatform.specs.duckdb_kinds import KIND_GIVEN, KIND_KEPT, KINDS_REFUSED, MOMENTS_GIVEN, NUMBERS_GIVEN
 from metaplatform.specs.expressions import canonical_type
+from metaplatform.specs.query_columns import MOST_FAULTS
 from metaplatform.specs.sql_safety import SqlError, is_function, position_of, written_name
 
 Kind = Literal["number", "text", "boolean", "moment"] | None
@@ -65,7 +66,7 @@ def expression_kind(tree: exp.Expr, column: Callable[[exp.Column], Kind]) -> Exp
         if fault is not None:
             faults.append(fault)
         kinds[id(node)] = column(node) if isinstance(node, exp.Column) else _kind(node, kinds)
-    return ExpressionKind(kinds[id(tree)], tuple(sorted(faults, key=lambda fault: fault.place)))
+    return ExpressionKind(kinds[id(tree)], tuple(sorted(faults, key=lambda fault: fault.place)[:MOST_FAULTS]))
 
 
 @lru_cache(maxsize=4_096)

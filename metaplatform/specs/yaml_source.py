@@ -13,6 +13,7 @@ import yaml
 
 _MAX_DEPTH = 40
 _MAX_NODES = 1_000_000
+_TEXT_OF_A_NODE = 16
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMBER_STARTS = frozenset("0123456789+-.")
@@ -30,7 +31,8 @@ class Node:
 
     ``value`` is a scalar, or None for a mapping (then ``pairs``) and a list (then ``items``). ``text`` is a
     scalar as written, ``style`` its quote or block sign (``|``), ``""`` where plain. ``index`` is the offset
-    in the document. ``size`` counts values, aliases in full; ``repeats`` tells of a key given twice below.
+    in the document. ``size`` counts values, long texts several times, aliases in full; ``repeats`` tells
+    of a key given twice below.
     """
 
     kind: str
@@ -159,7 +161,8 @@ def _scalar(event: Any) -> Node:
     mark = event.start_mark
     style, text = event.style or "", event.value
     value = _resolve(text) if event.implicit[0] and not style else text
-    return Node("scalar", mark.line + 1, mark.column + 1, mark.index, value, text, style)
+    size = 1 + len(text) // _TEXT_OF_A_NODE
+    return Node("scalar", mark.line + 1, mark.column + 1, mark.index, value, text, style, size=size)
 
 
 def _as_key(node: Node) -> Node:
@@ -224,4 +227,4 @@ def place_in_text(node: Node, text: str, line: int, column: int) -> tuple[int, i
 def _characters_before(value: str, line: int, column: int) -> int:
     lines = value.split("\n")
     upto = "".join(lines[: line - 1]) + (lines[line - 1][: column - 1] if line <= len(lines) else "")
-    return sum(not character.isspace() for character in upto)
+    return len("".join(upto.split()))

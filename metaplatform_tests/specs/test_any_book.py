@@ -1,5 +1,7 @@
 """Whatever a book holds, reading it ends in a manifest or in issues, in bounded time: nothing else ever escapes."""
 
+# ruff: noqa: S608 — the SQL is what is made here
+
 import tempfile
 import time
 from pathlib import Path
@@ -155,9 +157,8 @@ def damaged_sql(draw: st.DrawFn) -> str:
     kind = draw(st.sampled_from(["number", "text", "boolean", "moment"]))
     text = expressions(draw, Columns(columns), kind, 3)
     if draw(st.booleans()):
-        text = (
-            f"with p as (select {text} as x, * from raw.t) select p.x from p left join raw.t on p.a = t.a where {text}"
-        )
+        picked = f"with p as (select {text} as x, * from raw.t)"
+        text = f"{picked} select p.x from p left join raw.t on p.a = t.a where {text}"
     for _ in range(draw(st.integers(1, 5))):
         start = draw(st.integers(0, len(text)))
         end = start + draw(st.integers(0, 8))

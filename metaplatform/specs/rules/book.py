@@ -17,6 +17,9 @@ from metaplatform.specs.source_looks import Looks, real_columns
 from metaplatform.specs.structure import Path
 from metaplatform.specs.training import ModelSpec
 
+_MOST_COMPARISONS = 200_000
+_MOST_PLACES = 200
+
 
 class Places(Protocol):
     """Where the values of entities stand; a book that is no text has none."""
@@ -67,10 +70,36 @@ class Book:
     def nearest(self, ref: str, prefixes: Iterable[str]) -> str | None:
         """Return the reference below ``prefixes`` whose name is closest to ``ref``'s, preferably of its prefix."""
         prefix, _, name = ref.rpartition(".")
-        names = [other.split(".", 1) for other in sorted(self.known(prefixes))]
-        near = nearest_name(name, {other for _, other in names})
-        found = [".".join(pair) for pair in names if pair[1] == near]
+        by_name = self._names_of(frozenset(prefixes))
+        # Each comparison is cheap; a large book whose every reference is broken asks for millions.
+        self._compared.append(len(by_name))
+        near = nearest_name(name, by_name) if sum(self._compared) <= _MOST_COMPARISONS else None
+        found = by_name.get(near or "", ())
         return next((other for other in found if other.startswith(f"{prefix}.")), found[0] if found else None)
+
+    def _names_of(self, prefixes: frozenset[str]) -> dict[str, tuple[str, ...]]:
+        """Return the references defined below ``prefixes`` by their bare names."""
+        if prefixes not in self._names:
+            by_name: dict[str, tuple[str, ...]] = {}
+            for ref in sorted(self.known(prefixes)):
+                bare = ref.split(".", 1)[1]
+                by_name[bare] = (*by_name.get(bare, ()), ref)
+            self._names[prefixes] = by_name
+        return self._names[prefixes]
+
+    @cached_property
+    def _names(self) -> dict[frozenset[str], dict[str, tuple[str, ...]]]:
+        return {}
+
+    @cached_property
+    def _told(self) -> dict[str, int]:
+        """Return how many issues each entity has so far."""
+        return {}
+
+    @cached_property
+    def _compared(self) -> list[int]:
+        """Return how many names each search for the nearest one has compared so far."""
+        return []
 
     @cached_property
     def columns(self) -> KnownColumns:
@@ -120,7 +149,10 @@ class Book:
         severity: Literal["error", "warning"] = "error",
     ) -> Issue:
         """Return an issue of entity ``ref`` at the value of ``path``."""
-        location = self.places.of(ref, path, key=at_key, sql=sql) or self.manifest.locations.get(ref)
+        told = self._told[ref] = self._told.get(ref, 0) + 1
+        # To find a place takes a walk: of an entity with faults without end, the rest is told at its name.
+        exact = self.places.of(ref, path, key=at_key, sql=sql) if told <= _MOST_PLACES else None
+        location = exact or self.manifest.locations.get(ref)
         return Issue(rule, ref, culprit, message, fix, location, nearest, severity)
 
 

@@ -7,6 +7,7 @@ from metaplatform.errors import Issue
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.rules.book import Book
 
+_MOST_STARS = 2
 _SUFFIXES = {
     "csv": (".csv", ".tsv", ".txt"),
     "parquet": (".parquet", ".pq"),
@@ -54,19 +55,23 @@ def paths_of_another_kind(book: Book) -> Iterator[Issue]:
 
 
 def _path_fault(source: FileSource) -> tuple[str, str] | None:
-    path = PurePosixPath(source.path)
+    return next(_path_faults(source, PurePosixPath(source.path)), None)
+
+
+def _path_faults(source: FileSource, path: PurePosixPath) -> Iterator[tuple[str, str]]:
     if not source.path.isprintable():
-        return "path: there is a character in it that cannot be seen", "write it anew"
+        yield "path: there is a character in it that cannot be seen", "write it anew"
     if not path.parts or path.parts == (path.anchor,):
-        return f"path: '{source.path}' names a folder, no files", "write a file, or a pattern such as `data/*.csv`"
+        yield f"path: '{source.path}' names a folder, no files", "write a file, or a pattern such as `data/*.csv`"
     if any("**" in part and part != "**" for part in path.parts):
-        return "path: '**' stands for folders, alone between slashes", "write `data/**/*.csv`"
+        yield "path: '**' stands for folders, alone between slashes", "write `data/**/*.csv`"
+    if path.parts.count("**") > _MOST_STARS:
+        yield f"path: '**' more than {_MOST_STARS} times finds each file many times over", "write it once"
     if path.is_absolute() and source.package is not None:
-        return "path: it starts from the package's folder", "write it without the first slash"
+        yield "path: it starts from the package's folder", "write it without the first slash"
     if not path.is_absolute() and _leads_out(path):
         where = "package's folder" if source.package is not None else "project's folder"
-        return f"path: '{source.path}' leads out of the {where}", "move the files there, or write an absolute path"
-    return None
+        yield f"path: '{source.path}' leads out of the {where}", "move the files there, or write an absolute path"
 
 
 def _leads_out(path: PurePosixPath) -> bool:
