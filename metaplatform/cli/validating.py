@@ -1,35 +1,104 @@
-"""`metaplatform validate`: every fault of a book at once, without touching any data."""
+"""`metaplatform validate`: every fault of a book at once."""
 
-import json
 import os
-from dataclasses import asdict
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from metaplatform.cli.app import AsJson, Book, Environment, app, deployment_of
+from metaplatform.cli.issue_formats import for_github, for_machines, for_people, github_base
+from metaplatform.errors import Issue
+from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import read_book
 from metaplatform.specs.manifest import CHAPTERS, Manifest
+from metaplatform.specs.source_looks import Look
+
+
+class Format(StrEnum):
+    """How issues are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+AsFormat = Annotated[
+    Format | None,
+    typer.Option("--format", help="For people (text), for machines (json), or as annotations of a pull request."),
+]
+WithData = Annotated[bool, typer.Option("--with-data", help="Look at the sources' files too.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Warnings fail too.")]
 
 
 @app.command()
-def validate(book: Book = None, environment: Environment = None, as_json: AsJson = False) -> None:
-    """Check the book: every fault at once, each with its file, line, owner, culprit and fix."""
+def validate(
+    book: Book = None,
+    environment: Environment = None,
+    as_json: AsJson = False,
+    as_format: AsFormat = None,
+    strict: Strict = False,
+    with_data: WithData = False,
+) -> None:
+    """Check the book: every fault at once, each with its file, line, owner, culprit and fix.
+
+    With --with-data, the first rows of every source's files are held against the book too; none is stored.
+    Ends with 0 if the book is sound, 1 if it is not, 2 after wrong use. --json is short for --format json.
+    """
+    chosen = _chosen(as_format, as_json=as_json)
     deployment = deployment_of(book, None, environment)
-    manifest, issues = read_book(deployment.book, variables=os.environ, environment=deployment.environment)
-    errors = [issue for issue in issues if issue.severity == "error"]
-    if as_json:
-        typer.echo(json.dumps([asdict(issue) for issue in issues], indent=2))
-    else:
-        for issue in issues:
-            typer.echo(str(issue))
-        typer.echo(_summary(manifest, len(errors), len(issues) - len(errors)))
-    raise typer.Exit(1 if errors or manifest is None else 0)
+    folder = deployment.book
+    look = _look(deployment) if with_data else None
+    manifest, issues = read_book(folder, variables=os.environ, environment=deployment.environment, look=look)
+    errors = sum(issue.severity == "error" for issue in issues)
+    failed = manifest is None or errors > 0 or (strict and len(issues) > 0)
+    summary = _summary(manifest, errors, len(issues) - errors, failed=failed)
+    for text in _texts(chosen, issues, folder=folder.parent, summary=summary):
+        typer.echo(_encodable(text))
+    raise typer.Exit(1 if failed else 0)
 
 
-def _summary(manifest: Manifest | None, errors: int, warnings: int) -> str:
-    if manifest is None or errors:
-        return f"The book has {errors} error(s) and {warnings} warning(s)."
+def _look(deployment: Deployment) -> Look:
+    """Return what looks at the files of sources, and judges their rows as ingestion does."""
+    from metaplatform.compute.ingestion import conform
+    from metaplatform.resources.source_looks import look_at_sources
+
+    return partial(
+        look_at_sources, judge=lambda rows, spec: conform(rows, spec).quarantined, threads=deployment.threads
+    )
+
+
+def _chosen(as_format: Format | None, *, as_json: bool) -> Format:
+    if as_json and as_format not in {None, Format.JSON}:
+        raise typer.BadParameter(f"--json and --format {as_format} exclude each other")
+    return Format.JSON if as_json else as_format or Format.TEXT
+
+
+def _texts(chosen: Format, issues: Sequence[Issue], *, folder: Path, summary: str) -> list[str]:
+    if chosen is Format.JSON:
+        return [for_machines(issues)]
+    if chosen is Format.GITHUB:
+        base = github_base(os.environ, Path.cwd())
+        return [*(for_github(issue, folder=folder, base=base) for issue in issues), summary]
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return [*(for_people(issue, folder=folder, colour=colour) for issue in issues), summary]
+
+
+def _summary(manifest: Manifest | None, errors: int, warnings: int, *, failed: bool) -> str:
+    if manifest is None or failed:
+        strictly = "; --strict takes warnings for faults" if not errors else ""
+        return f"The book has {errors} error(s) and {warnings} warning(s){strictly}."
     counts = ", ".join(
         f"{len(getattr(manifest, chapter))} {chapter}" for chapter in CHAPTERS if getattr(manifest, chapter)
     )
     return f"The book is sound: {counts}; {warnings} warning(s)."
+
+
+def _encodable(text: str) -> str:
+    """Return text that standard output can hold, whatever its encoding."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -74,7 +74,11 @@ def check_columns(found: Sequence[str], declared: Mapping[str, str], *, frozen: 
 def read_header(
     connection: duckdb.DuckDBPyConnection, path: Path, spec: CsvSource, *, label: str
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the delimiter and the column names of a file, from its first line."""
+    """Return the delimiter and the column names of a file, from its first line.
+
+    Raises:
+        DataError: if there is no such line, or it is not UTF-8.
+    """
     owner = f"raw.{spec.name}"
     files: Any = [str(path)]
     try:
@@ -129,13 +133,17 @@ def _read_group(
         rejects_scan=f"{name}_scans",
         **types,
     )
+    untyped_as_text(relation).create(name)
+    return name
+
+
+def untyped_as_text(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Return the relation with its columns that have no value anywhere, and so no type to infer, as text."""
     columns = []
     for column, kind in zip(relation.columns, map(str, relation.types), strict=True):
         value = duckdb.ColumnExpression(column)
-        # A column without a value anywhere has no type to infer.
         columns.append(value.cast(duckdb.sqltype("VARCHAR")).alias(column) if kind == _UNTYPED else value)
-    relation.select(*columns).create(name)
-    return name
+    return relation.select(*columns)
 
 
 def _union(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> str:

@@ -127,14 +127,14 @@ def _package_folder(package: str, owner: str) -> Path:
 
 def unpacked(paths: tuple[Path, ...], spec: FileSource, folder: Path, *, owner: str) -> dict[Path, str]:
     """Return the files to read, archives unpacked, each with its name for people."""
-    endings = next(endings for kind, endings in _MEMBERS.items() if isinstance(spec, kind))
     labels: dict[Path, str] = {}
     for path in paths:
         if path.suffix.lower() != ".zip":
             labels[path] = str(path)
             continue
-        members = _unzip(path, endings, folder / f"unpacked-{stable_id(path)}", owner=owner)
+        members = _unzip(path, spec, folder / f"unpacked-{stable_id(path)}", owner=owner)
         if not members:
+            endings = _endings(spec)
             raise DataError(
                 owner=owner, culprit=f"{path} holds no {' or '.join(endings)} file", fix="correct `path` or `kind`"
             )
@@ -142,13 +142,22 @@ def unpacked(paths: tuple[Path, ...], spec: FileSource, folder: Path, *, owner: 
     return labels
 
 
-def _unzip(archive: Path, endings: tuple[str, ...], folder: Path, *, owner: str) -> dict[Path, str]:
+def members_of(archive: zipfile.ZipFile, spec: FileSource) -> list[str]:
+    """Return the names of an archive's members that are of the source's kind, sorted."""
+    wanted = sorted(name for name in archive.namelist() if name.lower().endswith(_endings(spec)))
+    return [name for name in wanted if not name.startswith("__MACOSX/")]
+
+
+def _endings(spec: FileSource) -> tuple[str, ...]:
+    return next(endings for kind, endings in _MEMBERS.items() if isinstance(spec, kind))
+
+
+def _unzip(archive: Path, spec: FileSource, folder: Path, *, owner: str) -> dict[Path, str]:
     folder.mkdir(exist_ok=True)
     unpacked: dict[Path, str] = {}
     try:
         with zipfile.ZipFile(archive) as opened:
-            wanted = sorted(name for name in opened.namelist() if name.lower().endswith(endings))
-            for number, name in enumerate(name for name in wanted if not name.startswith("__MACOSX/")):
+            for number, name in enumerate(members_of(opened, spec)):
                 # Names of our own: those of the archive could lead anywhere.
                 target = folder / f"{number}{Path(name).suffix.lower()}"
                 with opened.open(name) as source, target.open("wb") as copy:

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from metaplatform.specs.duration import Duration
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-_OWNER = re.compile(r"team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
+# Addresses as Dagster takes them: it refuses to load any others.
+_OWNER = re.compile(r"team:[A-Za-z0-9_-]+|\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
 _ENVIRONMENT_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _RESERVED = frozenset({"input", "context"})
 _LONGEST_COLUMN = 128
@@ -34,7 +35,7 @@ def _check_column(value: str) -> str:
 
 def _check_owner(value: str) -> str:
     if not _OWNER.fullmatch(value):
-        raise ValueError("an owner is an e-mail address or 'team:name'")
+        raise ValueError("an owner is 'team:name' or an e-mail address without accents, its last part 2 to 7 letters")
     return value
 
 
@@ -89,7 +90,9 @@ Many = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
 class Spec(BaseModel):
     """Strict, frozen base: an unknown key or a wrong type is an error, never a guess."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False
+    )
 
 
 class Entity(Spec):

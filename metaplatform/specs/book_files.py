@@ -52,7 +52,7 @@ def _find_files(folder: Path) -> tuple[list[Path], list[Issue]]:
             linked_folder = path.is_symlink() and path.is_dir()
             if name.startswith(".") or not (linked_folder or path.suffix.lower() in _SUFFIXES):
                 continue
-            if linked_folder or not path.resolve().is_relative_to(inside):
+            if linked_folder or not Path(os.path.realpath(path)).is_relative_to(inside):
                 shown = path.relative_to(folder.parent).as_posix()
                 refused.append(
                     _file_issue("link-not-followed", shown, "the link leaves the book", "put the file into the book")
@@ -98,7 +98,7 @@ def _read_text(path: Path, shown: str) -> str | Issue:
     except OSError as error:
         return _file_issue("unreadable-file", shown, f"the file cannot be read: {error.strerror}", "let it be read")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         at = Location(shown, data.count(b"\n", 0, error.start) + 1)
         return _file_issue("not-utf8", shown, "the file is no UTF-8 text", "save it as UTF-8", at)

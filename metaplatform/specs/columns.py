@@ -1,6 +1,6 @@
 """Which columns a table of the book has, as far as the book itself can tell."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 
 from metaplatform.specs.expressions import shared_query
@@ -23,11 +23,15 @@ def columns_of(manifest: Manifest, ref: str) -> tuple[str, ...] | None:
 
 
 class KnownColumns:
-    """The columns of a manifest's tables, each query read once."""
+    """The columns of a manifest's tables, each query read once.
 
-    def __init__(self, manifest: Manifest) -> None:
+    ``real`` are those of sources that declare no columns, where they are known from elsewhere.
+    """
+
+    def __init__(self, manifest: Manifest, real: Mapping[str, Collection[str]] | None = None) -> None:
         """Know nothing yet."""
         self._manifest = manifest
+        self._real = real or {}
         self._known: dict[str, Columns] = {}
         self._queries: dict[str, QueryColumns] = {}
 
@@ -52,7 +56,8 @@ class KnownColumns:
     def _find(self, ref: str) -> Columns:
         match self._manifest.entities.get(ref):
             case FileSource() as source:
-                return (*source.columns, *source.derive) if source.columns else None
+                found = source.columns or self._real.get(source.name)
+                return (*found, *source.derive) if found else None
             case TableSpec() | ReportOutput():
                 return self.query(ref).output
             case FeatureSetSpec() as feature_set:

@@ -16,6 +16,8 @@ _UNORDERED = frozenset({"after", "exclude", "keep", "materialize", "monitors", "
 _QUERY_STARTS = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN})
 _CACHED_TEXTS = 65_536
 _CACHED_TREES = 8_192
+_LONGEST_SQL = 40_000
+_LONGEST_TYPE = 2_000
 
 
 def parse_expression(sql: str) -> exp.Expression:
@@ -165,6 +167,8 @@ def canonical_type(written: str) -> str:
     Raises:
         SqlError: if DuckDB has no such type.
     """
+    if len(written) > _LONGEST_TYPE:
+        raise _unknown_type(written[:80])
     try:
         found = _DUCKDB.parse_into(exp.DataType, written)
     except (ParseError, TokenError, RecursionError) as error:
@@ -184,6 +188,9 @@ def _unknown_type(written: str) -> SqlError:
 
 
 def _parse_one(sql: str, *, expression: bool) -> exp.Expression:
+    if len(sql) > _LONGEST_SQL:
+        message, fix = f"the SQL is longer than {_LONGEST_SQL:,} characters", "split it, or make its list a source"
+        raise SqlError(message, culprit=sql.strip()[:80], fix=fix, rule="sql-too-long")
     try:
         tokens = _DUCKDB.tokenize(sql)
         _check_start(tokens, expression=expression)

@@ -13,6 +13,7 @@ from metaplatform.specs.language.overlays import read_overlay
 from metaplatform.specs.language.places import YamlPlaces, issue_of
 from metaplatform.specs.manifest import CHAPTERS, Manifest
 from metaplatform.specs.rules import check_book
+from metaplatform.specs.source_looks import Look
 
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
@@ -34,21 +35,26 @@ def load_book(
 
 
 def read_book(
-    folder: Path, *, variables: Mapping[str, str] = _NO_VARIABLES, environment: str | None = None
+    folder: Path,
+    *,
+    variables: Mapping[str, str] = _NO_VARIABLES,
+    environment: str | None = None,
+    look: Look | None = None,
 ) -> tuple[Manifest | None, tuple[Issue, ...]]:
     """Return the manifest, or None if there are errors, and every issue, warnings too, in file order.
 
-    ``variables`` and ``environment`` are as for ``load_book``.
+    ``variables`` and ``environment`` are as for ``load_book``. ``look`` says what the files of sources hold;
+    without it no data is touched.
     """
     roots, issues = read_files(folder)
     overlay, overlay_issues = read_overlay(folder, environment) if environment else (None, ())
     text = read_text(roots, overlay, variables)
-    manifest, found = _build(text, root=str(folder.resolve().parent))
+    manifest, found = _build(text, root=str(folder.resolve().parent), look=look)
     ordered = tuple(sorted((*issues, *overlay_issues, *text.issues, *found), key=_file_order))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered
 
 
-def _build(text: BookText, *, root: str) -> tuple[Manifest, list[Issue]]:
+def _build(text: BookText, *, root: str, look: Look | None) -> tuple[Manifest, list[Issue]]:
     """Return the manifest of the entities that are well formed, and what is wrong with any."""
     entities: dict[str, dict[str, Entity]] = {chapter: {} for chapter in CHAPTERS}
     told = dict.fromkeys(map(_as_told, text.issues))
@@ -64,7 +70,8 @@ def _build(text: BookText, *, root: str) -> tuple[Manifest, list[Issue]]:
     locations = {ref: entry.location for ref, entry in text.entries.items()}
     chapters: dict[str, Any] = dict(entities)
     manifest = Manifest(root=root, locations=locations, **chapters)
-    issues.extend(check_book(manifest, YamlPlaces(text.entries)))
+    looks = look(manifest.sources, manifest.root) if look else None
+    issues.extend(check_book(manifest, YamlPlaces(text.entries), looks=looks))
     return manifest, issues
 
 

@@ -32,7 +32,8 @@ class PartitionSpec(Spec):
     def _known_timezone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            # A folder of the zone database (`Europe`) or too long a name is an error of the file system's.
             raise ValueError(f"'{value}' is no IANA time zone such as 'Europe/Berlin'") from error
         return value
 
@@ -42,7 +43,7 @@ class PartitionSpec(Spec):
             raise ValueError("hourly partitions need timezone UTC: local hours repeat when clocks go back")
         try:
             self.window(self.start)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ValueError(f"start '{self.start}' is no {self.every} written as {self.format}") from error
         return self
 

@@ -14,6 +14,10 @@ from metaplatform.specs.sql_safety import position_of
 
 Columns = tuple[str, ...] | None
 """Column names in order, or None where they are unknown."""
+MOST_FAULTS = 50
+"""So many faults of one SQL text are told."""
+_MAX_COLUMNS = 10_000
+"""Of more columns than that, nothing is known: stars over stars double them at each step."""
 HIDDEN = frozenset({"_partition"})
 """Columns that may be read of a stored table, but are not among those that ``*`` gives."""
 
@@ -44,7 +48,7 @@ def query_columns(query: exp.Query, columns: Callable[[str], Columns]) -> QueryC
     faults.extend(_output_faults(query))
     if output is not None:
         output = tuple(name for name in output if name.lower() not in HIDDEN)
-    return QueryColumns(output, tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.place)))
+    return QueryColumns(output, tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.place)[:MOST_FAULTS]))
 
 
 @dataclass
@@ -195,7 +199,7 @@ class _Reader:
 
     def _star(self, star: exp.Star, scope: _Scope, alias: str) -> Columns:
         chosen = [columns for name, columns in scope.relations.items() if alias in {"", name}]
-        if not chosen or any(columns is None for columns in chosen):
+        if not chosen or any(columns is None for columns in chosen) or sum(map(_width, chosen)) > _MAX_COLUMNS:
             return None
         dropped = {name.name.lower() for name in star.args.get("except_") or ()}
         renamed = {pair.this.name.lower(): pair.alias for pair in star.args.get("rename") or ()}
@@ -204,6 +208,10 @@ class _Reader:
             key = name.lower() if name.lower() in scope.merged else f"{len(given)} {name}"
             given.setdefault(key, name)
         return tuple(renamed.get(name.lower(), name) for name in given.values() if name.lower() not in dropped)
+
+
+def _width(columns: Columns) -> int:
+    return len(columns or ())
 
 
 def _own_parts(node: exp.Select) -> Iterator[exp.Expr]:

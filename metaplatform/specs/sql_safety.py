@@ -73,7 +73,7 @@ def check_expression(tree: exp.Expr) -> None:
         _check_node(node)
         if isinstance(node, _QUERIES) or (isinstance(node, exp.In) and node.args.get("field")):
             raise _fault(node, "an expression reads columns, never tables", "put the subquery into a `tables` entry")
-        if isinstance(node, exp.Window) or (_is_function(node) and _written_name(node) in WINDOWS):
+        if isinstance(node, exp.Window) or (is_function(node) and written_name(node) in WINDOWS):
             raise _fault(
                 node,
                 "a window function sees other rows, of any time",
@@ -110,17 +110,17 @@ def _check_node(node: exp.Expr) -> None:
             rule="unknown-type",
             place=_position(node.parent or node),
         )
-    if _is_function(node):
+    if is_function(node):
         _check_function(node)
 
 
-def _is_function(node: exp.Expr) -> TypeGuard[exp.Func]:
+def is_function(node: exp.Expr) -> TypeGuard[exp.Func]:
     """Tell functions from what the parser files under them: ``and``, ``or``, casts."""
     return isinstance(node, exp.Func) and not isinstance(node, exp.Connector | exp.Cast)
 
 
 def _check_function(node: exp.Func) -> None:
-    name = _written_name(node)
+    name = written_name(node)
     if name in _KNOWN:
         return
     if name in IMPURE:
@@ -136,11 +136,11 @@ def _check_function(node: exp.Func) -> None:
     )
 
 
-def _written_name(node: exp.Func) -> str:
+def written_name(node: exp.Expr) -> str:
     """Return the function's name as DuckDB will read it."""
     if isinstance(node, exp.Anonymous):
         return node.name.lower()
-    names = [name.lower() for name in type(node).sql_names()]
+    names = [name.lower() for name in type(node).sql_names()] if isinstance(node, exp.Func) else []
     for name in names:
         if name in _KNOWN:
             return name
@@ -151,7 +151,7 @@ def _written_name(node: exp.Func) -> str:
 
 def _check_table(node: exp.Table) -> None:
     if not isinstance(node.this, exp.Identifier):
-        if isinstance(node.this, exp.Func) and _written_name(node.this) in TABLES:
+        if isinstance(node.this, exp.Func) and written_name(node.this) in TABLES:
             return
         raise _fault(node, "a query reads references only", "declare a source and read it as `raw.<name>`")
     if node.catalog or (node.db and node.db not in _REFERENCE_PREFIXES):

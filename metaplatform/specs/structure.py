@@ -20,6 +20,8 @@ from metaplatform.specs.spec_types import bare, inside, variants
 from metaplatform.specs.training import ModelSpec
 
 _LONGEST_CULPRIT = 80
+_MOST_FAULTS = 100
+"""So many faults of one entity are told: what has more is no entity."""
 _ABSENT = object()
 Path = tuple[str | int, ...]
 """Keys and list indexes from an entity's mapping down to a value."""
@@ -63,7 +65,7 @@ def build_spec(spec: Any, body: dict[str, Any]) -> tuple[Any, tuple[Fault, ...]]
     try:
         return _adapter(spec).validate_python(body), ()
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = error.errors(include_url=False)[:_MOST_FAULTS]
         return None, _without_echoes(_fault(spec, body, detail) for detail in details)
 
 
@@ -93,8 +95,11 @@ def _without_echoes(faults: Iterable[Fault]) -> tuple[Fault, ...]:
 def _fault(spec: Any, body: dict[str, Any], detail: ErrorDetails) -> Fault:
     if detail["type"] == "extra_forbidden":
         return _unknown_key(*_descend(spec, body, detail["loc"][:-1]), key=str(detail["loc"][-1]))
-    path, rest, spec = _descend(spec, body, detail["loc"])
+    whole = spec
+    path, rest, spec = _descend(whole, body, detail["loc"])
     at_key = "[key]" in rest
+    if at_key:
+        spec = _descend(whole, body, detail["loc"][: -len(rest) - 1])[2]
     if path == ("name",):
         path = ()
     match detail["type"]:

@@ -16,6 +16,7 @@ from metaplatform.errors import Location
 _MAX_DEPTH = 40
 MAX_NODES = 1_000_000
 """Values of one file, and of all that defaults add to a book."""
+_TEXT_OF_A_NODE = 16
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMBER_STARTS = frozenset("0123456789+-.")
@@ -45,7 +46,7 @@ class Node:
 
     ``value`` is a scalar, or None for a mapping (then ``pairs``) and a list (then ``items``). ``text`` is a
     scalar as written, ``style`` its quote or block sign (``|``), ``""`` where plain. ``index`` is the offset
-    in the text of ``source``. ``size`` counts values and ``depth`` levels, aliases in full; ``repeats`` tells
+    in the text of ``source``. ``size`` counts values, long texts several times, and ``depth`` levels, aliases in full; ``repeats`` tells
     of a key given twice below. ``written`` is the scalar before parts of it were replaced, by ``moves``.
     """
 
@@ -195,7 +196,8 @@ def _scalar(event: Any, source: Source) -> Node:
     mark = event.start_mark
     style, text = event.style or "", event.value
     value = _resolve(text) if event.implicit[0] and not style else text
-    return Node("scalar", mark.line + 1, mark.column + 1, mark.index, source, value, text, style)
+    size = 1 + len(text) // _TEXT_OF_A_NODE
+    return Node("scalar", mark.line + 1, mark.column + 1, mark.index, source, value, text, style, size=size)
 
 
 def _as_key(node: Node) -> Node:
@@ -282,4 +284,4 @@ def _offset_as_written(node: Node, offset: int) -> int:
 def _characters_before(value: str, line: int, column: int) -> int:
     lines = value.split("\n")
     upto = "".join(lines[: line - 1]) + (lines[line - 1][: column - 1] if line <= len(lines) else "")
-    return sum(not character.isspace() for character in upto)
+    return len("".join(upto.split()))

@@ -5,6 +5,14 @@ from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.rules.book import Book, NoPlaces, Places, Rule
 from metaplatform.specs.rules.cycles import dependency_cycles
 from metaplatform.specs.rules.features import misplaced_aggregates, unknown_features
+from metaplatform.specs.rules.kinds import (
+    conditions_that_are_none,
+    impossible_targets,
+    inexact_keys,
+    joins_of_different_kinds,
+    wrong_event_timestamps,
+    wrong_kinds_in_sql,
+)
 from metaplatform.specs.rules.leakage import (
     early_labels,
     leaked_outcomes,
@@ -12,8 +20,15 @@ from metaplatform.specs.rules.leakage import (
     outcomes_in_identity,
     undeclared_outcomes,
 )
-from metaplatform.specs.rules.names import name_clashes, reserved_names
+from metaplatform.specs.rules.limits import (
+    impossible_conditions,
+    impossible_limits,
+    repeated_items,
+    training_that_cannot_stop,
+)
+from metaplatform.specs.rules.names import label_clashes, name_clashes, reserved_names
 from metaplatform.specs.rules.partitioning import wrong_partitions
+from metaplatform.specs.rules.paths import impossible_paths, paths_of_another_kind
 from metaplatform.specs.rules.presentation import invalid_tags, unused_entities
 from metaplatform.specs.rules.references import unknown_references
 from metaplatform.specs.rules.retraining import (
@@ -23,6 +38,7 @@ from metaplatform.specs.rules.retraining import (
     wrong_monitors,
     wrong_parameters,
 )
+from metaplatform.specs.rules.source_contents import contents_unlike_the_book, unreadable_sources
 from metaplatform.specs.rules.sql_texts import broken_sql
 from metaplatform.specs.rules.timing import (
     empty_spans,
@@ -37,6 +53,7 @@ from metaplatform.specs.rules.unknown_columns import (
     unknown_columns_of_reactions,
     unknown_columns_of_tables,
 )
+from metaplatform.specs.source_looks import Looks
 
 DEFAULT_RULES: tuple[Rule, ...] = (
     broken_sql,
@@ -51,6 +68,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     misplaced_aggregates,
     name_clashes,
     reserved_names,
+    label_clashes,
     missing_event_timestamps,
     models_without_identity,
     missing_label_delays,
@@ -66,18 +84,36 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     wrong_parameters,
     impossible_schedules,
     impossible_versions,
+    impossible_limits,
+    impossible_conditions,
+    training_that_cannot_stop,
+    wrong_kinds_in_sql,
+    conditions_that_are_none,
+    impossible_targets,
+    joins_of_different_kinds,
+    wrong_event_timestamps,
+    inexact_keys,
+    impossible_paths,
+    paths_of_another_kind,
+    unreadable_sources,
+    contents_unlike_the_book,
     invalid_tags,
+    repeated_items,
     unused_entities,
 )
 """Every rule, in the order they run; each stands alone."""
 
 
 def check_book(
-    manifest: Manifest, places: Places | None = None, rules: tuple[Rule, ...] = DEFAULT_RULES
+    manifest: Manifest,
+    places: Places | None = None,
+    rules: tuple[Rule, ...] = DEFAULT_RULES,
+    *,
+    looks: Looks | None = None,
 ) -> tuple[Issue, ...]:
-    """Return what ``rules`` find in the entities of ``manifest``.
+    """Return what ``rules`` find in the entities of ``manifest``, and in what ``looks`` found in its sources' files.
 
     ``manifest.locations`` may name more than its entities: what is defined but broken.
     """
-    book = Book(manifest, places or NoPlaces())
+    book = Book(manifest, places or NoPlaces(), looks or {})
     return tuple(issue for rule in rules for issue in rule(book))

@@ -1,7 +1,7 @@
 """What the rules look at: the sound part of a book, what it defines, and where each value stands."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -10,10 +10,15 @@ from metaplatform.specs.base import Entity
 from metaplatform.specs.columns import KnownColumns
 from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.ingestion import TimedTable
+from metaplatform.specs.kinds import KnownKinds
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.source_looks import Looks, real_columns
 from metaplatform.specs.structure import Path
 from metaplatform.specs.training import ModelSpec
+
+_MOST_COMPARISONS = 200_000
+_MOST_PLACES = 200
 
 
 class Places(Protocol):
@@ -45,11 +50,12 @@ class Book:
     """A manifest of the entities that are well formed, with what rules need to judge them.
 
     ``manifest.locations`` holds every name defined, broken entities too: what refers to a broken entity
-    is not at fault itself.
+    is not at fault itself. ``looks`` is what the sources' files were found to hold, if they were looked at.
     """
 
     manifest: Manifest
     places: Places
+    looks: Looks = field(default_factory=dict)
 
     @cached_property
     def defined(self) -> frozenset[str]:
@@ -64,15 +70,46 @@ class Book:
     def nearest(self, ref: str, prefixes: Iterable[str]) -> str | None:
         """Return the reference below ``prefixes`` whose name is closest to ``ref``'s, preferably of its prefix."""
         prefix, _, name = ref.rpartition(".")
-        names = [other.split(".", 1) for other in sorted(self.known(prefixes))]
-        near = nearest_name(name, {other for _, other in names})
-        found = [".".join(pair) for pair in names if pair[1] == near]
+        by_name = self._names_of(frozenset(prefixes))
+        # Each comparison is cheap; a large book whose every reference is broken asks for millions.
+        self._compared.append(len(by_name))
+        near = nearest_name(name, by_name) if sum(self._compared) <= _MOST_COMPARISONS else None
+        found = by_name.get(near or "", ())
         return next((other for other in found if other.startswith(f"{prefix}.")), found[0] if found else None)
+
+    def _names_of(self, prefixes: frozenset[str]) -> dict[str, tuple[str, ...]]:
+        """Return the references defined below ``prefixes`` by their bare names."""
+        if prefixes not in self._names:
+            by_name: dict[str, tuple[str, ...]] = {}
+            for ref in sorted(self.known(prefixes)):
+                bare = ref.split(".", 1)[1]
+                by_name[bare] = (*by_name.get(bare, ()), ref)
+            self._names[prefixes] = by_name
+        return self._names[prefixes]
+
+    @cached_property
+    def _names(self) -> dict[frozenset[str], dict[str, tuple[str, ...]]]:
+        return {}
+
+    @cached_property
+    def _told(self) -> dict[str, int]:
+        """Return how many issues each entity has so far."""
+        return {}
+
+    @cached_property
+    def _compared(self) -> list[int]:
+        """Return how many names each search for the nearest one has compared so far."""
+        return []
 
     @cached_property
     def columns(self) -> KnownColumns:
         """Return the columns of the book's tables."""
-        return KnownColumns(self.manifest)
+        return KnownColumns(self.manifest, real_columns(self.looks))
+
+    @cached_property
+    def kinds(self) -> KnownKinds:
+        """Return the kinds of the columns of the book's tables."""
+        return KnownKinds(self.manifest, real_columns(self.looks))
 
     def timed(self, ref: str) -> TimedTable | None:
         """Return the source or SQL table behind ``ref``, or None if it is broken, undefined or something else."""
@@ -112,7 +149,10 @@ class Book:
         severity: Literal["error", "warning"] = "error",
     ) -> Issue:
         """Return an issue of entity ``ref`` at the value of ``path``."""
-        location = self.places.of(ref, path, key=at_key, sql=sql) or self.manifest.locations.get(ref)
+        told = self._told[ref] = self._told.get(ref, 0) + 1
+        # To find a place takes a walk: of an entity with faults without end, the rest is told at its name.
+        exact = self.places.of(ref, path, key=at_key, sql=sql) if told <= _MOST_PLACES else None
+        location = exact or self.manifest.locations.get(ref)
         return Issue(rule, ref, culprit, message, fix, location, nearest, severity)
 
 

@@ -11,6 +11,9 @@ from metaplatform.specs.structure import Path
 _LEDGERS = frozenset({"observations", "decisions", "promotions", "actions", "arrivals"})
 """Tables below ``monitoring`` that the platform keeps itself."""
 
+_TRAINING_COLUMNS = ("label", "excluded")
+"""Columns that stand beside a row's key and features while a model is trained."""
+
 Named = tuple[Path, str, bool]
 """Where a column gets its name, the name, and whether it stands as a key."""
 
@@ -32,6 +35,25 @@ def name_clashes(book: Book) -> Iterator[Issue]:
         ]
         yield from _clashes(book, f"features.{name}", _identity(book.timed(feature_set.spine)), features)
     yield from _clashes_of_predictions(book)
+
+
+def label_clashes(book: Book) -> Iterator[Issue]:
+    """Yield models whose features or rows have a column of the name that training gives the label."""
+    for name, model in book.manifest.models.items():
+        feature_set, spine = book.feature_set(model), book.spine(model)
+        if feature_set is None or spine is None:
+            continue
+        features = [feature for feature in book.manifest.features_of(model) if feature.lower() == _TRAINING_COLUMNS[0]]
+        identity = [column for column in _identity(spine) if column.lower() in _TRAINING_COLUMNS]
+        for column in dict.fromkeys((*features, *identity)):
+            yield book.issue(
+                "reserved-name",
+                f"models.{name}",
+                ("feature_set",),
+                culprit=column,
+                message=f"'{column}' of '{feature_set.name}' is a column that training makes itself",
+                fix="give the feature, or the column of its spine, another name",
+            )
 
 
 def reserved_names(book: Book) -> Iterator[Issue]:

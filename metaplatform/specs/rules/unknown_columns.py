@@ -6,7 +6,7 @@ from metaplatform.errors import Issue
 from metaplatform.specs.features import ExpressionFeatures, FeatureSetSpec, JoinedFeatures, WindowFeatures
 from metaplatform.specs.ingestion import FileSource, TimedTable
 from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.query_columns import HIDDEN, Columns
+from metaplatform.specs.query_columns import HIDDEN, MOST_FAULTS, Columns
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
 from metaplatform.specs.structure import Path
@@ -137,7 +137,7 @@ def _in_sql(book: Book, ref: str, path: Path, sql: str, known: Iterable[str]) ->
     folded = {name.lower() for name in known}
     seen: set[str] = set()
     for name, place in facts_of(sql).uses:
-        if name.lower() not in folded and name.lower() not in seen:
+        if name.lower() not in folded and name.lower() not in seen and len(seen) < MOST_FAULTS:
             seen.add(name.lower())
             yield _plain(book, ref, path, name, known, sql=place)
 

@@ -1,0 +1,133 @@
+"""Which kinds of value the columns of a book's tables have, as far as the book itself can tell."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+
+from sqlglot import exp
+
+from metaplatform.specs.expressions import shared_expression, shared_query
+from metaplatform.specs.features import ExpressionFeatures, FeatureSetSpec, JoinedFeatures
+from metaplatform.specs.inference import SCORE_COLUMNS, PredictionSpec
+from metaplatform.specs.ingestion import FileSource, TableSpec, TimedTable
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.outputs import ReportOutput
+from metaplatform.specs.query_columns import HIDDEN
+from metaplatform.specs.query_kinds import Kinds, QueryKinds, bound_names, query_kinds
+from metaplatform.specs.sql_safety import SqlError
+from metaplatform.specs.value_kinds import ExpressionKind, Kind, expression_kind, kind_of_type
+
+_STAMP: dict[str, Kind] = {"model_name": "text", "model_version": "number", "run_id": "text", "scored_at": "moment"}
+
+
+class KnownKinds:
+    """The kinds of the columns of a manifest's tables, each text looked at once.
+
+    ``types`` are those of sources that declare no columns, where they are known from elsewhere.
+    """
+
+    def __init__(self, manifest: Manifest, types: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        """Know nothing yet."""
+        self._manifest = manifest
+        self._types = types or {}
+        self._known: dict[str, Kinds] = {}
+        self._queries: dict[str, QueryKinds] = {}
+
+    def of(self, ref: str) -> Kinds:
+        """Return the kinds of the columns of ``ref`` by name, lower case; None where they are unknown."""
+        if ref not in self._known:
+            self._known[ref] = None
+            found = self._find(ref)
+            self._known[ref] = found if found is None else {**found, **dict.fromkeys(HIDDEN, "text")}
+        return self._known[ref]
+
+    def query(self, ref: str) -> QueryKinds:
+        """Return the kinds of the query of a table or report; unknown, without faults, if it does not parse."""
+        if ref not in self._queries:
+            entity = self._manifest.entities.get(ref)
+            found = QueryKinds(None, ())
+            if isinstance(entity, TableSpec | ReportOutput):
+                with suppress(SqlError):
+                    found = query_kinds(shared_query(entity.sql), self.of)
+            self._queries[ref] = found
+        return self._queries[ref]
+
+    def features(self, feature_set: FeatureSetSpec) -> Iterator[tuple[int, str, str, ExpressionKind]]:
+        """Yield every feature's block, name, SQL and kind, in book order."""
+        scope = dict(self.of(feature_set.spine) or {})
+        for index, block in enumerate(feature_set.features):
+            theirs = self.of(block.table) if isinstance(block, JoinedFeatures) else None
+            for name, sql in block.columns.items():
+                found = kind_in(sql, scope if isinstance(block, ExpressionFeatures) else theirs or {})
+                yield index, name, sql, found
+                if isinstance(block, ExpressionFeatures):
+                    scope[name.lower()] = found.kind
+            if isinstance(block, JoinedFeatures):
+                scope |= dict.fromkeys(map(str.lower, block.columns))
+
+    def _find(self, ref: str) -> Kinds:
+        match self._manifest.entities.get(ref):
+            case FileSource() as source:
+                return self._source(source)
+            case TableSpec() as table:
+                return _with_moment(self.query(ref).output, table)
+            case ReportOutput():
+                return self.query(ref).output
+            case FeatureSetSpec() as feature_set:
+                return self._feature_set(feature_set)
+            case PredictionSpec() as prediction:
+                return self._prediction(prediction)
+        return None
+
+    def _source(self, source: FileSource) -> Kinds:
+        types = source.columns or self._types.get(source.name)
+        if not types:
+            return None
+        kinds = {name.lower(): kind_of_type(written) for name, written in types.items()}
+        for name, sql in source.derive.items():
+            kinds[name.lower()] = kind_in(sql, kinds).kind
+        return _with_moment(kinds, source)
+
+    def _feature_set(self, feature_set: FeatureSetSpec) -> Kinds:
+        spine = self._manifest.entities.get(feature_set.spine)
+        if not isinstance(spine, TimedTable):
+            return None
+        kinds = self._columns_of(spine, feature_set.spine, spine.key)
+        return {**kinds, **{name.lower(): found.kind for _, name, _, found in self.features(feature_set)}}
+
+    def _prediction(self, prediction: PredictionSpec) -> Kinds:
+        model = self._manifest.models.get(prediction.model)
+        feature_set = self._manifest.feature_sets.get(model.feature_set) if model else None
+        spine = self._manifest.entities.get(feature_set.spine) if feature_set else None
+        if model is None or feature_set is None or not isinstance(spine, TimedTable):
+            return None
+        own = self._columns_of(spine, feature_set.spine, (*spine.key, *prediction.keep))
+        return {**own, SCORE_COLUMNS[model.task]: "number", **_STAMP}
+
+    def _columns_of(self, table: TimedTable, ref: str, names: tuple[str, ...]) -> dict[str, Kind]:
+        known = self.of(ref) or {}
+        kinds = {name.lower(): known.get(name.lower()) for name in names}
+        return dict(_with_moment(kinds, table) or {})
+
+
+def kind_in(sql: str, kinds: Mapping[str, Kind]) -> ExpressionKind:
+    """Return the kind of an expression over columns of these kinds; unknown if it does not parse."""
+    try:
+        tree = shared_expression(sql)
+    except SqlError:
+        return ExpressionKind(None)
+    return expression_kind(tree, _column_in(kinds, bound_names(tree)))
+
+
+def _column_in(kinds: Mapping[str, Kind], bound: set[str]) -> Callable[[exp.Column], Kind]:
+    def kind_of_column(column: exp.Column) -> Kind:
+        name = column.name.lower()
+        return None if column.table or name in bound else kinds.get(name)
+
+    return kind_of_column
+
+
+def _with_moment(kinds: Kinds, table: TimedTable) -> Kinds:
+    """Return the kinds as they are stored: an event timestamp is a moment."""
+    if kinds is None or table.event_timestamp is None:
+        return kinds
+    return {**kinds, table.event_timestamp.lower(): "moment"}

@@ -1,0 +1,114 @@
+"""Contents of sources: what their files were found to hold is what the book says of them."""
+
+from collections.abc import Iterator
+
+from metaplatform.errors import Issue
+from metaplatform.specs.ingestion import FileSource
+from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.rules.book import Book
+from metaplatform.specs.source_looks import Misfit, SourceLook
+from metaplatform.specs.structure import Path
+
+_MANY = 3
+
+
+def unreadable_sources(book: Book) -> Iterator[Issue]:
+    """Yield sources whose files are not there, or cannot be read."""
+    for name, source in book.manifest.sources.items():
+        look = book.looks.get(name)
+        if look is not None and look.fault is not None:
+            culprit, fix = look.fault
+            yield book.issue(
+                "unreadable-source", f"raw.{name}", ("path",), culprit=source.path, message=culprit, fix=fix
+            )
+
+
+def contents_unlike_the_book(book: Book) -> Iterator[Issue]:
+    """Yield columns that files lack, have twice or have undeclared, and values that do not fit."""
+    for name, source in book.manifest.sources.items():
+        look = book.looks.get(name)
+        if look is None or look.fault is not None:
+            continue
+        ref = f"raw.{name}"
+        yield from _repeated_columns(book, ref, look)
+        yield from _lacking_columns(book, ref, source, look)
+        if source.columns and source.contract == "freeze":
+            yield from _undeclared_columns(book, ref, source, look)
+        for misfit in look.misfits:
+            yield _misfit(book, ref, source, look, misfit)
+
+
+def _repeated_columns(book: Book, ref: str, look: SourceLook) -> Iterator[Issue]:
+    twice: dict[str, list[str]] = {}
+    for file, names in look.headers.items():
+        folded = [name.casefold() for name in names]
+        for name in dict.fromkeys(name for name in names if folded.count(name.casefold()) > 1):
+            twice.setdefault(name, []).append(file)
+    for name, files in twice.items():
+        message = f"column '{name}' is there more than once, letter case aside, in {_shown(files)}"
+        yield book.issue(
+            "repeated-column", ref, ("path",), culprit=name, message=message, fix="rename one in the files"
+        )
+
+
+def _lacking_columns(book: Book, ref: str, source: FileSource, look: SourceLook) -> Iterator[Issue]:
+    for name in source.columns:
+        lacking = [file for file, names in look.headers.items() if name not in names]
+        if lacking:
+            found = {found for file in lacking for found in look.headers[file]} - set(source.columns)
+            yield book.issue(
+                "missing-column",
+                ref,
+                ("columns", name),
+                culprit=name,
+                message=f"there is no column '{name}' in {_shown(lacking)}",
+                fix="name it as the files do, or take it out",
+                nearest=nearest_name(name, found),
+                at_key=True,
+            )
+
+
+def _undeclared_columns(book: Book, ref: str, source: FileSource, look: SourceLook) -> Iterator[Issue]:
+    new: dict[str, list[str]] = {}
+    for file, names in look.headers.items():
+        for name in names:
+            if name not in source.columns:
+                new.setdefault(name, []).append(file)
+    for name, files in new.items():
+        yield book.issue(
+            "undeclared-column",
+            ref,
+            ("columns",),
+            culprit=name,
+            message=f"column '{name}' of {_shown(files)} is not declared, and 'contract' is 'freeze'",
+            fix="declare it, or write `contract: evolve`, which adds new columns by itself",
+            at_key=True,
+        )
+
+
+def _misfit(book: Book, ref: str, source: FileSource, look: SourceLook, misfit: Misfit) -> Issue:
+    of = f"{misfit.rows} of the {look.rows} rows looked at"
+    path: Path
+    match misfit.kind:
+        case "type":
+            path, message = ("columns", misfit.column), f"{of} would go to quarantine: {misfit.example}"
+            fix = "declare the type that the values have, or add what stands for nothing to `null_values`"
+        case "derive":
+            path, message = ("derive", misfit.column), f"{of} would go to quarantine: {misfit.example}"
+            fix = "make the expression work for every row, for example with `try_cast` or `nullif`"
+        case "null" if misfit.column == source.event_timestamp:
+            path, message = ("event_timestamp",), f"{of} have no '{misfit.column}', and would go to quarantine"
+            fix = "name a column that every row has"
+        case "null":
+            path, message = ("key",), f"{of} have no '{misfit.column}', and would go to quarantine"
+            fix = "name columns that every row has"
+        case _:
+            path, message = ("key",), f"{of} have the key of an earlier row, and would go to quarantine"
+            fix = "name the columns that tell rows apart"
+    culprit = misfit.column
+    return book.issue("misfit", ref, path, culprit=culprit, message=message, fix=fix, severity="warning")
+
+
+def _shown(files: list[str]) -> str:
+    rest = len(files) - _MANY
+    return ", ".join(files[:_MANY]) + (f" and {rest} more" if rest > 0 else "")
