@@ -18,6 +18,7 @@ from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.compute.training import TrainedModel, in_order, train
 from metaplatform.factories.asset_specs import asset_spec
+from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.labelled_rows import encoded_rows, scored_labels
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import Step, step_of
@@ -50,7 +51,8 @@ def model_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
     ) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
-        return dg.MaterializeResult(metadata=train_and_compare(step, manifest.models[name], warehouse, registry))
+        with kept_as_built(step, warehouse):
+            return dg.MaterializeResult(metadata=train_and_compare(step, manifest.models[name], warehouse, registry))
 
     return retrain
 

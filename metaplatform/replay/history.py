@@ -34,6 +34,7 @@ _CONTENTS = (
     "exports",
     "notifications",
     "dagster",
+    "book",
     "warehouse.duckdb",
 )
 """What the platform keeps below a storage root; nothing else there is ever removed."""
