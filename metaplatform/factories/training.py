@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -71,7 +72,10 @@ def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, regist
         challenger = next(made, None) or train_version(session, step, model, rows, decision, warehouse, registry)
         if champion is not None and champion.version == challenger.version:
             champion = None
+        outdated = why_outdated(model, rows, champion, registry)
+        champion = None if outdated else champion
         comparison = compare_versions(session, model, rows, champion, challenger, registry)
+        comparison = replace(comparison, reasons=(outdated,)) if outdated else comparison
     if comparison.outcome == "promoted":
         registry.promote(model.name, challenger.version)
     promotion = promotion_of(step, champion, challenger, comparison, decision)
@@ -178,6 +182,19 @@ def _before_holdout(session: Session, rows: TrainingRows) -> ibis.Table:
 def _score_table(session: Session, column: str, scores: list[npt.NDArray[np.float64]]) -> ibis.Table:
     values = pa.array(np.concatenate(scores), pa.float64())
     return session.materialize_temp(ibis.memtable(pa.table({column: values})))
+
+
+def why_outdated(model: ModelSpec, rows: TrainingRows, champion: ModelVersion | None, registry: ModelRegistry) -> str:
+    """Return why the champion cannot be asked about rows of the book as it is now, empty if it can."""
+    if champion is None:
+        return ""
+    bundle = registry.load(model.name, champion.version)
+    lacking = [name for name in bundle.encoding.names if name not in rows.frame.columns]
+    if bundle.task != model.task:
+        return f"the champion, version {champion.version}, was trained for another task: {bundle.task}"
+    if lacking:
+        return f"the champion, version {champion.version}, needs features that are gone: {', '.join(lacking)}"
+    return ""
 
 
 def compare_versions(
