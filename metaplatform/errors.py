@@ -71,6 +71,10 @@ class DataError(MetaplatformError):
     """Data that breaks what the book declares of it (schema, key, no rows)."""
 
 
+class ColumnTypeError(DataError):
+    """A column that some partitions of a table would have in another type than the others."""
+
+
 class StorageError(MetaplatformError):
     """The warehouse cannot read or commit a table."""
 

@@ -4,6 +4,7 @@ import dagster as dg
 
 from metaplatform.compute.features import build_features
 from metaplatform.factories.asset_specs import asset_key, asset_spec
+from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import step_of, table_metadata
 from metaplatform.naming import op_name
@@ -24,7 +25,7 @@ def feature_set_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
     @with_signature
     def features(context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
-        with warehouse.session() as session:
+        with kept_as_built(step, warehouse), warehouse.session() as session:
             tables = {table: session.table(table) for table in spec.tables}
             frame = build_features(spec, manifest=manifest, tables=tables, window=step.window)
             written = warehouse.replace(

@@ -10,6 +10,7 @@ from metaplatform.compute.encoding import encode
 from metaplatform.compute.inference import KEPT_PREFIX, Scorer, score
 from metaplatform.errors import RegistryError
 from metaplatform.factories.asset_specs import asset_spec
+from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import Step, step_of, table_metadata
 from metaplatform.naming import history_ref, op_name
@@ -33,7 +34,8 @@ def prediction_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         step = step_of(context, manifest, ref, clock)
         spec = manifest.predictions[name]
         version = version_asked_for(spec, registry)
-        written = score_partition(step, spec, version, warehouse, registry)
+        with kept_as_built(step, warehouse):
+            written = score_partition(step, spec, version, warehouse, registry)
         return dg.MaterializeResult(
             metadata={
                 **table_metadata(warehouse, ref, written),

@@ -7,6 +7,7 @@ import ibis
 
 from metaplatform.compute.ingestion import visible
 from metaplatform.factories.asset_specs import asset_spec
+from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.source_contents import content_fingerprint, settled_until
 from metaplatform.factories.staging import stage
@@ -28,7 +29,9 @@ def source_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
     @dg.multi_asset(specs=[asset_spec(manifest, ref)], name=op_name(ref))
     @with_signature
     def ingest(context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock) -> dg.MaterializeResult:
-        return dg.MaterializeResult(metadata=ingest_source(step_of(context, manifest, ref, clock), name, warehouse))
+        step = step_of(context, manifest, ref, clock)
+        with kept_as_built(step, warehouse):
+            return dg.MaterializeResult(metadata=ingest_source(step, name, warehouse))
 
     return ingest
 
@@ -73,7 +76,7 @@ def table_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
     def transform(context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
         spec = manifest.tables[name]
-        with warehouse.session() as session:
+        with kept_as_built(step, warehouse), warehouse.session() as session:
             rows = query_tables(session, step, spec.sql, spec.partitioned_by)
             written = warehouse.replace(
                 ref, session.reader(rows, owner=step.ref), partition=step.partition, metadata=step.commit

@@ -6,6 +6,7 @@ import dagster as dg
 
 from metaplatform.compute.report import report_html
 from metaplatform.factories.asset_specs import asset_spec
+from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.ingestion import query_tables
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import Step, report_link, step_of, table_metadata
@@ -14,7 +15,7 @@ from metaplatform.resources.clock import Clock
 from metaplatform.resources.exports import Exports
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import FileOutput, ReportOutput, ViewsOutput
+from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput, ViewsOutput
 
 
 def output_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
@@ -27,16 +28,21 @@ def output_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, warehouse: Warehouse, exports: Exports, clock: Clock
     ) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
-        match manifest.outputs[name]:
-            case FileOutput() as file:
-                metadata = write_file(step, file, warehouse, exports)
-            case ViewsOutput() as views:
-                metadata = write_views(manifest, views, warehouse, exports)
-            case ReportOutput() as report:
-                metadata = write_report(step, report, warehouse, exports)
-        return dg.MaterializeResult(metadata=metadata)
+        with kept_as_built(step, warehouse):
+            return dg.MaterializeResult(metadata=write_output(step, manifest.outputs[name], warehouse, exports))
 
     return output
+
+
+def write_output(step: Step, output: OutputSpec, warehouse: Warehouse, exports: Exports) -> dict[str, Any]:
+    """Write an output by its kind; return asset metadata."""
+    match output:
+        case FileOutput():
+            return write_file(step, output, warehouse, exports)
+        case ViewsOutput():
+            return write_views(step.manifest, output, warehouse, exports)
+        case ReportOutput():
+            return write_report(step, output, warehouse, exports)
 
 
 def write_file(step: Step, output: FileOutput, warehouse: Warehouse, exports: Exports) -> dict[str, Any]:

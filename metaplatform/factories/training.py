@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -18,6 +19,7 @@ from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.compute.training import TrainedModel, in_order, train
 from metaplatform.factories.asset_specs import asset_spec
+from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.labelled_rows import encoded_rows, scored_labels
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import Step, step_of
@@ -50,7 +52,8 @@ def model_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
     ) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
-        return dg.MaterializeResult(metadata=train_and_compare(step, manifest.models[name], warehouse, registry))
+        with kept_as_built(step, warehouse):
+            return dg.MaterializeResult(metadata=train_and_compare(step, manifest.models[name], warehouse, registry))
 
     return retrain
 
@@ -69,7 +72,10 @@ def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, regist
         challenger = next(made, None) or train_version(session, step, model, rows, decision, warehouse, registry)
         if champion is not None and champion.version == challenger.version:
             champion = None
+        outdated = why_outdated(model, rows, champion, registry)
+        champion = None if outdated else champion
         comparison = compare_versions(session, model, rows, champion, challenger, registry)
+        comparison = replace(comparison, reasons=(outdated,)) if outdated else comparison
     if comparison.outcome == "promoted":
         registry.promote(model.name, challenger.version)
     promotion = promotion_of(step, champion, challenger, comparison, decision)
@@ -176,6 +182,19 @@ def _before_holdout(session: Session, rows: TrainingRows) -> ibis.Table:
 def _score_table(session: Session, column: str, scores: list[npt.NDArray[np.float64]]) -> ibis.Table:
     values = pa.array(np.concatenate(scores), pa.float64())
     return session.materialize_temp(ibis.memtable(pa.table({column: values})))
+
+
+def why_outdated(model: ModelSpec, rows: TrainingRows, champion: ModelVersion | None, registry: ModelRegistry) -> str:
+    """Return why the champion cannot be asked about rows of the book as it is now, empty if it can."""
+    if champion is None:
+        return ""
+    bundle = registry.load(model.name, champion.version)
+    lacking = [name for name in bundle.encoding.names if name not in rows.frame.columns]
+    if bundle.task != model.task:
+        return f"the champion, version {champion.version}, was trained for another task: {bundle.task}"
+    if lacking:
+        return f"the champion, version {champion.version}, needs features that are gone: {', '.join(lacking)}"
+    return ""
 
 
 def compare_versions(

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from metaplatform.errors import MetaplatformError
+from metaplatform.execution import run_in_process
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.automation.sensors import REPLAY_TAG
 from metaplatform.replay.ticks import cron_ticks
 from metaplatform.resources.clock import Clock
-from metaplatform.resources.run_launcher import worker_tags
 
 _MOST_ROUNDS = 1_000
 """A moment that still asks for runs after so many rounds would ask for ever."""
@@ -100,28 +100,13 @@ class Conductor:
         return {name: given[name] for name in ("warehouse", "registry")}
 
     def _run(self, request: dg.RunRequest, selection: Collection[dg.AssetKey] = ()) -> None:
-        tags = {**request.tags, **worker_tags(), REPLAY_TAG: "true"}
-        job = self._repository.get_implicit_global_asset_job_def()
-        subset = job.get_subset(
-            asset_selection=set(selection or request.asset_selection or []),
-            asset_check_selection=set(request.asset_check_keys or []),
-        )
-        self.announce(tags.get(REASON_TAG, ""))
+        self.announce(request.tags.get(REASON_TAG, ""))
         self.runs += 1
-        result = subset.execute_in_process(
-            instance=self.instance,
-            partition_key=request.partition_key,
-            tags=tags,
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_in_process(
+            self._repository,
+            self.instance,
+            assets=selection or request.asset_selection or (),
+            checks=request.asset_check_keys or (),
+            partition=request.partition_key,
+            tags={**request.tags, REPLAY_TAG: "true"},
         )
-        if not result.success:
-            raise self._failure(result)
-
-    def _failure(self, result: dg.ExecuteInProcessResult) -> MetaplatformError:
-        failed = next((event for event in result.all_events if event.is_step_failure), None)
-        error = failed.step_failure_data.error if failed else None
-        root = error.cause if error and error.cause else error
-        message = root.message.strip() if root else "the run failed before its first step"
-        step = failed.step_key if failed else "run"
-        return MetaplatformError(owner=step or "run", culprit=message, fix=f"see run {result.run_id} in Dagster's UI")

@@ -1,13 +1,9 @@
 """Replays a book over the time its sources cover, and sums up what the loop did."""
 
-import fcntl
 import logging
-import os
 import resource
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +12,7 @@ import dagster as dg
 
 from metaplatform.composition import definitions_of
 from metaplatform.errors import StorageError
+from metaplatform.execution import deployment_instance, sole_owner
 from metaplatform.factories.automation.state import Loop, seen_contents
 from metaplatform.factories.source_contents import event_span
 from metaplatform.replay.conductor import Conductor
@@ -23,7 +20,6 @@ from metaplatform.replay.results import ReplayResult
 from metaplatform.replay.summary import summarise
 from metaplatform.replay.ticks import replay_ticks
 from metaplatform.resources.clock import Clock
-from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.manifest import Manifest
 
@@ -35,6 +31,7 @@ _CONTENTS = (
     "exports",
     "notifications",
     "dagster",
+    "book",
     "warehouse.duckdb",
 )
 """What the platform keeps below a storage root; nothing else there is ever removed."""
@@ -71,14 +68,14 @@ def replay_history(
     started = time.monotonic()
     for name in ("dagster", "mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    with _sole_owner(deployment.root):
+    with sole_owner(deployment.root):
         _make_room(deployment.root, fresh=fresh)
         definitions = definitions_of(manifest, deployment)
         loop = _loop(manifest, definitions)
         start, end = _span(loop, until)
         ticks = replay_ticks(manifest, start, end)
         progress.start(len(ticks))
-        with _instance(deployment) as instance:
+        with deployment_instance(deployment) as instance:
             skip = frozenset() if with_reactions else frozenset({"reactions"})
             conductor = Conductor(definitions, instance, progress.run, skip)
             before = start
@@ -116,19 +113,6 @@ def _span(loop: Loop, until: datetime | None) -> tuple[datetime, datetime]:
     return min(start for start, _ in spans), until.replace(tzinfo=UTC) if until else mature
 
 
-@contextmanager
-def _sole_owner(root: Path) -> Iterator[None]:
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / "replay.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StorageError(
-                owner=str(root), culprit="another replay is at work there", fix="wait for it, or name another --root"
-            ) from error
-        yield
-
-
 def _make_room(root: Path, *, fresh: bool) -> None:
     present = [root / name for name in _CONTENTS if (root / name).exists()]
     if not present:
@@ -141,18 +125,3 @@ def _make_room(root: Path, *, fresh: bool) -> None:
         )
     for path in present:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-@contextmanager
-def _instance(deployment: Deployment) -> Iterator[dg.DagsterInstance]:
-    home = write_dagster_home(deployment.dagster_home)
-    before = os.environ.get("DAGSTER_HOME")
-    os.environ["DAGSTER_HOME"] = str(home)
-    try:
-        with dg.DagsterInstance.get() as instance:
-            yield instance
-    finally:
-        if before is None:
-            del os.environ["DAGSTER_HOME"]
-        else:
-            os.environ["DAGSTER_HOME"] = before

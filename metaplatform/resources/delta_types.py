@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaplatform.errors import DataError
+from metaplatform.errors import ColumnTypeError, DataError
 
 PARTITION_COLUMN = "_partition"
 """The string column that holds the partition key, where there are partitions."""
@@ -70,7 +70,7 @@ def evolved_schema(stored: pa.Schema, new: pa.Schema, *, owner: str) -> pa.Schem
     known = {field.name: field.type for field in stored}
     for field in new:
         if field.name in known and not known[field.name].equals(field.type):
-            raise DataError(
+            raise ColumnTypeError(
                 owner=owner,
                 culprit=f"column '{field.name}' is {known[field.name]} in the table and {field.type} in the new rows",
                 fix=f"cast it to {known[field.name]} or give it another name; or clear the table and make all of its "

@@ -18,6 +18,9 @@ _LONGEST_COLUMN = 128
 
 T = TypeVar("T")
 
+PRESENTATION = frozenset({"description", "owners", "tags", "docs"})
+"""Fields of every entity that are for people: no result hangs on them."""
+
 
 def _check_name(value: str) -> str:
     if not _NAME.fullmatch(value) or keyword.iskeyword(value) or value in _RESERVED or "__" in value:
@@ -99,8 +102,8 @@ class Entity(Spec):
     """What every entity of the book has.
 
     ``name`` is the entity's key in its chapter. ``after`` orders it behind assets it does not read.
-    ``description``, ``owners``, ``tags`` and ``docs`` (a URL) are shown in Dagster's UI and never make
-    anything stale.
+    ``description``, ``owners``, ``tags`` and ``docs`` (a URL) are shown in Dagster's UI; neither they nor
+    ``after`` ever make anything stale.
     """
 
     name: Name
@@ -111,5 +114,10 @@ class Entity(Spec):
     after: Many[Ref] = ()
 
     def semantic_fields(self) -> dict[str, Any]:
-        """Return what decides the entity's result, as JSON values: presentation left out."""
-        return self.model_dump(mode="json", exclude={"description", "owners", "tags", "docs"})
+        """Return what decides the entity's own result, as JSON values: presentation, order and policies left out."""
+        return self.model_dump(mode="json", exclude={*PRESENTATION, "after", *self.policy_fields})
+
+    @property
+    def policy_fields(self) -> frozenset[str]:
+        """Return the fields that decide when something is done with the entity, not what it is."""
+        return frozenset()

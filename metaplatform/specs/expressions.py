@@ -5,9 +5,10 @@ from typing import cast
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import ErrorLevel, ParseError, TokenError
+from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from metaplatform.specs.canonical_sql import canonical_text
 from metaplatform.specs.sql_safety import SqlError, check_expression, check_query
 
 _DUCKDB = sqlglot.Dialect.get_or_raise("duckdb")
@@ -138,26 +139,26 @@ def _canonical_columns(columns: dict[str, str], *, chained: bool) -> object:
 
 @lru_cache(maxsize=_CACHED_TEXTS)
 def canonical_sql(sql: str) -> str:
-    """Return an expression or query in canonical form: one spacing, every name quoted, no comments.
+    """Return an expression or query in canonical form: see ``specs.canonical_sql``.
 
     Raises:
         SqlError: if it is neither.
     """
-    written = _written(sql)
+    tree = _either(sql)
     try:
-        again = _written(written)
-    except SqlError:
-        again = ""
+        found = canonical_text(tree, _either)
+        again = canonical_text(_either(found), _either) if found is not None else None
+    except (SqlError, RecursionError):
+        found = again = None
     # A few odd texts parse into what cannot be written so that it is read again: those stand for themselves.
-    return written if again == written else sql.strip()
+    return found if found is not None and again == found else sql.strip()
 
 
-def _written(sql: str) -> str:
+def _either(sql: str) -> exp.Expr:
     try:
-        tree: exp.Expr = shared_expression(sql)
+        return shared_expression(sql)
     except SqlError:
-        tree = shared_query(sql)
-    return tree.sql(dialect=_DUCKDB, comments=False, identify=True, unsupported_level=ErrorLevel.IGNORE)
+        return shared_query(sql)
 
 
 @lru_cache(maxsize=_CACHED_TEXTS)

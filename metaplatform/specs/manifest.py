@@ -5,8 +5,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from metaplatform.errors import Location
+from metaplatform.naming import stable_id
 from metaplatform.specs.base import Entity
 from metaplatform.specs.duration import Duration
 from metaplatform.specs.expressions import canonical_fields, referenced_tables
@@ -18,6 +20,9 @@ from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput, Vie
 from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.reactions import ReactionSpec
 from metaplatform.specs.training import ModelSpec
+
+if TYPE_CHECKING:
+    from metaplatform.specs.lineage import Lineage
 
 CHAPTERS: dict[str, str] = {
     "sources": "raw",
@@ -149,6 +154,19 @@ class Manifest:
             canonical = json.dumps(canonical_fields(self.entities[ref].semantic_fields()), sort_keys=True)
             self._hashes[ref] = hashlib.sha256(canonical.encode()).hexdigest()[:12]
         return self._hashes[ref]
+
+    @cached_property
+    def lineage(self) -> "Lineage":
+        """Return the lineage that everything in the book would have, were all of it made from this book."""
+        from metaplatform.specs.lineage import Lineage
+
+        return Lineage(self)
+
+    @cached_property
+    def identity(self) -> str:
+        """Return 16 hex digits of all the book says, presentation and policies too."""
+        fields = {ref: entity.model_dump(mode="json") for ref, entity in self.entities.items()}
+        return stable_id(json.dumps(fields, sort_keys=True))
 
     @cached_property
     def _hashes(self) -> dict[str, str]:

@@ -69,3 +69,16 @@ def read_snapshot(
     issues.extend(check_book(manifest))
     ordered = tuple(sorted(issues, key=lambda issue: (issue.owner, issue.rule, issue.culprit)))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered
+
+
+def past_manifest(snapshot: Snapshot) -> Manifest:
+    """Return what of a snapshot still is an entity, unchecked: a book of the past may have been of another release."""
+    chapters: dict[str, Any] = {
+        chapter: {
+            name: entity
+            for name, body in snapshot.get(chapter, {}).items()
+            if (entity := build_entity(chapter, name, dict(body))[0]) is not None
+        }
+        for chapter in CHAPTERS
+    }
+    return Manifest(root="", **chapters)

@@ -113,3 +113,8 @@ class ModelSpec(Entity):
     training: TrainingSpec
     promotion: PromotionSpec
     retrain: RetrainPolicy | None = None
+
+    @property
+    def policy_fields(self) -> frozenset[str]:
+        """Return what says when to train again and whom to promote: a version's rows and trees hang on neither."""
+        return frozenset({"promotion", "retrain"})

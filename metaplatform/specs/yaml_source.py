@@ -46,8 +46,9 @@ class Node:
 
     ``value`` is a scalar, or None for a mapping (then ``pairs``) and a list (then ``items``). ``text`` is a
     scalar as written, ``style`` its quote or block sign (``|``), ``""`` where plain. ``index`` is the offset
-    in the text of ``source``. ``size`` counts values, long texts several times, and ``depth`` levels, aliases in full; ``repeats`` tells
-    of a key given twice below. ``written`` is the scalar before parts of it were replaced, by ``moves``.
+    in the text of ``source``. ``size`` counts values (long texts several times) and ``depth`` levels, aliases
+    in full; ``repeats`` tells of a key given twice below. ``written`` is the scalar before parts of it were
+    replaced, by ``moves``.
     """
 
     kind: str

@@ -30,6 +30,8 @@ from metaplatform.specs.records import Action, Decision, Promotion
 REPLAY_TAG = "metaplatform/replay"
 """Run tag of a replay: its predictions set nothing in motion later."""
 BACKFILL_TAG = "dagster/backfill"
+APPLY_TAG = "metaplatform/apply"
+"""Run tag of an apply: to reactions what it scores again is a backfill."""
 _EVENTS_A_TICK = 200
 
 Plans = tuple[Sequence[RunPlan], list[str], str | None]
@@ -174,4 +176,5 @@ def _newly_scored(loop: Loop, instance: dg.DagsterInstance, cursor: dict[str, in
             )
             if (REPLAY_TAG in tags and not loop.replaying) or version is None:
                 continue
-            yield ScoredPartition(name, record.partition_key or "", int(str(version.value)), BACKFILL_TAG in tags)
+            backfill = BACKFILL_TAG in tags or APPLY_TAG in tags
+            yield ScoredPartition(name, record.partition_key or "", int(str(version.value)), backfill)

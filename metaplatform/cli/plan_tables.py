@@ -1,0 +1,91 @@
+"""Plans as tables on a terminal, and the progress of an apply."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from metaplatform.compute.changes.plan import Change, Plan
+from metaplatform.planning.text import GROUPS, group_of, minutes_told, partitions_told, summary
+
+_WIDTH = 160
+
+
+def plan_table(plan: Plan) -> None:
+    """Print a plan: a table for each thing that is done, then what ticks otherwise, then a line of summary."""
+    console = Console(width=None if Console().is_terminal else _WIDTH)
+    for group, title in GROUPS.items():
+        changes = [change for change in plan.changes if group_of(change) == group]
+        if not changes:
+            continue
+        table = Table(title=title, title_justify="left")
+        for heading in ("what", "why", "breaks readers"):
+            table.add_column(heading)
+        for heading in ("partitions", "rows", "minutes"):
+            table.add_column(heading, justify="right")
+        for change in changes:
+            table.add_row(*_cells(change))
+        console.print(table)
+    for tick in plan.automation:
+        console.print(f"{tick.kind} {tick.name}: {tick.state} {tick.detail}".rstrip(), markup=False, highlight=False)
+    console.print(summary(plan), highlight=False, markup=False, soft_wrap=True)
+
+
+def _cells(change: Change) -> tuple[str, ...]:
+    why = [*change.reasons, *(f"  {difference}" for difference in change.differences)]
+    return (
+        escape(change.ref),
+        escape("\n".join(why)),
+        escape("\n".join(change.breaking)),
+        escape(partitions_told(change)),
+        "" if change.rows is None else f"{change.rows:,}",
+        minutes_told(change.seconds) if change.action else "",
+    )
+
+
+class ApplyProgress:
+    """A bar over the assets, with the partition at work beside it; plain lines where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[partition]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("apply", total=None, partition="")
+        self._begun = 0
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+    def start(self, total: int) -> None:
+        """Take the number of assets to make."""
+        self._bar.update(self._task, total=total)
+
+    def asset(self, ref: str, partitions: int) -> None:
+        """Take the asset that is made now, and in how many partitions."""
+        if not self._console.is_terminal:
+            self._console.print(f"{ref}: {partitions} partition(s)", markup=False, highlight=False)
+        self._bar.update(self._task, description=ref, completed=self._begun, partition="")
+        self._begun += 1
+
+    def partition(self, key: str) -> None:
+        """Take the partition that is made now, ``""`` where there are none."""
+        self._bar.update(self._task, partition=key)

@@ -1,0 +1,97 @@
+"""`metaplatform plan` and `metaplatform apply`: what a book changes, and doing just that."""
+
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metaplatform.cli.app import AsJson, Book, Root, app, deployment_of
+from metaplatform.cli.plan_tables import ApplyProgress, plan_table
+from metaplatform.compute.changes.plan import Plan
+from metaplatform.compute.changes.staleness import Past, plan_changes
+from metaplatform.planning.state import plan_of
+from metaplatform.planning.text import summary, to_json, to_markdown
+from metaplatform.resources.git_books import book_at
+from metaplatform.specs.loading import load_book
+
+CHANGES = 3
+"""Exit code of ``--detailed-exitcode`` where there is something to do; 2 is wrong use of a command."""
+
+
+@app.command()
+def plan(
+    book: Book = None,
+    root: Root = None,
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
+    before: Annotated[
+        str | None, typer.Option("--from", help="Compare with the book of this git revision, not with the warehouse.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option("--to", help="With --from: the git revision to plan (default: the files as they are).")
+    ] = None,
+    detailed: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="End with 3 where there is something to do.")
+    ] = False,
+) -> None:
+    """Say what the book changes of what the warehouse was made from: what is made again, why, and whom it breaks."""
+    if (after is not None and before is None) or (as_json and markdown):
+        typer.echo("--to needs --from, and --json goes without --markdown", err=True)
+        raise typer.Exit(2)
+    deployment = deployment_of(book, root)
+    if before is None:
+        found = plan_of(load_book(deployment.book), deployment)
+    else:
+        found = _between(before, after, deployment.book)
+    if as_json:
+        typer.echo(json.dumps(to_json(found), indent=2, ensure_ascii=False))
+    elif markdown:
+        typer.echo(to_markdown(found), nl=False)
+    else:
+        plan_table(found)
+    raise typer.Exit(CHANGES if detailed and not found.empty else 0)
+
+
+@app.command()
+def apply(
+    book: Book = None,
+    root: Root = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Make this reference, and what of the plan it reads; repeatable.")
+    ] = None,
+    allow_breaking: Annotated[
+        bool, typer.Option("--allow-breaking", help="Make changes too that break those who read the results.")
+    ] = False,
+) -> None:
+    """Make again what the plan calls stale, and nothing else, through the assets that the loop runs."""
+    from metaplatform.planning.apply import apply_plan, selected
+
+    deployment = deployment_of(book, root)
+    manifest = load_book(deployment.book)
+    planned = selected(plan_of(manifest, deployment), manifest, only or ())
+    plan_table(planned)
+    if planned.empty:
+        return
+    if not yes:
+        _confirm()
+    with ApplyProgress() as progress:
+        done = apply_plan(manifest, deployment, only=only or (), allow_breaking=allow_breaking, progress=progress)
+    typer.echo(f"Made {len(done.made)} assets in {done.runs} runs. Left: {summary(done.left)}")
+
+
+def _confirm() -> None:
+    if not sys.stdin.isatty():
+        typer.echo("There is no terminal to ask on: add --yes", err=True)
+        raise typer.Exit(2)
+    typer.confirm("Do that?", abort=True)
+
+
+def _between(before: str, after: str | None, book: Path) -> Plan:
+    with ExitStack() as books:
+        old = load_book(books.enter_context(book_at(before, book)))
+        new = load_book(books.enter_context(book_at(after, book)) if after is not None else book)
+        return plan_changes(Past.of_book(old), new)

@@ -1,0 +1,1 @@
+"""Book against what was made from another one: what differs, what that makes stale, and whom it breaks."""

@@ -1,0 +1,204 @@
+"""Book against what was made: which partitions of what are stale, and why. No data is looked at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from statistics import median
+from typing import Any
+
+from metaplatform.compute.changes.automation import automation_changes
+from metaplatform.compute.changes.breaking import Breaking
+from metaplatform.compute.changes.differences import Difference, differences
+from metaplatform.compute.changes.plan import ACTIONS, Change, Plan
+from metaplatform.compute.policy.road import made_by_reactions, topological_order
+from metaplatform.specs.builds import Built, BuiltPartition
+from metaplatform.specs.lineage import reads
+from metaplatform.specs.manifest import CHAPTERS, Manifest
+from metaplatform.specs.snapshots import Snapshot, entity_fields, past_manifest, snapshot_of
+
+
+@dataclass(frozen=True)
+class Past:
+    """What there is: the book that last ran, and what each asset was made from, by reference.
+
+    ``untold`` names tables that are there, and nothing says from what they were made.
+    """
+
+    book: Snapshot = field(default_factory=dict)
+    built: Mapping[str, Built] = field(default_factory=dict)
+    untold: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_book(cls, manifest: Manifest) -> "Past":
+        """Return the past in which everything was made from one book."""
+        built = {
+            ref: Built(
+                entity_fields(entity),
+                {"": BuiltPartition(manifest.spec_hash(ref), dict(manifest.lineage.inputs(ref)), 0.0, "")},
+            )
+            for ref, entity in manifest.entities.items()
+            if ref.split(".")[0] in ACTIONS
+        }
+        return cls(snapshot_of(manifest), built)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """Return the book that all of this was made from, as far as it still is one."""
+        chapters: dict[str, dict[str, Any]] = {chapter: dict(self.book.get(chapter, {})) for chapter in CHAPTERS}
+        prefixes = {prefix: chapter for chapter, prefix in CHAPTERS.items()}
+        for ref, built in self.built.items():
+            prefix, name = ref.split(".", 1)
+            chapters[prefixes[prefix]][name] = built.fields
+        return past_manifest(chapters)
+
+    def fields(self, ref: str) -> Mapping[str, Any] | None:
+        """Return an entity's fields in the book that last ran; None if it had none of that name."""
+        prefix, name = ref.split(".", 1)
+        chapter = next(chapter for chapter, other in CHAPTERS.items() if other == prefix)
+        found: Mapping[str, Any] | None = self.book.get(chapter, {}).get(name)
+        return found
+
+
+def plan_changes(past: Past, manifest: Manifest) -> Plan:
+    """Return what the book changes of the past."""
+    found = _Comparison(past, manifest)
+    changes = [change for ref in found.order if (change := found.change(ref)) is not None]
+    gone = [found.gone(ref) for ref in past_manifest(past.book).entities if ref not in manifest.entities]
+    return Plan((*changes, *gone), tuple(automation_changes(past_manifest(past.book), manifest)))
+
+
+class _Comparison:
+    """One plan in the making: what is found of a reference is read by those behind it."""
+
+    def __init__(self, past: Past, manifest: Manifest) -> None:
+        self.order = topological_order(manifest)
+        self._past, self._manifest = past, manifest
+        self._breaking = Breaking(past.manifest, manifest)
+        self._on_demand = made_by_reactions(manifest)
+        self._made: set[str] = set()
+
+    def change(self, ref: str) -> Change | None:
+        """Return what happens to an entity of the book, None if nothing does."""
+        work = self._work(ref) if ref.split(".", maxsplit=1)[0] in ACTIONS else None
+        setting = self._setting(ref)
+        if work is None:
+            return setting
+        if work.action is not None:
+            self._made.add(ref)
+        return replace(work, differences=(*work.differences, *(setting.differences if setting else ())))
+
+    def gone(self, ref: str) -> Change:
+        """Return what is said of an entity that the book no longer has."""
+        stored = ref in self._past.built and not ref.startswith("models.")
+        kept = f"what it made stays, orphaned, as {ref}" if stored else "nothing else is taken away"
+        return Change(ref, "gone", None, (kept,), breaking=self._breaking.reasons(ref))
+
+    def _work(self, ref: str) -> Change | None:
+        built = self._past.built.get(ref)
+        if built is None or built.unfinished or not built.partitions:
+            return self._first(ref, built)
+        stale = tuple(sorted(key for key, made in built.partitions.items() if self._is_stale(ref, made)))
+        if not stale:
+            return None
+        found = self._breaking.reasons(ref)
+        scheme = self._past.manifest.partitions(ref) != self._manifest.partitions(ref)
+        lost = any(reason.startswith("it loses") for reason in found)
+        anew = scheme or (lost and self._manifest.partitions(ref) is not None)
+        keys = () if anew else stale
+        changed = self._differences(ref, built.fields)
+        return Change(
+            ref,
+            "changed",
+            ACTIONS[ref.split(".", maxsplit=1)[0]],
+            self._reasons(ref, built, stale, changed),
+            changed,
+            found,
+            keys,
+            anew,
+            seconds=None if scheme else _seconds(built, len(built.partitions) if anew else len(keys)),
+        )
+
+    def _first(self, ref: str, built: Built | None) -> Change | None:
+        """Return the making of what was never made, or never wholly, if it is to be made and can be."""
+        known = self._past.fields(ref) is not None
+        if ref in self._past.untold:
+            reason = "it was made before the platform kept from what"
+        elif built is not None and built.unfinished:
+            reason = "making it anew was not finished"
+        else:
+            reason = "it was never made" if known else "it is new in the book"
+        waits = self._waits(ref)
+        if waits and known:
+            return None
+        return Change(
+            ref,
+            "changed" if known else "added",
+            None if waits else ACTIONS[ref.split(".", maxsplit=1)[0]],
+            tuple(filter(None, (reason, waits))),
+            anew=not waits,
+        )
+
+    def _waits(self, ref: str) -> str:
+        """Return what a first making waits for, empty if for nothing."""
+        if ref in self._on_demand:
+            return "a reaction makes it"
+        if ref.startswith("predictions."):
+            return "the loop scores it once its model has a version"
+        if ref.startswith("models.") and self._manifest.models[ref.removeprefix("models.")].retrain:
+            return "its retrain policy has it trained once its data reach far enough"
+        lacking = [other for other in reads(self._manifest, ref) if not self._there(other)]
+        return f"it waits for {', '.join(lacking)}" if lacking else ""
+
+    def _there(self, ref: str) -> bool:
+        built = self._past.built.get(ref)
+        return ref in self._made or (built is not None and bool(built.partitions))
+
+    def _is_stale(self, ref: str, made: BuiltPartition) -> bool:
+        as_now = made.spec_hash == self._manifest.spec_hash(ref)
+        return not as_now or dict(made.inputs) != self._manifest.lineage.inputs(ref)
+
+    def _differences(self, ref: str, before: Mapping[str, Any]) -> tuple[Difference, ...]:
+        entity = self._manifest.entities[ref]
+        settled = {*entity.policy_fields, "after"}
+        found = differences(before, entity_fields(entity))
+        return tuple(each for each in found if each.path.split(".")[0].split("[")[0] not in settled)
+
+    def _reasons(
+        self, ref: str, built: Built, stale: tuple[str, ...], changed: tuple[Difference, ...]
+    ) -> tuple[str, ...]:
+        own = dict.fromkeys(f"{each.path} changed" for each in changed)
+        if not own and any(built.partitions[key].spec_hash != self._manifest.spec_hash(ref) for key in stale):
+            own = {"it was made from an earlier book": None}
+        expected = self._manifest.lineage.inputs(ref)
+        read = [
+            other
+            for other, lineage in expected.items()
+            if any(built.partitions[key].inputs.get(other) != lineage for key in stale)
+        ]
+        told = ((other, other in self._made) for other in read)
+        return (
+            *own,
+            *(f"reads {other}, which changes" if made else f"read an earlier {other}" for other, made in told),
+        )
+
+    def _setting(self, ref: str) -> Change | None:
+        """Return a change that makes nothing: of a policy, an order, a check or a reaction."""
+        entity = self._manifest.entities[ref]
+        before = self._past.fields(ref)
+        watches = ref.split(".", maxsplit=1)[0] not in ACTIONS
+        if before is None:
+            return Change(ref, "added", None, ("it is new in the book",)) if watches else None
+        settled = {*entity.policy_fields, "after"}
+        found = tuple(
+            each
+            for each in differences(before, entity_fields(entity))
+            if watches or each.path.split(".")[0].split("[")[0] in settled
+        )
+        reasons = tuple(dict.fromkeys(f"{each.path} changed" for each in found))
+        return Change(ref, "changed", None, reasons, found) if found else None
+
+
+def _seconds(built: Built, partitions: int) -> float | None:
+    """Return an estimate from the runs that made what is there; None if nobody measured them."""
+    known = [made.seconds for made in built.partitions.values() if made.seconds > 0]
+    return round(median(known) * partitions, 1) if known else None

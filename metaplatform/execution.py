@@ -1,0 +1,99 @@
+"""Runs of the platform's assets in this process, on the deployment's own Dagster instance."""
+
+import fcntl
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from metaplatform.errors import MetaplatformError, StorageError
+from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.resources.run_launcher import worker_tags
+from metaplatform.specs.deployment import Deployment
+
+
+class RunFailedError(MetaplatformError):
+    """A run did not succeed; ``kind`` is the class of the error in its first failed step."""
+
+    def __init__(self, *, owner: str, culprit: str, fix: str, kind: str) -> None:
+        super().__init__(owner=owner, culprit=culprit, fix=fix)
+        self.kind = kind
+
+
+def run_in_process(
+    repository: dg.RepositoryDefinition,
+    instance: dg.DagsterInstance,
+    *,
+    assets: Collection[dg.AssetKey],
+    checks: Collection[dg.AssetCheckKey] = (),
+    partition: str | None = None,
+    tags: Mapping[str, str],
+) -> None:
+    """Materialize ``assets`` and evaluate ``checks`` in one run.
+
+    Raises:
+        RunFailedError: if a step fails.
+    """
+    job = repository.get_implicit_global_asset_job_def()
+    subset = job.get_subset(asset_selection=set(assets), asset_check_selection=set(checks))
+    result = subset.execute_in_process(
+        instance=instance,
+        partition_key=partition,
+        tags={**tags, **worker_tags()},
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    if not result.success:
+        raise _failure(result)
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> RunFailedError:
+    failed = next((event for event in result.all_events if event.is_step_failure), None)
+    error = failed.step_failure_data.error if failed else None
+    root = error.cause if error and error.cause else error
+    message = root.message.strip() if root else "the run failed before its first step"
+    step = failed.step_key if failed else "run"
+    return RunFailedError(
+        owner=step or "run",
+        culprit=message,
+        fix=f"see run {result.run_id} in Dagster's UI",
+        kind=(root.cls_name if root else None) or "",
+    )
+
+
+@contextmanager
+def sole_owner(root: Path) -> Iterator[None]:
+    """Be the only replay or apply at work below a storage root; the kernel frees the lock of a killed one.
+
+    Raises:
+        StorageError: if another is.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "replay.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageError(
+                owner=str(root),
+                culprit="another replay or apply is at work there",
+                fix="wait for it, or name another --root",
+            ) from error
+        yield
+
+
+@contextmanager
+def deployment_instance(deployment: Deployment) -> Iterator[dg.DagsterInstance]:
+    """Yield the deployment's Dagster instance; DAGSTER_HOME leads to it meanwhile."""
+    home = write_dagster_home(deployment.dagster_home)
+    before = os.environ.get("DAGSTER_HOME")
+    os.environ["DAGSTER_HOME"] = str(home)
+    try:
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+    finally:
+        if before is None:
+            del os.environ["DAGSTER_HOME"]
+        else:
+            os.environ["DAGSTER_HOME"] = before

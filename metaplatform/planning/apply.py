@@ -1,0 +1,210 @@
+"""Does what a plan says, through the same assets that the loop runs: in order, one partition a run."""
+
+import logging
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import dagster as dg
+
+from metaplatform.composition import definitions_of
+from metaplatform.compute.changes.plan import Change, Plan
+from metaplatform.errors import MetaplatformError, StorageError
+from metaplatform.execution import RunFailedError, deployment_instance, run_in_process, sole_owner
+from metaplatform.factories.asset_specs import asset_key
+from metaplatform.factories.automation.run_requests import REASON_TAG
+from metaplatform.factories.automation.sensors import APPLY_TAG
+from metaplatform.factories.automation.state import Loop, seen_contents
+from metaplatform.factories.builds import keep_book
+from metaplatform.factories.steps import NOW_TAG
+from metaplatform.factories.training import DECISION_TAG
+from metaplatform.naming import stable_id
+from metaplatform.planning.state import plan_of
+from metaplatform.resources.build_records import BuildRecords
+from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.lineage import reads
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.snapshots import entity_fields
+
+_LONGEST_TAG = 500
+
+
+class Progress(Protocol):
+    """Where an apply reports how far it is."""
+
+    def start(self, total: int) -> None:
+        """Take the number of assets to make."""
+
+    def asset(self, ref: str, partitions: int) -> None:
+        """Take the asset that is made now, and in how many partitions."""
+
+    def partition(self, key: str) -> None:
+        """Take the partition that is made now, ``""`` where there are none."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What an apply did: the assets it made, in how many runs; and what the book still changes."""
+
+    made: tuple[str, ...]
+    runs: int
+    left: Plan
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One apply at work: the book, what runs it, and where it stands."""
+
+    manifest: Manifest
+    repository: dg.RepositoryDefinition
+    instance: dg.DagsterInstance
+    loop: Loop
+    records: BuildRecords
+    progress: Progress
+    allow_breaking: bool
+
+
+def apply_plan(
+    manifest: Manifest,
+    deployment: Deployment,
+    *,
+    only: Collection[str],
+    allow_breaking: bool,
+    progress: Progress,
+) -> Applied:
+    """Make everything the plan calls stale; with ``only``, these and what they read.
+
+    The plan is made once more when nobody else can be at work. A failure leaves what is made made, and the
+    rest stale: applying again goes on from there.
+
+    Raises:
+        StorageError: if another replay or apply, or a run of the loop, is at work on the same assets.
+        MetaplatformError: if the plan breaks readers and ``allow_breaking`` is not given, or a run fails.
+    """
+    for name in ("dagster", "mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with sole_owner(deployment.root):
+        chosen = selected(plan_of(manifest, deployment), manifest, only)
+        if not allow_breaking:
+            _refuse_breaking(chosen)
+        definitions = definitions_of(manifest, deployment)
+        with deployment_instance(deployment) as instance:
+            resources = dict(definitions.resources or {})
+            loop = Loop(
+                manifest, resources["warehouse"], resources["registry"], resources["clock"].now(), instance=instance
+            )
+            _refuse_busy(loop, chosen)
+            records = BuildRecords(loop.warehouse.root_path)
+            work = _Work(manifest, definitions.get_repository_def(), instance, loop, records, progress, allow_breaking)
+            progress.start(len(chosen.work))
+            runs = sum(_make(work, change) for change in chosen.work)
+        left = plan_of(manifest, deployment)
+        if not left.work:
+            keep_book(manifest, records)
+            left = plan_of(manifest, deployment)
+    return Applied(tuple(change.ref for change in chosen.work), runs, left)
+
+
+def selected(plan: Plan, manifest: Manifest, only: Collection[str]) -> Plan:
+    """Return the plan cut down to ``only`` and what of the plan it reads; all of it if ``only`` is empty.
+
+    Raises:
+        MetaplatformError: if the plan does not make one of them.
+    """
+    if not only:
+        return plan
+    unknown = sorted(set(only) - {change.ref for change in plan.work})
+    if unknown:
+        raise MetaplatformError(
+            owner="apply",
+            culprit=f"the plan does not make {', '.join(unknown)}",
+            fix="name references that `metaplatform plan` lists",
+        )
+    wanted, pending = set(only), list(only)
+    while pending:
+        fresh = set(reads(manifest, pending.pop())) - wanted
+        wanted |= fresh
+        pending.extend(fresh)
+    return replace(plan, changes=tuple(change for change in plan.work if change.ref in wanted), automation=())
+
+
+def _refuse_breaking(plan: Plan) -> None:
+    if plan.breaking:
+        told = "; ".join(f"{change.ref}: {', '.join(change.breaking)}" for change in plan.breaking)
+        raise MetaplatformError(
+            owner="apply", culprit=f"readers would break: {told}", fix="tell them, then add --allow-breaking"
+        )
+
+
+def _refuse_busy(loop: Loop, plan: Plan) -> None:
+    busy = sorted(loop.busy & {change.ref for change in plan.work})
+    if busy:
+        raise StorageError(
+            owner="apply",
+            culprit=f"unfinished runs are making {', '.join(busy)}",
+            fix="wait for them, then apply again",
+        )
+
+
+def _make(work: _Work, change: Change) -> int:
+    """Make one asset; return in how many runs."""
+    keys = change.partitions or tuple(_all_keys(work.loop, change.ref))
+    work.progress.asset(change.ref, len(keys))
+    if change.anew and keys != ("",):
+        _from_nothing(work, change.ref)
+    for number, key in enumerate(keys):
+        work.progress.partition(key)
+        try:
+            _run(work, change, key)
+        except RunFailedError as error:
+            if error.kind != "ColumnTypeError" or number or change.anew:
+                raise
+            if not work.allow_breaking:
+                raise MetaplatformError(
+                    owner=change.ref, culprit=error.culprit, fix="tell its readers, then add --allow-breaking"
+                ) from error
+            return _make(work, replace(change, anew=True, partitions=()))
+    work.records.finish(change.ref)
+    return len(keys)
+
+
+def _from_nothing(work: _Work, ref: str) -> None:
+    """Take away what is stored, having noted that the asset is not whole until it is made to the end."""
+    work.records.begin(ref, entity_fields(work.manifest.entities[ref]))
+    if work.loop.warehouse.exists(ref):
+        work.loop.warehouse.clear(ref, metadata={"spec_hash": work.manifest.spec_hash(ref)})
+
+
+def _all_keys(loop: Loop, ref: str) -> Iterator[str]:
+    """Yield the partitions that an asset is made in: those closed that a source holds, or those of its parent."""
+    line = loop.manifest.partitions(ref)
+    parent = loop.manifest.partition_parent(ref)
+    if line is None:
+        yield ""
+    elif parent is not None:
+        yield from sorted(key for key in loop.warehouse.partitions(parent) if key)
+    else:
+        name = ref.removeprefix("raw.")
+        source = replace(loop.manifest, sources={name: loop.manifest.sources[name]})
+        held = seen_contents(replace(loop, manifest=source), {})[name][1]
+        yield from sorted(key for key in held if line.start <= key < line.key_of(loop.now))
+
+
+def _run(work: _Work, change: Change, partition: str) -> None:
+    tags = {
+        NOW_TAG: work.loop.now.isoformat(),
+        REASON_TAG: f"apply: {'; '.join(change.reasons)}"[:_LONGEST_TAG],
+        APPLY_TAG: "true",
+    }
+    if change.ref.startswith("models."):
+        tags[DECISION_TAG] = _training_id(work, change.ref)
+    run_in_process(
+        work.repository, work.instance, assets=[asset_key(change.ref)], partition=partition or None, tags=tags
+    )
+
+
+def _training_id(work: _Work, ref: str) -> str:
+    """Return what names this training: a second apply finds the version that a killed one had trained."""
+    before = work.records.read(ref)
+    runs = [made.run_id for made in before.partitions.values()] if before else []
+    return stable_id("apply", ref, work.manifest.lineage.of(ref), *runs)

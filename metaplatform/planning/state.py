@@ -1,0 +1,68 @@
+"""What the warehouse was made from, and the plan of a book over it, with rows and times."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from metaplatform.compute.changes.plan import Change, Plan
+from metaplatform.compute.changes.staleness import Past, plan_changes
+from metaplatform.resources.build_records import BuildRecords
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.builds import Built
+from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.outputs import ReportOutput
+
+_TABLES = ("raw.", "tables.", "features.", "predictions.")
+
+
+def plan_of(manifest: Manifest, deployment: Deployment) -> Plan:
+    """Return what the book changes of the deployment's warehouse. Nothing is written, no data is read.
+
+    Raises:
+        StorageError: if a record or a table's log is damaged.
+    """
+    warehouse = Warehouse(root=str(deployment.root))
+    plan = plan_changes(past_of(manifest, warehouse), manifest)
+    return replace(plan, changes=tuple(_with_rows(change, manifest, warehouse) for change in plan.changes))
+
+
+def past_of(manifest: Manifest, warehouse: Warehouse) -> Past:
+    """Return what is below the storage root: the book that last ran, and what each asset was made from.
+
+    What has a record and no table any more was never made, as far as anyone can tell.
+    """
+    records = BuildRecords(warehouse.root_path)
+    built: dict[str, Built] = {}
+    for ref in records.refs():
+        found = records.read(ref)
+        if found is not None and _there(ref, found, warehouse):
+            built[ref] = found
+    untold = (ref for ref in manifest.entities if ref.startswith(_TABLES) and ref not in built)
+    return Past(records.applied(), built, frozenset(ref for ref in untold if _has_log(warehouse.path(ref))))
+
+
+def _there(ref: str, built: Built, warehouse: Warehouse) -> bool:
+    if ref.startswith("models."):
+        return (warehouse.root_path / "mlflow.db").exists()
+    kept = ref.startswith(_TABLES)
+    return built.unfinished or not kept or _has_log(warehouse.path(ref))
+
+
+def _has_log(folder: Path) -> bool:
+    return (folder / "_delta_log").is_dir()
+
+
+def _with_rows(change: Change, manifest: Manifest, warehouse: Warehouse) -> Change:
+    entity = manifest.entities.get(change.ref)
+    stored = change.ref.startswith(_TABLES) or isinstance(entity, ReportOutput)
+    if not stored or not (change.action or change.state == "gone") or not _has_log(warehouse.path(change.ref)):
+        return change
+    return replace(
+        change, rows=_rows({key: found.rows for key, found in warehouse.partitions(change.ref).items()}, change)
+    )
+
+
+def _rows(rows: Mapping[str, int], change: Change) -> int:
+    keys = rows if change.anew or change.state == "gone" or change.partitions == ("",) else change.partitions
+    return sum(rows.get(key, 0) for key in keys)
