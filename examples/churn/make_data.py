@@ -139,8 +139,8 @@ def write_lines(path: Path, lines: Sequence[str]) -> None:
 def main() -> None:
     """Read the arguments and write the files."""
     parser = argparse.ArgumentParser(description="Write the synthetic data of the churn example.")
-    parser.add_argument("--months", type=int, default=13, help="months of history (default: 13)")
-    parser.add_argument("--customers", type=int, default=600, help="customers (default: 600)")
+    parser.add_argument("--months", type=int, default=14, help="months of history (default: 14)")
+    parser.add_argument("--customers", type=int, default=900, help="customers (default: 900)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another company (default: 1)")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "data", help="where to write")
     given = parser.parse_args()

@@ -19,11 +19,13 @@ Entries = Mapping[str, Sequence[str]]
 
 
 def sound_book(book: Path) -> Manifest:
-    """Return the book that new entries go into.
+    """Return the book that new entries go into; a folder without a file is a book to begin.
 
     Raises:
         BookError: if it has faults: they are to be mended first.
     """
+    if book.is_dir() and not any(path.suffix in _SUFFIXES for path in book.rglob("*")):
+        return Manifest(root=str(book.resolve().parent))
     manifest, issues = read_book(book)
     if manifest is None or any(issue.severity == "error" for issue in issues):
         raise BookError(tuple(issues))

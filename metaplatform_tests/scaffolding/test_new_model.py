@@ -30,7 +30,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data").mkdir()
     (tmp_path / "metadata").mkdir()
     (tmp_path / "data" / "sales.csv").write_text("\n".join(lines), encoding="utf-8")
-    (tmp_path / "metadata" / "empty.yaml").write_text("tables: {}\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     ask("source", "data/sales.csv")
     return tmp_path
