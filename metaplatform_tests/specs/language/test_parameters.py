@@ -208,6 +208,7 @@ def test_an_sql_text_that_cannot_be_read_gets_no_literal() -> None:
         ("boolean", "yes"),
         ("duration", "soon"),
         ("text", "x" * 1_001),
+        ("text", "x\udcff"),
     ],
 )
 def test_a_text_of_another_type_is_refused(kind: ParameterType, text: str) -> None:
