@@ -9,7 +9,7 @@ from metaplatform.errors import Issue
 from metaplatform.specs.language.splicing import SqlPlaceError, spliced, sql_spliced
 from metaplatform.specs.nearest import MOST_NEAREST, nearest_name
 from metaplatform.specs.parameters import ParameterType, Value, sql_of, text_of
-from metaplatform.specs.spec_types import inside, is_sql
+from metaplatform.specs.spec_types import bare, inside, is_sql
 from metaplatform.specs.yaml_source import Node, measure
 
 MARK = "${"
@@ -74,7 +74,9 @@ class Substitution:
             return self._poison(node)
         whole = found[0] if len(signs) == 1 and signs[0][0] == text else None
         if whole is not None and not is_sql(spec):
-            return replace(node, value=whole.value)
+            # Where only text can stand, a number is its text.
+            value = text_of(whole.value) if bare(spec) is str else whole.value
+            return replace(node, value=value, written=node, moves=((0, len(str(value)), 0, len(text)),))
         spans = [sign.span() for sign in signs]
         try:
             if is_sql(spec):
