@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _CUTOFF = 0.6
+MOST_NEAREST = 200
+"""Faults of one kind for which a nearest name is looked for: each look takes milliseconds among thousands of names."""
 
 
 def nearest_name(name: str, candidates: Iterable[str]) -> str | None:

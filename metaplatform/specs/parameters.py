@@ -47,7 +47,7 @@ def value_of(kind: ParameterType, written: Value) -> Value:
         ValueError: if it is of another type; the value is not in the message.
     """
     fits: dict[ParameterType, Callable[[], bool]] = {
-        "text": lambda: isinstance(written, str) and len(written) <= _LONGEST and "\0" not in written,
+        "text": lambda: isinstance(written, str) and len(written) <= _LONGEST and _is_plain(written),
         "integer": lambda: type(written) is int,
         "number": lambda: type(written) in {int, float} and math.isfinite(written),  # type: ignore[arg-type]
         "boolean": lambda: isinstance(written, bool),
@@ -59,7 +59,7 @@ def value_of(kind: ParameterType, written: Value) -> Value:
 
 
 _EXAMPLES: dict[ParameterType, str] = {
-    "text": f"text, {_LONGEST:,} characters at most",
+    "text": f"text in UTF-8, {_LONGEST:,} characters at most",
     "integer": "a whole number such as 300",
     "number": "a number such as 0.5",
     "boolean": "true or false",
@@ -103,6 +103,11 @@ def sql_of(kind: ParameterType, value: Value) -> str:
     # `1 -${x}` must begin no comment, and an interval is read on over the plus behind it.
     apart = isinstance(literal, exp.Neg | exp.Interval)
     return (exp.paren(literal) if apart else literal).sql(dialect="duckdb")
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether a text can be stored and shown: bytes that are no UTF-8 come from the environment as surrogates."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _is_duration(text: str) -> bool:

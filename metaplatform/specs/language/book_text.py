@@ -12,7 +12,7 @@ from metaplatform.specs.language.defaults import ChapterDefaults, checked_defaul
 from metaplatform.specs.language.merging import merge_keys_of, with_merge_keys
 from metaplatform.specs.language.overlays import mapping_of, overlaid
 from metaplatform.specs.language.places import follow
-from metaplatform.specs.language.sections import Entry, Sections, duplicate_name, duplicate_names, sections_of
+from metaplatform.specs.language.sections import Entry, Sections, first_of_each_name, sections_of
 from metaplatform.specs.language.substitution import Substitution
 from metaplatform.specs.language.versions import (
     FIRST_VERSION,
@@ -67,8 +67,9 @@ def read_text(roots: Sequence[Node], overlay: Node | None, variables: Mapping[st
     sections = sections_of(_merged(roots, issues))
     over = sections_of(_merged([overlay] if overlay else [], issues), has_version=False)
     issues.extend((*sections.issues, *over.issues))
-    entries, again = _first_of_each_name(sections.entities)
+    first, again = first_of_each_name(sections.entities)
     issues.extend(again)
+    entries = {entry.ref: entry for entry in first}
     if version == FIRST_VERSION:
         return BookText(entries, issues)
     return _with_language(entries, sections, over, variables, issues)
@@ -118,14 +119,6 @@ def _merged(roots: Iterable[Node], issues: list[Issue]) -> Iterator[Node]:
             continue
         issues.extend(found)
         yield merged
-
-
-def _first_of_each_name(entries: Sequence[Entry]) -> tuple[dict[str, Entry], list[Issue]]:
-    """Return the first entry of each name, and an issue for every other: DuckDB compares names without case."""
-    again = list(duplicate_names(entries))
-    later = {id(entry) for entry, _ in again}
-    first = {entry.ref: entry for entry in entries if id(entry) not in later}
-    return first, [duplicate_name(entry, known) for entry, known in again]
 
 
 def _substituted(entry: Entry, substitution: Substitution) -> Entry:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from metaplatform.errors import Issue
 from metaplatform.specs.language.overlays import mapping_of, overlaid
 from metaplatform.specs.language.places import issue_of
-from metaplatform.specs.language.sections import Entry, duplicate_name, duplicate_names
+from metaplatform.specs.language.sections import Entry, first_of_each_name
 from metaplatform.specs.language.substitution import Parameter
 from metaplatform.specs.parameters import ParameterSpec, value_of, value_of_text
 from metaplatform.specs.structure import Fault, build_spec
@@ -19,11 +19,8 @@ def declared_parameters(
     A parameter is None where it has no value. ``over`` are those of an overlay. ``variables`` are the
     environment's.
     """
-    entries = list(entries)
-    again = list(duplicate_names(entries))
-    issues = [duplicate_name(entry, first) for entry, first in again]
-    once = {entry.ref: entry for entry in entries if entry not in [second for second, _ in again]}
-    merged, faults = overlaid(once, over)
+    first, issues = first_of_each_name(entries)
+    merged, faults = overlaid({entry.ref: entry for entry in first}, over)
     issues.extend(faults)
     parameters: dict[str, Parameter | None] = {}
     for entry in merged.values():

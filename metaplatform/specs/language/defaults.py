@@ -42,7 +42,11 @@ def defaults_of(entries: Iterable[Entry], over: Iterable[Entry] = ()) -> tuple[d
     ``over`` are those of an overlay: they are laid over the others.
     """
     issues: list[Issue] = []
+    over = list(over)
     below, above = _by_chapter(entries, issues), _by_chapter(over, issues)
+    for entry in over:
+        if is_null(entry.body):
+            below.pop(entry.name, None)
     for chapter, entry in above.items():
         known = below.setdefault(chapter, entry)
         below[chapter] = known.with_body(laid_over(known.body, entry.body))

@@ -6,8 +6,8 @@ from pathlib import Path
 from metaplatform.errors import Issue, Location
 from metaplatform.specs.book_files import book_paths, read_file
 from metaplatform.specs.language.merging import empty_mapping, is_null, laid_over
-from metaplatform.specs.language.sections import Entry, duplicate_name, duplicate_names
-from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.language.sections import Entry, first_of_each_name
+from metaplatform.specs.nearest import MOST_NEAREST, nearest_name
 from metaplatform.specs.yaml_source import Node
 
 FOLDER = "environments"
@@ -35,18 +35,16 @@ def read_overlay(book: Path, environment: str) -> tuple[Node | None, tuple[Issue
 
 def overlaid(entries: Mapping[str, Entry], over: Iterable[Entry]) -> tuple[dict[str, Entry], list[Issue]]:
     """Return entries by reference with their overlays laid over them, and what is wrong with the overlays."""
-    over = list(over)
-    again = list(duplicate_names(over))
-    issues = [duplicate_name(entry, first) for entry, first in again]
+    first, issues = first_of_each_name(over)
     found = dict(entries)
-    for entry in over:
+    for entry in first:
         below = found.get(entry.ref)
         if below is None:
-            issues.append(_unknown_entry(entry, entries))
+            issues.append(_unknown_entry(entry, entries, with_nearest=len(issues) < MOST_NEAREST))
         elif entry.body.kind != "mapping" and not is_null(entry.body):
             message, fix = f"'{entry.name}' is no mapping", "write the keys that differ indented below it"
             issues.append(Issue("wrong-type", entry.ref, entry.name, message, fix, entry.location))
-        elif entry not in [second for second, _ in again]:
+        else:
             body = mapping_of(below)
             found[entry.ref] = below.with_body(laid_over(body, mapping_of(entry)))
     return found, issues
@@ -57,8 +55,8 @@ def mapping_of(entry: Entry) -> Node:
     return empty_mapping(entry.key) if is_null(entry.body) else entry.body
 
 
-def _unknown_entry(entry: Entry, entries: Mapping[str, Entry]) -> Issue:
-    names = sorted(known.name for known in entries.values() if known.chapter == entry.chapter)
+def _unknown_entry(entry: Entry, entries: Mapping[str, Entry], *, with_nearest: bool) -> Issue:
+    names = [known.name for known in entries.values() if with_nearest and known.chapter == entry.chapter]
     near = nearest_name(entry.name, names)
     return Issue(
         rule="unknown-name",

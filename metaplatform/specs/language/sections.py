@@ -1,6 +1,6 @@
 """What a book's files hold, by top-level key: entities, defaults, parameters."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from metaplatform.errors import Issue, Location
@@ -69,19 +69,17 @@ def sections_of(roots: Iterable[Node], *, has_version: bool = True) -> Sections:
     return sections
 
 
-def duplicate_names(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Entry]]:
-    """Yield each entry whose name an earlier one has, whatever the case, with that one."""
-    by_folded: dict[str, Entry] = {}
+def first_of_each_name(entries: Iterable[Entry]) -> tuple[list[Entry], list[Issue]]:
+    """Return the first entry of each name, and an issue for every other: DuckDB compares names without case."""
+    first: dict[str, Entry] = {}
+    issues: list[Issue] = []
     for entry in entries:
-        known = by_folded.setdefault(entry.ref.casefold(), entry)
+        known = first.setdefault(entry.ref.casefold(), entry)
         if known is not entry:
-            yield entry, known
-
-
-def duplicate_name(entry: Entry, first: Entry) -> Issue:
-    """Return the issue of a name given twice."""
-    message = f"'{entry.name}' is defined twice in `{entry.chapter}`, first at {first.location}"
-    return Issue("duplicate-name", entry.ref, entry.name, message, "rename one of the two", entry.location)
+            message = f"'{entry.name}' is defined twice in `{entry.chapter}`, first at {known.location}"
+            fix = "rename one of the two"
+            issues.append(Issue("duplicate-name", entry.ref, entry.name, message, fix, entry.location))
+    return list(first.values()), issues
 
 
 def _take(sections: Sections, key: Node, body: Node) -> None:

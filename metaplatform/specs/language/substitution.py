@@ -7,9 +7,9 @@ from typing import Any
 
 from metaplatform.errors import Issue
 from metaplatform.specs.language.splicing import SqlPlaceError, spliced, sql_spliced
-from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.nearest import MOST_NEAREST, nearest_name
 from metaplatform.specs.parameters import ParameterType, Value, sql_of, text_of
-from metaplatform.specs.spec_types import inside, is_sql
+from metaplatform.specs.spec_types import bare, inside, is_sql
 from metaplatform.specs.yaml_source import Node, measure
 
 MARK = "${"
@@ -17,6 +17,7 @@ ESCAPE = "$${"
 _SIGN = re.compile(r"\$\$\{|\$\{([^{}]*\})?")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _MAX_INSERTED = 20_000_000
+_MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ class Substitution:
             return self._poison(node)
         whole = found[0] if len(signs) == 1 and signs[0][0] == text else None
         if whole is not None and not is_sql(spec):
-            return replace(node, value=whole.value)
+            # Where only text can stand, a number is its text.
+            value = text_of(whole.value) if bare(spec) is str else whole.value
+            return replace(node, value=value, written=node, moves=((0, len(str(value)), 0, len(text)),))
         spans = [sign.span() for sign in signs]
         try:
             if is_sql(spec):
@@ -98,8 +101,9 @@ class Substitution:
             self.used.add(name)
             return self.parameters[name]
         if _NAME.fullmatch(name):
-            fix = f"declare it below `parameters:`; declared are: {', '.join(sorted(self.parameters)) or 'none'}"
-            near = nearest_name(name, self.parameters)
+            declared = ", ".join(sorted(self.parameters)[:_MOST_SHOWN]) or "none"
+            fix = f"declare it below `parameters:`; declared are: {declared}"
+            near = nearest_name(name, self.parameters) if len(self.issues) < MOST_NEAREST else None
             self._fault("unknown-parameter", node, owner, name, f"there is no parameter '{name}'", fix, near)
         else:
             shown = sign[0][:40]

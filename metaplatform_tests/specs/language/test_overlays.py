@@ -39,6 +39,12 @@ monitors:
     assert manifest.locations["models.returns"].file == "metadata/b.yaml"
 
 
+def test_null_takes_the_defaults_of_a_chapter_away(tmp_path: Path) -> None:
+    text = VERSION + "defaults: {models: {description: all}, sources: {description: all}}\n" + SHOP
+    manifest = sound(tmp_path, text, overlay="defaults: {models: null}\n")
+    assert [manifest.models["returns"].description, manifest.sources["orders"].description] == ["", "all"]
+
+
 def test_without_its_name_an_overlay_changes_nothing(tmp_path: Path) -> None:
     plain = sound(tmp_path / "one", VERSION + PARAMETERS, USES)
     sound(tmp_path / "two", VERSION + PARAMETERS, USES, overlay="models: {returns: {training: {seed: 9}}}\n")

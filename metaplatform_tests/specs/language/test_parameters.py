@@ -37,6 +37,22 @@ def test_a_parameter_takes_its_type_its_text_or_its_literal_by_where_it_stands(t
     assert (returns.target.sql, returns.target.exclude) == ("returned and amount > 0.25", "FALSE")
 
 
+def test_where_only_text_can_stand_a_number_is_its_text(tmp_path: Path) -> None:
+    tags = 'tags: {rounds: "${rounds}", live: "${live}"}\n    description: ${share}\n    columns: {'
+    manifest = sound(tmp_path, VERSION + PARAMETERS, SHOP.replace("columns: {", tags, 1))
+    assert manifest.sources["orders"].tags == {"rounds": "50", "live": "false"}
+    assert manifest.sources["orders"].description == "0.25"
+
+
+def test_a_value_that_does_not_fit_its_place_is_told_there(tmp_path: Path) -> None:
+    text = SHOP.replace("2 weeks}", '2 weeks, rounds: "${share}"}').replace("amount: double", 'amount: "${region}"')
+    _, issues = read(tmp_path, VERSION + PARAMETERS, text)
+    assert told(issues) == [
+        ("metadata/b.yaml:5:65", "unknown-type", "north", None),
+        ("metadata/b.yaml:21:60", "wrong-type", "0.25", None),
+    ]
+
+
 def test_the_environment_sets_parameters_by_their_variables(tmp_path: Path) -> None:
     variables = {
         "SHOP_ROUNDS": "70",
@@ -208,6 +224,7 @@ def test_an_sql_text_that_cannot_be_read_gets_no_literal() -> None:
         ("boolean", "yes"),
         ("duration", "soon"),
         ("text", "x" * 1_001),
+        ("text", "x\udcff"),
     ],
 )
 def test_a_text_of_another_type_is_refused(kind: ParameterType, text: str) -> None:
