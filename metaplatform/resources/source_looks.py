@@ -120,9 +120,18 @@ def _reader(
     if isinstance(spec, JsonSource):
         sampled = _spread(list(labels), _FILES_WITH_ROWS)
         relations = {path: connection.read_json(str(path)) for path in sampled}
-        return {path: tuple(each.columns) for path, each in relations.items()}, partial(_json_rows, connection, spec)
+        filled = {path: tuple(each.columns) for path, each in relations.items() if not _is_empty(each)}
+        # Of files without a row nothing can be said.
+        headers = filled or dict.fromkeys(labels, tuple(spec.columns))
+        return headers, partial(_json_rows, connection, spec)
     schemas = {path: tuple(pq.read_schema(path).names) for path in labels}
     return schemas, lambda path: connection.read_parquet(str(path))
+
+
+def _is_empty(relation: duckdb.DuckDBPyRelation) -> bool:
+    """Tell whether JSON files hold nothing: DuckDB then makes a column of its own."""
+    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    return types == {"json": "JSON"} and relation.limit(1).fetchall() == []
 
 
 def _csv_rows(

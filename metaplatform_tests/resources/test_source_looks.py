@@ -189,3 +189,10 @@ def test_a_key_missing_from_some_json_rows_is_no_fault(project: Path):
         ("undeclared-column", "amount"),
         ("missing-column", "amounts"),
     ]
+
+
+def test_files_without_a_row_are_no_fault(project: Path):
+    (project / "data" / "a.json").write_text("")
+    book = ORDERS.replace("kind: csv\n    path: data/*.csv", "kind: json\n    path: data/*.json")
+    assert issues_of(project, book) == []
+    assert issues_of(project, ORDERS, a="order_id,amount,ordered_at\n") == []
