@@ -133,8 +133,25 @@ def drift(*, quick: bool) -> Iterator[Row]:
         )
 
 
+def books(*, quick: bool) -> Iterator[Row]:
+    """Yield the validation of a whole book, by the command that people and pull requests run."""
+    size = "100" if quick else "2000"
+    found, _ = measure("books", size, *(["--once"] if quick else []))
+    one = found[size]["validate"]
+    yield Row(
+        what=f"validate {int(size):,} entities",
+        ours=f"{one['seconds']:.2f} s",
+        by_hand=None,
+        ratio=None,
+        cpu_ratio=None,
+        memory=f"{one['peak_mb']:.0f} MB",
+        aim="under 3 s",
+    )
+
+
 PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "definitions": definitions,
+    "books": books,
     "features": features,
     "training": training,
     "scoring": scoring,

@@ -42,6 +42,14 @@ def test_only_takes_the_names_there_are():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert (
-        "definitions, features, training, scoring, drift" in done.stdout + done.stderr
+        "definitions, books, features, training, scoring, drift" in done.stdout + done.stderr
         or "invalid choice" in done.stderr
     )
+
+
+def test_a_book_is_validated_by_the_command_itself():
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "books"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("validate 100 entities")]
+    assert "under 3 s" in line

@@ -4,18 +4,18 @@ import gc
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+# What opens the warehouse or Dagster is imported by the command that does: `validate` needs neither.
 from metaplatform.cli.app import AsJson, Book, Environment, Root, app, deployment_of
-from metaplatform.cli.tables import decisions_table, replay_table, versions_table
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.records import Decision, Promotion
+
+if TYPE_CHECKING:
+    from metaplatform.resources.model_registry import ModelRegistry
 
 _COLLECT_AFTER = 50_000
 """New objects between two rounds of the garbage collector."""
@@ -35,6 +35,7 @@ def replay(
 ) -> None:
     """Walk history through the same assets, checks, sensors and policies that run live."""
     from metaplatform.cli.progress import Progress
+    from metaplatform.cli.tables import replay_table
     from metaplatform.replay.history import replay_history
 
     deployment = deployment_of(book, root, environment)
@@ -66,6 +67,8 @@ def ui(
 @app.command()
 def versions(model: str, root: Root = None, as_json: AsJson = False) -> None:
     """List a model's versions, which is champion, and what each was trained on."""
+    from metaplatform.cli.tables import versions_table
+
     versions_table(_registry(deployment_of(None, root)).versions(model), as_json=as_json)
 
 
@@ -85,10 +88,16 @@ def decisions(
     model: Annotated[str | None, typer.Argument()] = None, root: Root = None, as_json: AsJson = False
 ) -> None:
     """Say why each model was trained again, or not, and which challenger was taken."""
+    from metaplatform.cli.tables import decisions_table
+    from metaplatform.resources.ledger import Ledger
+    from metaplatform.resources.warehouse import Warehouse
+
     ledger = Ledger(Warehouse(root=str(deployment_of(None, root).root)))
     only = {"model": model} if model else {}
     decisions_table(ledger.read(Decision, **only), ledger.read(Promotion, **only), as_json=as_json)
 
 
-def _registry(deployment: Deployment) -> ModelRegistry:
+def _registry(deployment: Deployment) -> "ModelRegistry":
+    from metaplatform.resources.model_registry import ModelRegistry
+
     return ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.root / "mlartifacts"))

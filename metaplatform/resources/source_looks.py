@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 
 import duckdb
 import ibis
@@ -25,7 +26,9 @@ ROWS = 20_000
 """So many rows of a source are looked at, at most."""
 _FILES_WITH_ROWS = 8
 _FILES = 1_000
-_HEAD_BYTES = 16_000_000
+_MEMBERS = 64
+_HEAD_BYTES = 4_000_000
+_WHOLE_BYTES = 64_000_000
 _QUOTE = '"'
 
 
@@ -62,25 +65,30 @@ def _files(spec: FileSource, project_root: str, folder: Path) -> Iterator[tuple[
             continue
         folder.mkdir(exist_ok=True)
         with zipfile.ZipFile(path) as archive:
-            for number, member in enumerate(members_of(archive, spec)):
+            if not members_of(archive, spec):
+                raise DataError(owner=spec.name, culprit=f"{label} holds no such file", fix="correct `path` or `kind`")
+            for number, member in enumerate(members_of(archive, spec)[:_MEMBERS]):
                 target = folder / f"{label.replace('/', '_')[-80:]}-{number}{Path(member).suffix.lower()}"
                 with archive.open(member) as packed:
-                    target.write_bytes(_head(packed.read(_HEAD_BYTES + 1), path, member))
+                    head = _head(packed, member)
+                if head is None:
+                    continue
+                target.write_bytes(head)
                 yield target, f"{label}/{member}"
 
 
-def _head(data: bytes, archive: Path, member: str) -> bytes:
-    if len(data) <= _HEAD_BYTES:
-        return data
+def _head(packed: IO[bytes], member: str) -> bytes | None:
+    """Return the first lines of a member, or the whole of what is not made of lines; None if that is too large."""
     if member.lower().endswith((".parquet", ".json")):
-        fix = "unpack it: only lines can be looked at one by one"
-        raise DataError(owner=str(archive), culprit=f"'{member}' is too large to be looked at", fix=fix)
-    return data[: data.rfind(b"\n") + 1]
+        data = packed.read(_WHOLE_BYTES + 1)
+        return data if len(data) <= _WHOLE_BYTES else None
+    data = packed.read(_HEAD_BYTES + 1)
+    return data if len(data) <= _HEAD_BYTES else data[: data.rfind(b"\n") + 1]
 
 
 def _look_into(backend: Backend, spec: FileSource, labels: Mapping[Path, str], judge: Judge) -> SourceLook:
     if not labels:
-        raise DataError(owner=spec.name, culprit="the archive holds no such file", fix="correct `path` or `kind`")
+        return SourceLook()
     headers, read = _reader(backend.con, spec, labels)
     names = {labels[path]: found for path, found in headers.items()}
     if isinstance(spec, JsonSource):
@@ -120,9 +128,18 @@ def _reader(
     if isinstance(spec, JsonSource):
         sampled = _spread(list(labels), _FILES_WITH_ROWS)
         relations = {path: connection.read_json(str(path)) for path in sampled}
-        return {path: tuple(each.columns) for path, each in relations.items()}, partial(_json_rows, connection, spec)
+        filled = {path: tuple(each.columns) for path, each in relations.items() if not _is_empty(each)}
+        # Of files without a row nothing can be said.
+        headers = filled or dict.fromkeys(labels, tuple(spec.columns))
+        return headers, partial(_json_rows, connection, spec)
     schemas = {path: tuple(pq.read_schema(path).names) for path in labels}
     return schemas, lambda path: connection.read_parquet(str(path))
+
+
+def _is_empty(relation: duckdb.DuckDBPyRelation) -> bool:
+    """Tell whether JSON files hold nothing: DuckDB then makes a column of its own."""
+    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    return types == {"json": "JSON"} and relation.limit(1).fetchall() == []
 
 
 def _csv_rows(

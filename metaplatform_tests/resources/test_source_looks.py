@@ -162,7 +162,7 @@ def test_keys_and_moments_that_files_lack_or_that_are_no_moments_are_told(projec
 
 
 def test_archives_are_looked_into_and_only_their_heads_are_unpacked(project: Path, tmp_path: Path):
-    lines = [f"{number},1.5,2024-01-01\n" for number in range(1_500_000)]
+    lines = [f"{number},1.5,2024-01-01\n" for number in range(400_000)]
     with zipfile.ZipFile(project / "data" / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("deep/a.csv", "order_id,amount,ordered_at\n" + "".join(lines) + "x,x,x\n")
         archive.writestr("notes.md", "no rows")
@@ -170,6 +170,18 @@ def test_archives_are_looked_into_and_only_their_heads_are_unpacked(project: Pat
     book = ORDERS.replace("*.csv", "a.zip").replace("amount", "amuont")
     (missing, *_) = [issue for issue in issues_of(project, book) if issue.rule == "missing-column"]
     assert (missing.nearest, "data/a.zip/deep/a.csv" in missing.message) == ("amount", True)
+
+
+def test_an_archive_without_such_a_file_is_a_fault_and_one_too_large_to_look_into_is_not(project: Path):
+    with zipfile.ZipFile(project / "data" / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("notes.md", "no rows")
+    assert found(issues_of(project, ORDERS.replace("*.csv", "a.zip"))) == [
+        (4, "unreadable-source", "data/a.zip", "error")
+    ]
+    with zipfile.ZipFile(project / "data" / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.json", b"[" + b" " * 70_000_000 + b"]")
+    book = ORDERS.replace("kind: csv\n    path: data/*.csv", "kind: json\n    path: data/a.zip")
+    assert issues_of(project, book) == []
 
 
 def test_looking_writes_nothing_where_the_files_are(project: Path):
@@ -189,3 +201,10 @@ def test_a_key_missing_from_some_json_rows_is_no_fault(project: Path):
         ("undeclared-column", "amount"),
         ("missing-column", "amounts"),
     ]
+
+
+def test_files_without_a_row_are_no_fault(project: Path):
+    (project / "data" / "a.json").write_text("")
+    book = ORDERS.replace("kind: csv\n    path: data/*.csv", "kind: json\n    path: data/*.json")
+    assert issues_of(project, book) == []
+    assert issues_of(project, ORDERS, a="order_id,amount,ordered_at\n") == []

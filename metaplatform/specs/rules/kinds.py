@@ -76,19 +76,28 @@ def joins_of_different_kinds(book: Book) -> Iterator[Issue]:
 
 
 def wrong_event_timestamps(book: Book) -> Iterator[Issue]:
-    """Yield event timestamps that are declared as something else than a date or a timestamp."""
+    """Yield event timestamps that are something else than a date or a timestamp."""
     for name, source in book.manifest.sources.items():
         moment = source.event_timestamp
         written = _types(book, source).get(moment.lower()) if moment else None
         if moment and written is not None and _is_type(written) and kind_of_type(written) != "moment":
-            yield book.issue(
-                "wrong-type",
-                f"raw.{name}",
-                ("event_timestamp",),
-                culprit=moment,
-                message=f"event_timestamp: '{moment}' is {written}, which is no moment",
-                fix="declare it as timestamptz, timestamp or date; CSV and JSON text is read as such",
-            )
+            yield _no_moment(book, f"raw.{name}", moment, written)
+    for name, table in book.manifest.tables.items():
+        moment = table.event_timestamp
+        kind = (book.kinds.query(f"tables.{name}").output or {}).get(moment.lower()) if moment else None
+        if moment and kind not in {None, "moment"}:
+            yield _no_moment(book, f"tables.{name}", moment, shown_kind(kind))
+
+
+def _no_moment(book: Book, ref: str, column: str, what: str) -> Issue:
+    return book.issue(
+        "wrong-type",
+        ref,
+        ("event_timestamp",),
+        culprit=column,
+        message=f"event_timestamp: '{column}' is {what}, which is no moment",
+        fix="make it a timestamptz, a timestamp or a date, in `columns` or by a cast",
+    )
 
 
 def inexact_keys(book: Book) -> Iterator[Issue]:
