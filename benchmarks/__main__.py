@@ -65,6 +65,20 @@ def definitions(*, quick: bool) -> Iterator[Row]:
         )
 
 
+def plans(*, quick: bool) -> Iterator[Row]:
+    """Yield the planning of a large book over a warehouse: reading the book, then comparing."""
+    found, _ = measure("plans", "20" if quick else "2000")
+    yield Row(
+        what=f"plan {found['entities']:,} entities, {found['work']} to make",
+        ours=f"{found['plan_seconds']:.2f} s ({found['plan_cpu_seconds']:.2f} s of CPU)",
+        by_hand=None,
+        ratio=None,
+        cpu_ratio=None,
+        memory=f"{found['peak_mb']} MB",
+        aim="5 s or less",
+    )
+
+
 def features(*, quick: bool) -> Iterator[Row]:
     """Yield the way from raw rows to a training frame."""
     rows = 20_000 if quick else 5_000_000
@@ -152,6 +166,7 @@ def books(*, quick: bool) -> Iterator[Row]:
 PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "definitions": definitions,
     "books": books,
+    "plans": plans,
     "features": features,
     "training": training,
     "scoring": scoring,

@@ -37,12 +37,21 @@ def test_each_line_holds_both_ratios(benchmark: tuple[str, dict[str, list[dict[s
     assert [row["ratio"] > 0 < row["cpu_ratio"] for row in benchmark[1]["rows"]] == [True]
 
 
+def test_a_large_book_is_planned_and_finds_what_was_edited(tmp_path: Path):
+    file = tmp_path / "rows.json"
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "plans", "--json", str(file)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+    (row,) = json.loads(file.read_text())["rows"]
+    assert row["what"] == "plan 20 entities, 4 to make"
+    assert row["memory"].endswith(" MB")
+
+
 def test_only_takes_the_names_there_are():
     command = [sys.executable, "-m", "benchmarks", "--only", "nothing"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert (
-        "definitions, books, features, training, scoring, drift" in done.stdout + done.stderr
+        "definitions, books, plans, features, training, scoring, drift" in done.stdout + done.stderr
         or "invalid choice" in done.stderr
     )
 

@@ -56,7 +56,8 @@ def asset_spec(manifest: Manifest, ref: str) -> dg.AssetSpec:
         owners=list(entity.owners),
         tags=dict(entity.tags),
         metadata=asset_metadata(manifest, ref),
-        code_version=manifest.spec_hash(ref),
+        # With all it is computed from: Dagster does not see new data of partitions behind an asset that has none.
+        code_version=manifest.lineage.of(ref),
         partitions_def=partitions_definition(manifest.partitions(ref)),
     )
 

@@ -13,8 +13,8 @@ from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.execution import RunFailedError, deployment_instance, run_in_process, sole_owner
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
-from metaplatform.factories.automation.sensors import APPLY_TAG
-from metaplatform.factories.automation.state import Loop, seen_contents
+from metaplatform.factories.automation.sensors import APPLY_TAG, REPLAY_TAG
+from metaplatform.factories.automation.state import NOT_FINISHED, Loop, seen_contents
 from metaplatform.factories.builds import keep_book
 from metaplatform.factories.steps import NOW_TAG
 from metaplatform.factories.training import DECISION_TAG
@@ -93,6 +93,7 @@ def apply_plan(
             loop = Loop(
                 manifest, resources["warehouse"], resources["registry"], resources["clock"].now(), instance=instance
             )
+            _end_dead_runs(instance)
             _refuse_busy(loop, chosen)
             records = BuildRecords(loop.warehouse.root_path)
             work = _Work(manifest, definitions.get_repository_def(), instance, loop, records, progress, allow_breaking)
@@ -134,6 +135,13 @@ def _refuse_breaking(plan: Plan) -> None:
         raise MetaplatformError(
             owner="apply", culprit=f"readers would break: {told}", fix="tell them, then add --allow-breaking"
         )
+
+
+def _end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Fail the unfinished runs of a replay or apply that was killed: whoever is sole owner knows that none lives."""
+    for tag in (APPLY_TAG, REPLAY_TAG):
+        for run in instance.get_runs(dg.RunsFilter(tags={tag: "true"}, statuses=list(NOT_FINISHED))):
+            instance.report_run_failed(run, "the process that executed this run was ended")
 
 
 def _refuse_busy(loop: Loop, plan: Plan) -> None:

@@ -147,11 +147,10 @@ def canonical_sql(sql: str) -> str:
     tree = _either(sql)
     try:
         found = canonical_text(tree, _either)
-        again = canonical_text(_either(found), _either) if found is not None else None
     except (SqlError, RecursionError):
-        found = again = None
+        found = None
     # A few odd texts parse into what cannot be written so that it is read again: those stand for themselves.
-    return found if found is not None and again == found else sql.strip()
+    return found if found is not None else sql.strip()
 
 
 def _either(sql: str) -> exp.Expr:

@@ -29,6 +29,8 @@ class Difference:
 
 def differences(old: Fields, new: Fields) -> tuple[Difference, ...]:
     """Return what differs in meaning between two entities of one name, presentation left out, in field order."""
+    if old == new:
+        return ()
     left = {name: value for name, value in old.items() if name not in PRESENTATION}
     right = {name: value for name, value in new.items() if name not in PRESENTATION}
     return tuple(_mappings("", left, right))

@@ -101,7 +101,7 @@ class _Comparison:
         if not stale:
             return None
         found = self._breaking.reasons(ref)
-        scheme = self._past.manifest.partitions(ref) != self._manifest.partitions(ref)
+        scheme = self._past.manifest.partitions(ref) != self._manifest.partitions(ref) or not self._fit(ref, stale)
         lost = any(reason.startswith("it loses") for reason in found)
         anew = scheme or (lost and self._manifest.partitions(ref) is not None)
         keys = () if anew else stale
@@ -156,6 +156,17 @@ class _Comparison:
     def _is_stale(self, ref: str, made: BuiltPartition) -> bool:
         as_now = made.spec_hash == self._manifest.spec_hash(ref)
         return not as_now or dict(made.inputs) != self._manifest.lineage.inputs(ref)
+
+    def _fit(self, ref: str, keys: tuple[str, ...]) -> bool:
+        """Tell whether all keys are partitions of the book as it is; the loop may have gone on in others meanwhile."""
+        line = self._manifest.partitions(ref)
+        for key in filter(None, keys):
+            try:
+                if line is None or not line.window(key):
+                    return False
+            except ValueError:
+                return False
+        return True
 
     def _differences(self, ref: str, before: Mapping[str, Any]) -> tuple[Difference, ...]:
         entity = self._manifest.entities[ref]
