@@ -9,11 +9,11 @@ import typer
 
 from metaplatform.cli.app import AsJson, Book, Root, app, deployment_of
 from metaplatform.cli.tables import decisions_table, replay_table, versions_table
+from metaplatform.resources.book_source import load_deployed_book
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.loading import load_book
 from metaplatform.specs.records import Decision, Promotion
 
 _COLLECT_AFTER = 50_000
@@ -36,7 +36,7 @@ def replay(
     from metaplatform.replay.history import replay_history
 
     deployment = deployment_of(book, root)
-    manifest = load_book(deployment.book)
+    manifest, _ = load_deployed_book(deployment)
     # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
     gc.set_threshold(_COLLECT_AFTER)
     with Progress() as progress:
