@@ -13,7 +13,6 @@ from deltalake import DeltaTable
 
 from metaplatform.composition import definitions_of
 from metaplatform.errors import BookError, MetaplatformError
-from metaplatform.replay.history import replay_history
 from metaplatform.resources.book_connections import book_engine, book_url
 from metaplatform.resources.book_database import BookDatabase
 from metaplatform.resources.book_snapshots import BookSnapshots
@@ -133,7 +132,7 @@ def test_a_run_keeps_the_book_it_started_with_in_all_its_processes(tmp_path: Pat
             new, _ = load_deployed_book(book)
             assert "STEP_SUCCESS" not in (tmp_path / "run.log").read_text(), "the edit came too late to prove anything"
             assert run.wait(180) == 0, (tmp_path / "run.log").read_text()[-3000:]
-        with run_of_all(tmp_path, environment) as run:
+        with run_of_all(tmp_path, {**environment, "METAPLATFORM_EXECUTOR": "in_process"}) as run:
             assert run.wait(180) == 0, (tmp_path / "run.log").read_text()[-3000:]
     finally:
         del os.environ[URL]
@@ -180,10 +179,11 @@ def test_one_update_in_postgresql_changes_the_version_used_for_inference_and_a_b
     for month in ("2024-01", "2024-02", "2024-03", "2024-04"):
         write_month(tmp_path, month, shifted=month == "2024-04")
     deployment = deployment_at(tmp_path)
-    manifest, first = load_deployed_book(deployment)
-    replay_history(manifest, deployment)
     daemon = Daemon.over(tmp_path)
     daemon.environment["METAPLATFORM_BOOK_SOURCE"] = "sql"
+    command = [sys.executable, "-m", "metaplatform", "replay"]
+    subprocess.run(command, cwd=tmp_path, env=daemon.environment, check=True, capture_output=True)
+    first = load_deployed_book(deployment)[1]
     assert 2 in scored_by(daemon)
     snapshots = BookSnapshots(deployment.root)
     alerts = deployment.root / "notifications" / "book.jsonl"

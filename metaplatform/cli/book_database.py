@@ -42,7 +42,7 @@ def push(
 ) -> None:
     """Bring a database to the book, in one transaction, unless that would undo somebody's edit."""
     deployment = deployment_of(book, root)
-    database, sightings = _database(to, to_env, deployment), BookSightings(deployment.root)
+    database, sightings = _database(to, to_env, deployment), BookSightings(deployment.root, deployment.book)
     manifest = load_book(deployment.book)
     seen = sightings.entities(database.name)
     plan = database.plan(manifest, seen, delete=delete)
@@ -66,7 +66,7 @@ def pull(
 ) -> None:
     """Write a database's book as YAML files, one for each chapter."""
     deployment = deployment_of(book, root)
-    database, sightings = _database(to, to_env, deployment), BookSightings(deployment.root)
+    database, sightings = _database(to, to_env, deployment), BookSightings(deployment.root, deployment.book)
     manifest, issues, contents = database.read_manifest(deployment.book.parent)
     if manifest is None:
         raise BookError(issues)

@@ -26,30 +26,37 @@ def _umask() -> int:
 
 
 class BookSightings:
-    """Remembers, for each database by its name without password, the hash of each entity when last seen."""
+    """Remembers what a folder's book was last known to share with a database: the hash of each entity.
 
-    def __init__(self, root: Path) -> None:
-        """Take the storage root."""
-        self._folder = root / "book" / "seen"
+    The database goes by its name without password. Another folder is another person's: it has seen nothing of it.
+    """
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        """Take the storage root and the folder of the book's YAML files."""
+        self._sightings, self._folder = root / "book" / "seen", str(folder.resolve())
 
     def entities(self, database: str) -> dict[str, str]:
-        """Return the hashes by reference; none if the database was never seen from here."""
+        """Return the hashes by reference; none if the database was never seen from this folder."""
         return self._read(self._path(database))
 
     def keep(self, database: str, hashes: Mapping[str, str]) -> None:
         """Remember the hashes in place of what was seen before."""
-        replace_file(self._path(database), json.dumps({"database": database, "hashes": dict(hashes)}, indent=1))
+        self._write(database, hashes)
 
-    def pulled_files(self, folder: Path) -> dict[str, str]:
-        """Return the content hash of each file that the last pull into ``folder`` wrote."""
-        return self._read(self._path(str(folder.resolve())))
+    def pulled_files(self) -> dict[str, str]:
+        """Return the content hash of each file that the last pull into the folder wrote."""
+        return self._read(self._path(""))
 
-    def keep_pulled(self, folder: Path, hashes: Mapping[str, str]) -> None:
+    def keep_pulled(self, hashes: Mapping[str, str]) -> None:
         """Remember the files of a pull."""
-        self.keep(str(folder.resolve()), hashes)
+        self._write("", hashes)
+
+    def _write(self, subject: str, hashes: Mapping[str, str]) -> None:
+        values = {"folder": self._folder, "database": subject, "hashes": dict(hashes)}
+        replace_file(self._path(subject), json.dumps(values, indent=1))
 
     def _path(self, subject: str) -> Path:
-        return self._folder / f"{stable_id(subject)}.json"
+        return self._sightings / f"{stable_id(self._folder, subject)}.json"
 
     def _read(self, path: Path) -> dict[str, str]:
         try:

@@ -30,7 +30,7 @@ def write_book(snapshot: Snapshot, folder: Path, sightings: BookSightings, *, fo
     Raises:
         MetaplatformError: if ``folder`` holds YAML files with content that is not of a pull; nothing is written then.
     """
-    wanted, pulled = chapter_files(snapshot), sightings.pulled_files(folder)
+    wanted, pulled = chapter_files(snapshot), sightings.pulled_files()
     there = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*.y*ml"))} if folder.is_dir() else {}
     texts = {name: path.read_text(encoding="utf-8", errors="replace") for name, path in there.items()}
     edited = [name for name, text in texts.items() if pulled.get(name) != file_hash(text) and wanted.get(name) != text]
@@ -50,7 +50,7 @@ def write_book(snapshot: Snapshot, folder: Path, sightings: BookSightings, *, fo
         replace_file(folder / name, wanted[name])
     for name in removed:
         there[name].unlink()
-    sightings.keep_pulled(folder, {name: file_hash(text) for name, text in wanted.items()})
+    sightings.keep_pulled({name: file_hash(text) for name, text in wanted.items()})
     return {"written": written, "removed": removed}
 
 
