@@ -179,11 +179,12 @@ def test_one_update_in_postgresql_changes_the_version_used_for_inference_and_a_b
     for month in ("2024-01", "2024-02", "2024-03", "2024-04"):
         write_month(tmp_path, month, shifted=month == "2024-04")
     deployment = deployment_at(tmp_path)
+    settings = {"METAPLATFORM_BOOK": "metadata", "METAPLATFORM_ROOT": "storage", "METAPLATFORM_BOOK_SOURCE": "sql"}
+    replay = [sys.executable, "-m", "metaplatform", "replay"]
+    subprocess.run(replay, cwd=tmp_path, env={**os.environ, **settings}, check=True, capture_output=True)
+    first = load_deployed_book(deployment)[1]
     daemon = Daemon.over(tmp_path)
     daemon.environment["METAPLATFORM_BOOK_SOURCE"] = "sql"
-    command = [sys.executable, "-m", "metaplatform", "replay"]
-    subprocess.run(command, cwd=tmp_path, env=daemon.environment, check=True, capture_output=True)
-    first = load_deployed_book(deployment)[1]
     assert 2 in scored_by(daemon)
     snapshots = BookSnapshots(deployment.root)
     alerts = deployment.root / "notifications" / "book.jsonl"
