@@ -1,23 +1,28 @@
 """The composition root: environment → book → definitions; importing it reads nothing."""
 
 import gc
+import multiprocessing
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 
+from metaplatform.factories.automation.book import book_sensor
 from metaplatform.factories.mlflow_tracking import mlflow_tracking
 from metaplatform.factories.platform import build_definitions
+from metaplatform.resources.book_source import DeployedBook, load_deployed_book
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.exports import Exports
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.loading import load_book
 from metaplatform.specs.manifest import Manifest
+
+PINNED_BOOK = "METAPLATFORM_BOOK_SNAPSHOT"
+"""Environment variable that a process hands down: the hash of the snapshot that it was built from."""
 
 
 def platform_resources(deployment: Deployment) -> dict[str, object]:
@@ -33,12 +38,16 @@ def platform_resources(deployment: Deployment) -> dict[str, object]:
         "exports": Exports(root=root, reports_url=deployment.reports_url),
         "notifier": Notifier(root=root),
         "clock": Clock(),
+        "book": DeployedBook(root=root, project=str(deployment.book.parent), url_env=deployment.book_url_env),
         "mlflow": mlflow_tracking(deployment.tracking_uri),
     }
 
 
-def definitions_of(manifest: Manifest, deployment: Deployment) -> dg.Definitions:
-    """Return the Dagster definitions of a book in a deployment."""
+def definitions_of(manifest: Manifest, deployment: Deployment, *, snapshot: str | None = None) -> dg.Definitions:
+    """Return the Dagster definitions of a book in a deployment.
+
+    ``snapshot`` is the hash of the snapshot that the book was read from, if it is kept in a database.
+    """
     executor = dg.in_process_executor if deployment.executor == "in_process" else dg.multiprocess_executor
     with warnings.catch_warnings():
         # Code references and partitioned checks are young in Dagster: a warning each would bury all others.
@@ -49,19 +58,27 @@ def definitions_of(manifest: Manifest, deployment: Deployment) -> dg.Definitions
             resources=platform_resources(deployment),
             executor=executor,
             sensor_interval_seconds=deployment.sensor_interval_seconds,
+            sensors=[book_sensor(snapshot, deployment.sensor_interval_seconds)] if snapshot else (),
         )
 
 
-def load_definitions(environment: Mapping[str, str], folder: Path) -> dg.Definitions:
+def load_definitions(environment: MutableMapping[str, str], folder: Path) -> dg.Definitions:
     """Read the deployment's book and return its definitions.
+
+    A book in a database is read from a snapshot, whose hash is put into ``environment``: the processes that
+    a code server starts for a run, and those that the run starts for its steps, inherit it and read that same
+    snapshot, whatever is accepted meanwhile. A process that is nobody's child so reads the accepted one.
 
     Raises:
         BookError: if the book has faults, with all of them.
     """
     deployment = Deployment.from_environment(environment, folder)
+    inherited = environment.get(PINNED_BOOK) if multiprocessing.parent_process() else None
     with _without_collector():
-        manifest = load_book(deployment.book, variables=environment, environment=deployment.environment)
-        return definitions_of(manifest, deployment)
+        manifest, snapshot = load_deployed_book(deployment, snapshot=inherited, variables=environment)
+        if snapshot:
+            environment[PINNED_BOOK] = snapshot
+        return definitions_of(manifest, deployment, snapshot=snapshot)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ import typer
 
 from metaplatform.errors import MetaplatformError
 from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.loading import load_book
+from metaplatform.specs.manifest import Manifest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,3 +42,12 @@ def deployment_of(book: Path | None, root: Path | None, environment: str | None 
         raise MetaplatformError(
             owner="settings", culprit=str(error), fix="correct the METAPLATFORM_ variable; see docs/operations.md"
         ) from error
+
+
+def book_in_files(deployment: Deployment) -> Manifest:
+    """Return the book of the deployment's YAML files, with the parameters and the overlay that are set.
+
+    Raises:
+        BookError: with every error of the book.
+    """
+    return load_book(deployment.book, variables=os.environ, environment=deployment.environment)

@@ -1,20 +1,24 @@
 """`metaplatform plan` and `metaplatform apply`: what a book changes, and doing just that."""
 
 import json
+import os
 import sys
 from contextlib import ExitStack
-from pathlib import Path
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from metaplatform.cli.app import AsJson, Book, Root, app, deployment_of
+from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_in_files, deployment_of
 from metaplatform.cli.plan_tables import ApplyProgress, plan_table
 from metaplatform.compute.changes.plan import Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
+from metaplatform.errors import BookError
 from metaplatform.planning.state import plan_of
 from metaplatform.planning.text import summary, to_json, to_markdown
+from metaplatform.resources.book_source import database_behind, load_deployed_book
 from metaplatform.resources.git_books import book_at
+from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
 
 CHANGES = 3
@@ -24,6 +28,7 @@ CHANGES = 3
 @app.command()
 def plan(
     book: Book = None,
+    environment: Environment = None,
     root: Root = None,
     as_json: AsJson = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
@@ -33,19 +38,27 @@ def plan(
     after: Annotated[
         str | None, typer.Option("--to", help="With --from: the git revision to plan (default: the files as they are).")
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--from-env", help="Compare the files with the book in the database whose URL this variable holds."
+        ),
+    ] = None,
     detailed: Annotated[
         bool, typer.Option("--detailed-exitcode", help="End with 3 where there is something to do.")
     ] = False,
 ) -> None:
     """Say what the book changes of what the warehouse was made from: what is made again, why, and whom it breaks."""
-    if (after is not None and before is None) or (as_json and markdown):
-        typer.echo("--to needs --from, and --json goes without --markdown", err=True)
+    if (after is not None and before is None) or (as_json and markdown) or (before and database):
+        typer.echo("--to needs --from, --from goes without --from-env, and --json without --markdown", err=True)
         raise typer.Exit(2)
-    deployment = deployment_of(book, root)
-    if before is None:
-        found = plan_of(load_book(deployment.book), deployment)
+    deployment = deployment_of(book, root, environment)
+    if database is not None:
+        found = _from_database(database, deployment)
+    elif before is None:
+        found = plan_of(load_deployed_book(deployment)[0], deployment)
     else:
-        found = _between(before, after, deployment.book)
+        found = _between(before, after, deployment)
     if as_json:
         typer.echo(json.dumps(to_json(found), indent=2, ensure_ascii=False))
     elif markdown:
@@ -58,6 +71,7 @@ def plan(
 @app.command()
 def apply(
     book: Book = None,
+    environment: Environment = None,
     root: Root = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     only: Annotated[
@@ -70,8 +84,8 @@ def apply(
     """Make again what the plan calls stale, and nothing else, through the assets that the loop runs."""
     from metaplatform.planning.apply import apply_plan, selected
 
-    deployment = deployment_of(book, root)
-    manifest = load_book(deployment.book)
+    deployment = deployment_of(book, root, environment)
+    manifest, _ = load_deployed_book(deployment)
     planned = selected(plan_of(manifest, deployment), manifest, only or ())
     plan_table(planned)
     if planned.empty:
@@ -90,8 +104,16 @@ def _confirm() -> None:
     typer.confirm("Do that?", abort=True)
 
 
-def _between(before: str, after: str | None, book: Path) -> Plan:
+def _between(before: str, after: str | None, deployment: Deployment) -> Plan:
+    read = partial(load_book, variables=os.environ, environment=deployment.environment)
     with ExitStack() as books:
-        old = load_book(books.enter_context(book_at(before, book)))
-        new = load_book(books.enter_context(book_at(after, book)) if after is not None else book)
+        old = read(books.enter_context(book_at(before, deployment.book)))
+        new = read(books.enter_context(book_at(after, deployment.book)) if after is not None else deployment.book)
         return plan_changes(Past.of_book(old), new)
+
+
+def _from_database(variable: str, deployment: Deployment) -> Plan:
+    old, issues, _ = database_behind(variable).read_manifest(deployment.book.parent)
+    if old is None:
+        raise BookError(issues)
+    return plan_changes(Past.of_book(old), book_in_files(deployment))

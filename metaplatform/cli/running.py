@@ -1,7 +1,6 @@
 """The loop's commands: walk through history, serve it, and ask what it did."""
 
 import gc
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +9,8 @@ import typer
 
 # What opens the warehouse or Dagster is imported by the command that does: `validate` needs neither.
 from metaplatform.cli.app import AsJson, Book, Environment, Root, app, deployment_of
+from metaplatform.resources.book_source import load_deployed_book
 from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.loading import load_book
 from metaplatform.specs.records import Decision, Promotion
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def replay(
     from metaplatform.replay.history import replay_history
 
     deployment = deployment_of(book, root, environment)
-    manifest = load_book(deployment.book, variables=os.environ, environment=deployment.environment)
+    manifest, _ = load_deployed_book(deployment)
     # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
     gc.set_threshold(_COLLECT_AFTER)
     with Progress() as progress:

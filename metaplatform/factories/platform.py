@@ -1,6 +1,6 @@
 """The whole book → Dagster definitions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -33,16 +33,18 @@ def build_definitions(
     resources: Mapping[str, Any],
     executor: dg.ExecutorDefinition,
     sensor_interval_seconds: int,
+    sensors: Sequence[dg.SensorDefinition] = (),
 ) -> dg.Definitions:
     """Return the definitions of a validated book.
 
     ``resources`` holds ``warehouse``, ``registry``, ``clock``, ``notifier`` and ``mlflow``.
+    ``sensors`` come beside those of the loop.
     """
     assets = [build(manifest, name) for chapter, build in _ASSETS.items() for name in getattr(manifest, chapter)]
     return dg.Definitions(
         assets=[*assets, *(monitoring_spec(manifest, name) for name in manifest.monitors)],
         asset_checks=[monitor_checks(manifest, name) for name in manifest.monitors],
-        sensors=build_sensors(manifest, sensor_interval_seconds),
+        sensors=[*build_sensors(manifest, sensor_interval_seconds), *sensors],
         schedules=build_schedules(manifest),
         resources=dict(resources),
         executor=executor,

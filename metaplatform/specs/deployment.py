@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from metaplatform.specs.base import Spec
+from metaplatform.specs.base import EnvironmentVariable, Spec
 
 
 class Deployment(Spec):
@@ -15,6 +15,8 @@ class Deployment(Spec):
     ``book`` is the folder of the instruction book, ``root`` the storage root. ``environment`` names the
     overlay that is laid over the book, none if empty. ``executor`` runs steps in
     the run's process or in one each. Servers are on loopback; ports and links follow from each other.
+    ``book_source`` is the one source of truth: the folder's YAML files, or the tables of the database whose
+    URL is in the environment variable ``book_url_env``; ``book`` then only says where relative paths start.
     """
 
     book: Path
@@ -26,6 +28,8 @@ class Deployment(Spec):
     memory_limit: str = Field(default="", pattern=r"^$|^[0-9]+(\.[0-9]+)? ?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")
     mlflow_port: int = Field(default=5000, ge=1, le=65_535)
     reports_port: int = Field(default=8001, ge=1, le=65_535)
+    book_source: Literal["yaml", "sql"] = "yaml"
+    book_url_env: EnvironmentVariable = "METAPLATFORM_BOOK_URL"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], folder: Path) -> "Deployment":

@@ -1,0 +1,121 @@
+"""Where a deployment's book comes from: its YAML files, or the accepted snapshot of its database."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from metaplatform.errors import BookError, Issue, MetaplatformError
+from metaplatform.resources.book_database import BookDatabase
+from metaplatform.resources.book_snapshots import BookSnapshots
+from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.loading import load_book, read_book
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.snapshots import manifest_of
+from metaplatform.specs.source_looks import Look
+
+
+def database_of(deployment: Deployment, environment: Mapping[str, str] = os.environ) -> BookDatabase:
+    """Return the database that the deployment's book is in.
+
+    Raises:
+        MetaplatformError: if the variable that should hold its URL does not.
+    """
+    return database_behind(deployment.book_url_env, environment)
+
+
+def database_behind(variable: str, environment: Mapping[str, str] = os.environ) -> BookDatabase:
+    """Return the database whose URL an environment variable holds.
+
+    Raises:
+        MetaplatformError: if it holds none.
+    """
+    url = environment.get(variable, "")
+    if not url:
+        raise MetaplatformError(
+            owner="book database",
+            culprit=f"environment variable {variable} is not set",
+            fix=f"set {variable} to the database's URL (postgresql://... or sqlite:///...)",
+        )
+    return BookDatabase(url)
+
+
+def load_deployed_book(
+    deployment: Deployment, *, snapshot: str | None = None, variables: Mapping[str, str] = os.environ
+) -> tuple[Manifest, str | None]:
+    """Return the deployment's book, and the hash of its snapshot if it comes from a database.
+
+    ``snapshot`` names the snapshot to read; else it is the accepted one, made from the database if there is none.
+    ``variables`` set the parameters of a book in files.
+
+    Raises:
+        BookError: with every fault, if the book is not sound.
+        MetaplatformError: if the database or the snapshot cannot be read.
+    """
+    if deployment.book_source == "yaml":
+        return load_book(deployment.book, variables=variables, environment=deployment.environment), None
+    snapshots = BookSnapshots(deployment.root)
+    chosen = snapshot or snapshots.accepted() or accept_first(deployment, snapshots)
+    origin = f"book snapshot {chosen}"
+    return manifest_of(snapshots.read(chosen), root=deployment.book.parent, origin=origin), chosen
+
+
+def accept_first(deployment: Deployment, snapshots: BookSnapshots) -> str:
+    """Accept what the database holds now; return its hash.
+
+    Raises:
+        BookError: with every fault, if it is not sound.
+    """
+    manifest, issues, contents = database_of(deployment).read_manifest(deployment.book.parent)
+    if manifest is None:
+        raise BookError(issues)
+    return snapshots.accept(contents.hash, contents.snapshot)
+
+
+def read_deployed_book(
+    deployment: Deployment, *, variables: Mapping[str, str] = os.environ, look: Look | None = None
+) -> tuple[Manifest | None, tuple[Issue, ...]]:
+    """Return the book at its source, as it is there now, or None if there are errors; and every issue.
+
+    ``look`` says what the files of a book in files hold.
+    """
+    if deployment.book_source == "yaml":
+        return read_book(deployment.book, variables=variables, environment=deployment.environment, look=look)
+    manifest, issues, _ = database_of(deployment).read_manifest(deployment.book.parent)
+    return manifest, issues
+
+
+@dataclass(frozen=True)
+class BookLook:
+    """What a look at the database found: its content's hash, and the errors for which it is refused."""
+
+    hash: str
+    refused: tuple[Issue, ...] = ()
+
+
+class DeployedBook(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The database that a deployment's book is in, and its snapshots below the storage folder ``root``.
+
+    ``project`` is the folder that relative source paths start from, ``url_env`` the environment variable
+    that holds the database's URL.
+    """
+
+    root: str
+    project: str
+    url_env: str
+
+    def look(self) -> BookLook:
+        """Compare the database with the accepted snapshot, and accept what it holds if that is sound.
+
+        Raises:
+            MetaplatformError: if the database cannot be read.
+        """
+        snapshots = BookSnapshots(Path(self.root))
+        manifest, issues, contents = database_behind(self.url_env).read_manifest(Path(self.project))
+        if manifest is None:
+            return BookLook(contents.hash, tuple(issue for issue in issues if issue.severity == "error"))
+        if contents.hash != snapshots.accepted():
+            snapshots.accept(contents.hash, contents.snapshot)
+        return BookLook(contents.hash)

@@ -1,0 +1,244 @@
+"""The book in real databases, SQLite and PostgreSQL: lossless, locked against lost edits, audited."""
+
+import multiprocessing
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from sqlalchemy.dialects import mssql, postgresql, sqlite
+
+from metaplatform.errors import BookError, MetaplatformError, StorageError
+from metaplatform.resources.book_connections import book_engine, book_url, shown_url
+from metaplatform.resources.book_database import BookDatabase, ConflictError, PushPlan
+from metaplatform.resources.book_tables import book_tables
+from metaplatform.specs.loading import load_book
+from metaplatform.specs.manifest import Manifest
+from metaplatform_tests.resources import databases
+from metaplatform_tests.scenario import BOOK, write_project
+from metaplatform_tests.specs.relational.any_books import manifests
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DIALECTS = {"mssql": mssql.dialect, "postgresql": postgresql.dialect, "sqlite": sqlite.dialect}
+numbers = count()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with databases.postgresql(tmp_path_factory.mktemp("server")) as uri:
+        yield uri
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'book.db'}"
+    return databases.new_database(request.getfixturevalue("server"), f"book_{next(numbers)}")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Manifest:
+    return load_book(write_project(tmp_path))
+
+
+def push(
+    url: str, manifest: Manifest, seen: dict[str, str] | None = None, *, delete: bool = False, force: bool = False
+) -> PushPlan:
+    return BookDatabase(url).push(manifest, seen or {}, by="tester", now=NOW, delete=delete, force=force)
+
+
+def edit(url: str, sql: str) -> None:
+    with book_engine(book_url(url)).begin() as connection:
+        connection.exec_driver_sql(sql)
+
+
+def edited(tmp_path: Path, *changes: tuple[str, str]) -> Manifest:
+    book = BOOK
+    for before, after in changes:
+        assert before in book
+        book = book.replace(before, after)
+    return load_book(write_project(tmp_path / "edited", book=book))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_table_compiles_and_no_name_needs_quotes(dialect: str) -> None:
+    chosen = DIALECTS[dialect]()
+    for table in book_tables().sorted_tables:
+        text = str(sa.schema.CreateTable(table).compile(dialect=chosen))
+        assert text.strip().startswith(f"CREATE TABLE {table.name} (")
+        assert '"' not in text
+        assert "[" not in text
+
+
+@pytest.mark.parametrize("which", ["default", "shop"])
+def test_a_shipped_book_comes_back_from_the_database(url: str, which: str, shop: Manifest) -> None:
+    manifest = shop if which == "shop" else load_book(ROOT / "metadata")
+    push(url, manifest)
+    again = BookDatabase(url).manifest(Path(manifest.root))
+    assert again.entities == manifest.entities
+    assert list(again.entities) == list(manifest.entities)
+    assert [again.spec_hash(ref) for ref in again.entities] == [manifest.spec_hash(ref) for ref in manifest.entities]
+    assert push(url, manifest, BookDatabase(url).read().entity_hashes).changes == ()
+
+
+@given(manifests())
+@settings(max_examples=6)
+def test_any_book_comes_back_from_postgresql_and_from_sqlite(
+    any_databases: tuple[str, str], manifest: Manifest
+) -> None:
+    for url in any_databases:
+        push(url, manifest, delete=True, force=True)
+        contents = BookDatabase(url).read()
+        assert contents.issues == ()
+        assert BookDatabase(url).plan(manifest, contents.entity_hashes, delete=True).changes == ()
+
+
+@pytest.fixture(scope="module")
+def any_databases(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    file = tmp_path_factory.mktemp("any") / "book.db"
+    return f"sqlite:///{file}", databases.new_database(server, "any_books")
+
+
+def test_an_edit_by_hand_is_never_overwritten_unless_forced(url: str, shop: Manifest, tmp_path: Path) -> None:
+    push(url, shop)
+    seen = BookDatabase(url).read().entity_hashes
+    edit(url, "UPDATE ML_Models SET rounds = 41 WHERE name = 'returns'")
+    other = edited(tmp_path, ("rounds: 40", "rounds: 42"), ("when: probability > 0.5", "when: probability > 0.6"))
+    with pytest.raises(ConflictError, match=r"models\.returns") as caught:
+        push(url, other, seen)
+    assert [change.ref for change in caught.value.conflicts] == ["models.returns"]
+    kept = BookDatabase(url).manifest(Path(shop.root))
+    assert kept.models["returns"].training.rounds == 41
+    assert kept.reactions == shop.reactions, "a refused push writes nothing"
+    assert {change.ref for change in push(url, other, seen, force=True).changes} == {
+        "models.returns",
+        "reactions.call_customers",
+    }
+    assert BookDatabase(url).manifest(Path(shop.root)).entities == other.entities
+
+
+def test_an_edit_that_the_push_does_not_touch_is_kept_without_a_conflict(
+    url: str, shop: Manifest, tmp_path: Path
+) -> None:
+    push(url, shop)
+    seen = BookDatabase(url).read().entity_hashes
+    edit(url, "UPDATE Pipeline_Reactions SET min_rows = 7")
+    with_the_same_edit = edited(tmp_path, ("when: probability > 0.5", "when: probability > 0.5\n    min_rows: 7"))
+    assert push(url, with_the_same_edit, seen).changes == ()
+
+
+def test_a_database_that_holds_a_book_nobody_here_has_seen_is_not_overwritten(
+    url: str, shop: Manifest, tmp_path: Path
+) -> None:
+    push(url, shop)
+    with pytest.raises(ConflictError):
+        push(url, edited(tmp_path, ("rounds: 40", "rounds: 42")))
+
+
+def test_what_the_book_no_longer_has_is_told_and_goes_only_when_asked(url: str, shop: Manifest, tmp_path: Path) -> None:
+    push(url, shop)
+    smaller = edited(
+        tmp_path, ("  returns_views: {kind: views, tables: [predictions.order_returns, raw.orders]}\n", "")
+    )
+    seen = BookDatabase(url).read().entity_hashes
+    plan = push(url, smaller, seen)
+    assert (plan.changes, plan.left) == ((), ("outputs.returns_views",))
+    assert "returns_views" in BookDatabase(url).manifest(Path(shop.root)).outputs
+    assert [change.kind for change in push(url, smaller, seen, delete=True).changes] == ["removed"]
+    assert BookDatabase(url).manifest(Path(shop.root)).entities == smaller.entities
+
+
+def test_a_push_keeps_who_changed_what_and_when(url: str, shop: Manifest, tmp_path: Path) -> None:
+    push(url, shop)
+    push(url, edited(tmp_path, ("rounds: 40", "rounds: 42")), BookDatabase(url).read().entity_hashes)
+    audit = BookDatabase(url).audit()
+    assert [row["change_kind"] for row in audit] == ["added"] * len(shop.entities) + ["changed"]
+    last = audit[-1]
+    assert (last["changed_by"], last["entity"]) == ("tester", "models.returns")
+    assert last["changed_at"].replace(tzinfo=UTC) == NOW
+    assert (last["before_change"]["training"]["rounds"], last["after_change"]["training"]["rounds"]) == (40, 42)
+
+
+def test_postgresql_audits_what_people_change_by_hand(server: str, shop: Manifest) -> None:
+    url = databases.new_database(server, "by_hand")
+    push(url, shop)
+    before = len(BookDatabase(url).audit())
+    edit(url, "UPDATE ML_Predictions SET model_version = 1")
+    edit(url, "DELETE FROM Model_Features")
+    edit(url, "INSERT INTO Pipeline_Dependencies VALUES ('models.returns', 0, 'raw.customers')")
+    kept = [(row["change_kind"], row["entity"], row["changed_by"]) for row in BookDatabase(url).audit()[before:]]
+    assert kept == [
+        ("update ml_predictions", "predictions.order_returns", "postgres"),
+        ("insert pipeline_dependencies", "models.returns", "postgres"),
+    ]
+    first = BookDatabase(url).audit()[before]
+    assert (first["before_change"]["model_version"], first["after_change"]["model_version"]) == (None, 1)
+
+
+def test_an_edit_that_breaks_the_book_is_told_with_owner_culprit_and_fix(url: str, shop: Manifest) -> None:
+    push(url, shop)
+    edit(url, "UPDATE ML_Predictions SET model = 'nobody'")
+    edit(url, "UPDATE ML_Monitors SET drift_share = 7 WHERE name = 'returns_drift'")
+    with pytest.raises(BookError) as caught:
+        BookDatabase(url).manifest(Path(shop.root))
+    assert {(issue.owner, issue.culprit) for issue in caught.value.issues if issue.severity == "error"} >= {
+        ("predictions.order_returns", "nobody"),
+        ("monitoring.returns_drift", "7"),
+    } or {issue.owner for issue in caught.value.issues} >= {"predictions.order_returns", "monitoring.returns_drift"}
+
+
+def _push_number(url: str, book: str, folder: str, barrier: object, results: object) -> None:
+    manifest = load_book(write_project(Path(folder), book=book))
+    seen = BookDatabase(url).read().entity_hashes
+    barrier.wait(60)  # type: ignore[attr-defined]
+    try:
+        push(url, manifest, seen)
+        results.put("won")  # type: ignore[attr-defined]
+    except ConflictError as error:
+        results.put(error.culprit)  # type: ignore[attr-defined]
+
+
+def test_of_two_pushes_at_once_one_wins_and_the_other_is_told(url: str, shop: Manifest, tmp_path: Path) -> None:
+    push(url, shop)
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(2), context.Queue()
+    processes = [
+        context.Process(
+            target=_push_number,
+            args=(url, BOOK.replace("rounds: 40", f"rounds: {rounds}"), str(tmp_path / str(rounds)), barrier, results),
+        )
+        for rounds in (50, 60)
+    ]
+    for process in processes:
+        process.start()
+    told = sorted(results.get(timeout=120) for _ in processes)
+    for process in processes:
+        process.join(60)
+    assert told == ["changed since this checkout last pulled or pushed: models.returns", "won"]
+    assert BookDatabase(url).manifest(Path(shop.root)).models["returns"].training.rounds in {50, 60}
+
+
+def test_no_password_is_shown_or_told() -> None:
+    secret = "hunter2"  # noqa: S105
+    url = f"postgresql://me:{secret}@127.0.0.1:1/db?password={secret}"
+    assert secret not in shown_url(book_url(url))
+    with pytest.raises(StorageError) as caught:
+        BookDatabase(url).read()
+    assert secret not in str(caught.value)
+    with pytest.raises(MetaplatformError) as wrong:
+        BookDatabase(f"no url {secret}")
+    assert secret not in str(wrong.value)
+    assert wrong.value.__cause__ is None
+
+
+def test_reading_a_database_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no such file"):
+        BookDatabase(f"sqlite:///{tmp_path / 'none.db'}").read()
+    assert not (tmp_path / "none.db").exists()
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(StorageError, match="holds no book"):
+        BookDatabase(f"sqlite:///{tmp_path / 'empty.db'}").read()

@@ -1,0 +1,211 @@
+"""A deployment whose book is in a database: a sound edit reaches it by itself, a bad one never, a run keeps its own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from metaplatform.composition import definitions_of
+from metaplatform.errors import BookError, MetaplatformError
+from metaplatform.resources.book_connections import book_engine, book_url
+from metaplatform.resources.book_database import BookDatabase
+from metaplatform.resources.book_snapshots import BookSnapshots
+from metaplatform.resources.book_source import DeployedBook, load_deployed_book
+from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.loading import load_book
+from metaplatform_tests.live import Daemon
+from metaplatform_tests.resources import databases
+from metaplatform_tests.scenario import write_month, write_project
+
+COUNTRIES = """\
+sources:
+  customers: {kind: csv, path: data/customers.csv, key: [customer]}
+tables:
+  countries: {sql: "select country, count(*) as people from raw.customers group by country"}
+  shares: {sql: "select country, people / 300 as share from tables.countries"}
+"""
+URL = "METAPLATFORM_BOOK_URL"
+
+
+def push(url: str, metadata: Path) -> None:
+    BookDatabase(url).push(load_book(metadata), {}, by="tester", now=datetime.now(UTC), delete=False, force=False)
+
+
+def edit(url: str, sql: str) -> None:
+    with book_engine(book_url(url)).begin() as connection:
+        connection.exec_driver_sql(sql)
+
+
+def deployment_at(project: Path) -> Deployment:
+    return Deployment(book=project / "metadata", root=project / "storage", book_source="sql")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL of an SQLite database that holds the shop's book, known to the environment."""
+    url = f"sqlite:///{tmp_path / 'book.db'}"
+    push(url, write_project(tmp_path))
+    monkeypatch.setenv(URL, url)
+    return url
+
+
+def test_a_deployment_reads_the_accepted_snapshot_and_never_the_database(shop: str, tmp_path: Path) -> None:
+    deployment = deployment_at(tmp_path)
+    first, snapshot = load_deployed_book(deployment)
+    assert first.entities == load_book(tmp_path / "metadata").entities
+    assert snapshot == BookSnapshots(deployment.root).accepted() == BookDatabase(shop).read().hash
+    edit(shop, "UPDATE ML_Models SET rounds = 41")
+    assert load_deployed_book(deployment)[0].models["returns"].training.rounds == 40
+    (tmp_path / "book.db").unlink()
+    assert load_deployed_book(deployment)[1] == snapshot
+
+
+def test_a_look_accepts_a_sound_edit_and_refuses_an_unsound_one(shop: str, tmp_path: Path) -> None:
+    deployment = deployment_at(tmp_path)
+    _, first = load_deployed_book(deployment)
+    book = DeployedBook(root=str(deployment.root), project=str(tmp_path), url_env=URL)
+    assert (book.look().hash, book.look().refused) == (first, ())
+    edit(shop, "UPDATE ML_Models SET rounds = 41")
+    second = book.look().hash
+    assert second == BookSnapshots(deployment.root).accepted() != first
+    assert load_deployed_book(deployment)[0].models["returns"].training.rounds == 41
+    assert load_deployed_book(deployment, snapshot=first)[0].models["returns"].training.rounds == 40
+    edit(shop, "UPDATE ML_Predictions SET model = 'nobody'")
+    assert ("predictions.order_returns", "nobody") in [(issue.owner, issue.culprit) for issue in book.look().refused]
+    assert BookSnapshots(deployment.root).accepted() == second
+
+
+def test_a_first_load_of_an_unsound_or_absent_book_says_so(
+    shop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(shop, "UPDATE ML_Predictions SET model = 'nobody'")
+    with pytest.raises(BookError, match="nobody"):
+        load_deployed_book(deployment_at(tmp_path))
+    monkeypatch.delenv(URL)
+    with pytest.raises(MetaplatformError, match=URL):
+        load_deployed_book(deployment_at(tmp_path))
+
+
+def test_only_a_book_in_a_database_has_the_sensor_that_watches_it(shop: str, tmp_path: Path) -> None:
+    deployment = deployment_at(tmp_path)
+    manifest, snapshot = load_deployed_book(deployment)
+    watched = definitions_of(manifest, deployment, snapshot=snapshot).get_repository_def()
+    assert watched.has_sensor_def("book")
+    plain = deployment.model_copy(update={"book_source": "yaml"})
+    assert not definitions_of(manifest, plain).get_repository_def().has_sensor_def("book")
+
+
+def spec_hashes(table: Path) -> list[str]:
+    return [commit["spec_hash"] for commit in reversed(DeltaTable(table).history()) if "spec_hash" in commit]
+
+
+def test_a_run_keeps_the_book_it_started_with_in_all_its_processes(tmp_path: Path) -> None:
+    """Every step is a fresh process that starts after the new book was accepted."""
+    url = f"sqlite:///{tmp_path / 'book.db'}"
+    push(url, write_project(tmp_path, book=COUNTRIES))
+    root = tmp_path / "storage"
+    environment = {
+        **os.environ,
+        URL: url,
+        "DAGSTER_HOME": str(write_dagster_home(root / "dagster")),
+        "METAPLATFORM_BOOK": str(tmp_path / "metadata"),
+        "METAPLATFORM_BOOK_SOURCE": "sql",
+        "METAPLATFORM_EXECUTOR": "multiprocess",
+        "METAPLATFORM_ROOT": str(root),
+    }
+    book = Deployment(book=tmp_path / "metadata", root=root, book_source="sql")
+    os.environ[URL] = url
+    try:
+        old, _ = load_deployed_book(book)
+        with run_of_all(tmp_path, environment) as run:
+            # The run's own process has read the book; none of its steps has been started.
+            wait_for_log(tmp_path / "run.log", "RUN_START", run)
+            edit(url, "UPDATE SQL_Tables SET sql = sql || ' order by country'")
+            DeployedBook(root=str(root), project=str(tmp_path), url_env=URL).look()
+            new, _ = load_deployed_book(book)
+            assert "STEP_SUCCESS" not in (tmp_path / "run.log").read_text(), "the edit came too late to prove anything"
+            assert run.wait(180) == 0, (tmp_path / "run.log").read_text()[-3000:]
+        with run_of_all(tmp_path, {**environment, "METAPLATFORM_EXECUTOR": "in_process"}) as run:
+            assert run.wait(180) == 0, (tmp_path / "run.log").read_text()[-3000:]
+    finally:
+        del os.environ[URL]
+    for name in ("countries", "shares"):
+        ref = f"tables.{name}"
+        assert old.spec_hash(ref) != new.spec_hash(ref)
+        assert spec_hashes(root / "warehouse" / "tables" / name) == [old.spec_hash(ref), new.spec_hash(ref)]
+
+
+def run_of_all(project: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    command = [str(Path(sys.executable).parent / "dagster"), "asset", "materialize", "--select", "*"]
+    with (project / "run.log").open("wb") as log:
+        return subprocess.Popen(
+            [*command, "-m", "metaplatform.definitions"], cwd=project, env=environment, stdout=log, stderr=log
+        )
+
+
+def wait_for_log(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while text not in log.read_text():
+        assert process.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def postgresql(tmp_path: Path) -> Iterator[str]:
+    with databases.postgresql(tmp_path / "server") as uri:
+        yield uri
+
+
+def scored_by(daemon: Daemon) -> set[int | None]:
+    partitions = daemon.ledger._warehouse.partitions("predictions.order_returns")
+    return {state.model_version for state in partitions.values()}
+
+
+@pytest.mark.live
+def test_one_update_in_postgresql_changes_the_version_used_for_inference_and_a_bad_one_is_refused(
+    postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No deploy, no restart, nobody's help: plain SQL, and the daemon that runs anyway."""
+    push(postgresql, write_project(tmp_path))
+    monkeypatch.setenv(URL, postgresql)
+    for month in ("2024-01", "2024-02", "2024-03", "2024-04"):
+        write_month(tmp_path, month, shifted=month == "2024-04")
+    deployment = deployment_at(tmp_path)
+    settings = {"METAPLATFORM_BOOK": "metadata", "METAPLATFORM_ROOT": "storage", "METAPLATFORM_BOOK_SOURCE": "sql"}
+    replay = [sys.executable, "-m", "metaplatform", "replay"]
+    subprocess.run(replay, cwd=tmp_path, env={**os.environ, **settings}, check=True, capture_output=True)
+    first = load_deployed_book(deployment)[1]
+    daemon = Daemon.over(tmp_path)
+    daemon.environment["METAPLATFORM_BOOK_SOURCE"] = "sql"
+    assert 2 in scored_by(daemon)
+    snapshots = BookSnapshots(deployment.root)
+    alerts = deployment.root / "notifications" / "book.jsonl"
+    try:
+        daemon.start()
+        daemon.wait_for("a look at the book", lambda: daemon.looks("book") >= 1, seconds=60)
+        edit(postgresql, "UPDATE ML_Predictions SET model_version = 1 WHERE name = 'order_returns'")
+        daemon.wait_for("the edit accepted", lambda: snapshots.accepted() != first, seconds=60)
+        daemon.wait_for("predictions by version 1", lambda: scored_by(daemon) == {1}, seconds=150)
+        good = snapshots.accepted()
+
+        edit(postgresql, "UPDATE ML_Predictions SET model = 'nobody'")
+        daemon.wait_for("an alert", alerts.exists, seconds=60)
+        looks = {sensor: daemon.looks(sensor) for sensor in ("book", "scoring", "arrivals")}
+        daemon.wait_for(
+            "further looks", lambda: all(daemon.looks(name) >= seen + 2 for name, seen in looks.items()), seconds=60
+        )
+    finally:
+        daemon.stop()
+    assert snapshots.accepted() == good
+    [alert] = alerts.read_text(encoding="utf-8").splitlines()
+    assert "nobody" in alert
+    assert "predictions.order_returns" in alert
+    assert scored_by(daemon) == {1}
