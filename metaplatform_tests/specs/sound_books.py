@@ -222,7 +222,8 @@ def _model(draw: st.DrawFn, draft: Draft) -> None:
     draft.add("monitors", "performs", {"kind": "performance", "prediction": "guesses", "metrics": {metric: limit}})
     score = "probability" if binary else "prediction"
     draft.kinds["predictions.guesses"] = {"id": "number", "at": "moment", "who": "text", score: "number"}
-    known_of_prediction = Columns({"who": "text", score: "number"})
+    # A drawn comparison of a probability could be one that never holds, which is no sound condition.
+    known_of_prediction = Columns({"who": "text"} if binary else {"who": "text", score: "number"})
     when = f"{score} > 0.7 and {expressions(draw, known_of_prediction, 'boolean', 1)}"
     draft.add("reactions", "tell", {"prediction": "guesses", "when": when, "notify": [{"kind": "file"}]})
 

@@ -132,7 +132,7 @@ def test_no_bytes_raise_anything_but_a_book_error(data: bytes):
 
 
 @given(sound_books(), st.data())
-@relaxed
+@settings(relaxed, max_examples=80)
 def test_no_sound_book_that_is_then_mutated_raises_anything_but_a_book_error(
     book: dict[str, dict[str, Body]], data: st.DataObject
 ):
@@ -167,7 +167,7 @@ def damaged_sql(draw: st.DrawFn) -> str:
 
 
 @given(damaged_sql(), st.sampled_from(["derive", "target", "when", "table", "window"]))
-@settings(relaxed, max_examples=300)
+@settings(relaxed, max_examples=150)
 def test_no_damaged_sql_raises_anything_but_a_book_error(sql: str, where: str):
     columns = {"a": "bigint", "b": "varchar", "c": "boolean", "d": "timestamp"}
     source = {"kind": "csv", "path": "x.csv", "columns": columns, "key": ["a"], "event_timestamp": "d"}

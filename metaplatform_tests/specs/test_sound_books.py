@@ -10,7 +10,7 @@ from metaplatform.specs.loading import read_book
 from metaplatform.specs.snapshots import manifest_of, snapshot_of
 from metaplatform_tests.specs.sound_books import Body, Columns, as_yaml, sound_books
 
-relaxed = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+relaxed = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @given(sound_books())
