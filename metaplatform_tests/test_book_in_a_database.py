@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from deltalake import DeltaTable
 
-from metaplatform.composition import definitions_of
+from metaplatform.composition import definitions_of, platform_resources
 from metaplatform.errors import BookError, MetaplatformError
+from metaplatform.factories.automation.book import book_sensor
 from metaplatform.resources.book_connections import book_engine, book_url
 from metaplatform.resources.book_database import BookDatabase
 from metaplatform.resources.book_snapshots import BookSnapshots
@@ -105,6 +107,43 @@ def test_only_a_book_in_a_database_has_the_sensor_that_watches_it(shop: str, tmp
     assert watched.has_sensor_def("book")
     plain = deployment.model_copy(update={"book_source": "yaml"})
     assert not definitions_of(manifest, plain).get_repository_def().has_sensor_def("book")
+
+
+def test_a_refused_edit_is_told_at_every_look_and_alerts_once_even_after_a_restart(shop: str, tmp_path: Path) -> None:
+    deployment = deployment_at(tmp_path)
+    alerts = deployment.root / "notifications" / "book.jsonl"
+    assert "is the database's" in looked(deployment)
+    edit(shop, "UPDATE ML_Predictions SET model = 'nobody'")
+    for _ in range(2):
+        told = looked(deployment)
+        assert "is refused" in told
+        assert "predictions.order_returns: 'nobody' is not defined" in told
+        assert len(alerts.read_text(encoding="utf-8").splitlines()) == 1
+    edit(shop, "UPDATE ML_Monitors SET drift_share = 7")
+    assert "is refused" in looked(deployment)
+    assert len(alerts.read_text(encoding="utf-8").splitlines()) == 2, "another bad edit is another alert"
+    edit(shop, "UPDATE ML_Predictions SET model = 'returns'")
+    edit(shop, "UPDATE ML_Monitors SET drift_share = NULL")
+    assert "is accepted" in looked(deployment, loaded="another")
+
+
+def looked(deployment: Deployment, *, loaded: str | None = None) -> str:
+    """Return what the sensor of a code server that was just started says."""
+    snapshot = load_deployed_book(deployment)[1]
+    assert snapshot is not None
+    resources = platform_resources(deployment)
+    sensor = book_sensor(loaded or snapshot, 1)
+    context = dg.build_sensor_context(resources={name: resources[name] for name in ("book", "notifier")})
+    result = sensor(context)
+    assert isinstance(result, dg.SkipReason)
+    return result.skip_message or ""
+
+
+def test_assets_of_a_book_in_a_database_link_to_no_file(shop: str, tmp_path: Path) -> None:
+    deployment = deployment_at(tmp_path)
+    manifest, snapshot = load_deployed_book(deployment)
+    graph = definitions_of(manifest, deployment, snapshot=snapshot).get_repository_def().asset_graph
+    assert "dagster/code_references" not in graph.get(dg.AssetKey(["models", "returns"])).metadata
 
 
 def spec_hashes(table: Path) -> list[str]:

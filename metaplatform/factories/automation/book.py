@@ -32,12 +32,13 @@ def book_sensor(loaded: str, interval_seconds: int) -> dg.SensorDefinition:
             found = book.look()
         except MetaplatformError as error:
             return dg.SkipReason(f"the last good book {loaded} runs on: {error}")
+        notes = []
         if found.refused:
             _alert(notifier, found.hash, found.refused)
-            return dg.SkipReason(f"edit {found.hash} is refused, book {loaded} runs on:\n{_told(found.refused)}")
-        if found.hash == loaded:
-            return dg.SkipReason(f"book {loaded} is the database's")
-        return dg.SkipReason(f"book {found.hash} is accepted; {reload.ask(context)}")
+            notes.append(f"edit {found.hash} is refused, book {found.accepted} runs on:\n{_told(found.refused)}")
+        if found.accepted != loaded:
+            notes.append(f"book {found.accepted} is accepted; {reload.ask(context)}")
+        return dg.SkipReason("\n".join(notes) or f"book {loaded} is the database's")
 
     return evaluate
 
