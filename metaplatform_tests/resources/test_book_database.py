@@ -1,6 +1,7 @@
 """The book in real databases, SQLite and PostgreSQL: lossless, locked against lost edits, audited."""
 
 import multiprocessing
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
@@ -231,6 +232,16 @@ def test_no_password_is_shown_or_told() -> None:
         BookDatabase(f"no url {secret}")
     assert secret not in str(wrong.value)
     assert wrong.value.__cause__ is None
+
+
+def test_a_driver_that_is_not_installed_is_told_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(MetaplatformError, match=r"psycopg2.*pip install metaplatform\[postgres\]"):
+        BookDatabase("postgresql://ann:hunter2@db.example/book")
+    with pytest.raises(MetaplatformError, match="no database of this kind"):
+        BookDatabase("nonsense://db.example/book")
 
 
 def test_reading_a_database_that_is_not_there_makes_none(tmp_path: Path) -> None:
