@@ -1,26 +1,33 @@
 """A deployment whose book is in a database: a sound edit reaches it by itself, a bad one never, a run keeps its own."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from deltalake import DeltaTable
 
-from metaplatform.composition import definitions_of
+from metaplatform.composition import definitions_of, platform_resources
 from metaplatform.errors import BookError, MetaplatformError
+from metaplatform.factories.automation.book import book_sensor
 from metaplatform.resources.book_connections import book_engine, book_url
 from metaplatform.resources.book_database import BookDatabase
 from metaplatform.resources.book_snapshots import BookSnapshots
 from metaplatform.resources.book_source import DeployedBook, load_deployed_book
 from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.resources.servers import dagster_service, running
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
-from metaplatform_tests.live import Daemon
+from metaplatform_tests.live import WORKSPACE, Daemon
 from metaplatform_tests.resources import databases
 from metaplatform_tests.scenario import write_month, write_project
 
@@ -100,6 +107,43 @@ def test_only_a_book_in_a_database_has_the_sensor_that_watches_it(shop: str, tmp
     assert watched.has_sensor_def("book")
     plain = deployment.model_copy(update={"book_source": "yaml"})
     assert not definitions_of(manifest, plain).get_repository_def().has_sensor_def("book")
+
+
+def test_a_refused_edit_is_told_at_every_look_and_alerts_once_even_after_a_restart(shop: str, tmp_path: Path) -> None:
+    deployment = deployment_at(tmp_path)
+    alerts = deployment.root / "notifications" / "book.jsonl"
+    assert "is the database's" in looked(deployment)
+    edit(shop, "UPDATE ML_Predictions SET model = 'nobody'")
+    for _ in range(2):
+        told = looked(deployment)
+        assert "is refused" in told
+        assert "predictions.order_returns: 'nobody' is not defined" in told
+        assert len(alerts.read_text(encoding="utf-8").splitlines()) == 1
+    edit(shop, "UPDATE ML_Monitors SET drift_share = 7")
+    assert "is refused" in looked(deployment)
+    assert len(alerts.read_text(encoding="utf-8").splitlines()) == 2, "another bad edit is another alert"
+    edit(shop, "UPDATE ML_Predictions SET model = 'returns'")
+    edit(shop, "UPDATE ML_Monitors SET drift_share = NULL")
+    assert "is accepted" in looked(deployment, loaded="another")
+
+
+def looked(deployment: Deployment, *, loaded: str | None = None) -> str:
+    """Return what the sensor of a code server that was just started says."""
+    snapshot = load_deployed_book(deployment)[1]
+    assert snapshot is not None
+    resources = platform_resources(deployment)
+    sensor = book_sensor(loaded or snapshot, 1)
+    context = dg.build_sensor_context(resources={name: resources[name] for name in ("book", "notifier")})
+    result = sensor(context)
+    assert isinstance(result, dg.SkipReason)
+    return result.skip_message or ""
+
+
+def test_assets_of_a_book_in_a_database_link_to_no_file(shop: str, tmp_path: Path) -> None:
+    deployment = deployment_at(tmp_path)
+    manifest, snapshot = load_deployed_book(deployment)
+    graph = definitions_of(manifest, deployment, snapshot=snapshot).get_repository_def().asset_graph
+    assert "dagster/code_references" not in graph.get(dg.AssetKey(["models", "returns"])).metadata
 
 
 def spec_hashes(table: Path) -> list[str]:
@@ -190,18 +234,16 @@ def test_one_update_in_postgresql_changes_the_version_used_for_inference_and_a_b
     alerts = deployment.root / "notifications" / "book.jsonl"
     try:
         daemon.start()
-        daemon.wait_for("a look at the book", lambda: daemon.looks("book") >= 1, seconds=60)
+        daemon.wait_for("a look at the book", lambda: daemon.looks("book") >= 1)
         edit(postgresql, "UPDATE ML_Predictions SET model_version = 1 WHERE name = 'order_returns'")
-        daemon.wait_for("the edit accepted", lambda: snapshots.accepted() != first, seconds=60)
-        daemon.wait_for("predictions by version 1", lambda: scored_by(daemon) == {1}, seconds=150)
+        daemon.wait_for("the edit accepted", lambda: snapshots.accepted() != first)
+        daemon.wait_for("predictions by version 1", lambda: scored_by(daemon) == {1})
         good = snapshots.accepted()
 
         edit(postgresql, "UPDATE ML_Predictions SET model = 'nobody'")
-        daemon.wait_for("an alert", alerts.exists, seconds=60)
+        daemon.wait_for("an alert", alerts.exists)
         looks = {sensor: daemon.looks(sensor) for sensor in ("book", "scoring", "arrivals")}
-        daemon.wait_for(
-            "further looks", lambda: all(daemon.looks(name) >= seen + 2 for name, seen in looks.items()), seconds=60
-        )
+        daemon.wait_for("further looks", lambda: all(daemon.looks(name) >= seen + 2 for name, seen in looks.items()))
     finally:
         daemon.stop()
     assert snapshots.accepted() == good
@@ -209,3 +251,42 @@ def test_one_update_in_postgresql_changes_the_version_used_for_inference_and_a_b
     assert "nobody" in alert
     assert "predictions.order_returns" in alert
     assert scored_by(daemon) == {1}
+
+
+DAGSTER_ASKED = '{"query": "{ assetNodes { assetKey { path } } }"}'
+
+
+def assets_shown(url: str) -> set[str]:
+    request = urllib.request.Request(  # noqa: S310  # an address of our own
+        f"{url}/graphql", data=DAGSTER_ASKED.encode(), headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310
+        return {".".join(node["assetKey"]["path"]) for node in json.load(response)["data"]["assetNodes"]}
+
+
+@pytest.mark.live
+def test_under_dagsters_own_servers_a_new_row_is_a_new_asset_in_the_ui_by_itself(tmp_path: Path) -> None:
+    """As `metaplatform ui` runs them: the sensor has the shared code server start anew."""
+    url = f"sqlite:///{tmp_path / 'book.db'}"
+    push(url, write_project(tmp_path, book=COUNTRIES))
+    (tmp_path / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
+    environment = {
+        URL: url,
+        "DAGSTER_HOME": str(write_dagster_home(tmp_path / "storage" / "dagster")),
+        "METAPLATFORM_BOOK": "metadata",
+        "METAPLATFORM_BOOK_SOURCE": "sql",
+        "METAPLATFORM_ROOT": "storage",
+        "METAPLATFORM_SENSOR_INTERVAL_SECONDS": "2",
+    }
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        service = dagster_service(tmp_path, probe.getsockname()[1])
+    with running(service, logs=tmp_path / "logs", environment=environment) as child:
+        child.wait_healthy(180, threading.Event())
+        assert "tables.countries" in assets_shown(service.url)
+        edit(url, "INSERT INTO SQL_Tables (name, sql) VALUES ('ages', 'select max(age) as age from raw.customers')")
+        deadline = time.monotonic() + 120
+        while "tables.ages" not in assets_shown(service.url):
+            child.check()
+            assert time.monotonic() < deadline, child.log.read_text(encoding="utf-8")[-3000:]
+            time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""`metaplatform book push | pull | diff`: the book between YAML files and a database."""
+"""`metaplatform book push | pull | diff | check`: the book between YAML files and a database."""
 
 import getpass
 import json
@@ -97,6 +97,20 @@ def diff(
         _show_changes(changes)
         typer.echo(f"{len(changes)} entities differ." if changes else "The book and the database are the same.")
     raise typer.Exit(1 if changes else 0)
+
+
+@book_app.command()
+def check(to: To = None, to_env: ToEnv = None, book: Book = None, as_json: AsJson = False) -> None:
+    """Check the book that a database holds: every fault at once; exit code 1 if there is an error."""
+    deployment = deployment_of(book, None)
+    manifest, issues, contents = _database(to, to_env, deployment).read_manifest(deployment.book.parent)
+    if as_json:
+        typer.echo(json.dumps([asdict(issue) for issue in issues], indent=2))
+    else:
+        for issue in issues:
+            typer.echo(str(issue))
+        typer.echo(f"{len(contents.entity_hashes)} entities, {'sound' if manifest else 'not sound'}.")
+    raise typer.Exit(0 if manifest else 1)
 
 
 def _database(to: str | None, to_env: str | None, deployment: Deployment) -> BookDatabase:

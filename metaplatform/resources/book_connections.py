@@ -12,6 +12,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from metaplatform.errors import MetaplatformError, StorageError
 
 _POSTGRESQL = "postgresql+psycopg2"
+_CONNECT_SECONDS = 10
+"""A sensor's look may take a minute: a host that does not answer must be told before."""
 
 
 def book_url(text: str) -> sa.URL:
@@ -45,6 +47,8 @@ def book_engine(url: sa.URL) -> sa.Engine:
     """
     name = shown_url(url)
     options: dict[str, Any] = {} if url.get_backend_name() == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    if url.drivername == _POSTGRESQL and "connect_timeout" not in url.query:
+        options["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}
     try:
         engine = sa.create_engine(
             url, poolclass=sa.NullPool, json_deserializer=_lenient_json, hide_parameters=True, **options

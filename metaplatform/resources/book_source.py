@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
@@ -59,7 +59,9 @@ def load_deployed_book(
     snapshots = BookSnapshots(deployment.root)
     chosen = snapshot or snapshots.accepted() or accept_first(deployment, snapshots)
     origin = f"book snapshot {chosen}"
-    return manifest_of(snapshots.read(chosen), root=deployment.book.parent, origin=origin), chosen
+    manifest = manifest_of(snapshots.read(chosen), root=deployment.book.parent, origin=origin)
+    # Rows have no file and line that a link could open.
+    return replace(manifest, locations={}), chosen
 
 
 def accept_first(deployment: Deployment, snapshots: BookSnapshots) -> str:
@@ -89,9 +91,10 @@ def read_deployed_book(
 
 @dataclass(frozen=True)
 class BookLook:
-    """What a look at the database found: its content's hash, and the errors for which it is refused."""
+    """What a look found: the hash of the database's content, what is accepted now, and why the content is refused."""
 
     hash: str
+    accepted: str | None
     refused: tuple[Issue, ...] = ()
 
 
@@ -115,7 +118,8 @@ class DeployedBook(dg.ConfigurableResource):  # type: ignore[type-arg]
         snapshots = BookSnapshots(Path(self.root))
         manifest, issues, contents = database_behind(self.url_env).read_manifest(Path(self.project))
         if manifest is None:
-            return BookLook(contents.hash, tuple(issue for issue in issues if issue.severity == "error"))
+            errors = tuple(issue for issue in issues if issue.severity == "error")
+            return BookLook(contents.hash, snapshots.accepted(), errors)
         if contents.hash != snapshots.accepted():
             snapshots.accept(contents.hash, contents.snapshot)
-        return BookLook(contents.hash)
+        return BookLook(contents.hash, contents.hash)

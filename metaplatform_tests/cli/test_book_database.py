@@ -83,6 +83,17 @@ def test_a_push_over_an_unseen_edit_is_refused_until_pulled_or_forced(project: P
         run("push", "--book", "copy/metadata")
 
 
+def test_a_check_tells_every_fault_of_what_the_database_holds(project: Path) -> None:
+    run("push")
+    assert "12 entities, sound" in run("check")
+    edit(project, "UPDATE ML_Predictions SET model = 'nobody'")
+    edit(project, "DELETE FROM Feature_Sets")
+    told = run("check", code=1)
+    assert "nobody" in told
+    assert "Feature_Engineering has rows of 'features.order_features'" in told
+    assert "error" in {issue["severity"] for issue in json.loads(run("check", "--json", code=1))}
+
+
 def test_a_dry_run_shows_and_writes_nothing(project: Path) -> None:
     assert "+ models.returns: added" in run("push", "--dry-run")
     assert not (project / "book.db").exists()

@@ -1,9 +1,11 @@
 """The sensor of a book in a database: a sound edit is accepted and reloaded, an unsound one refused with an alert."""
 
+import logging
 import threading
 from collections.abc import Sequence
 
 import dagster as dg
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 
 from metaplatform.errors import Issue, MetaplatformError
@@ -17,6 +19,7 @@ _ISSUES_IN_A_NOTE = 20
 
 def book_sensor(loaded: str, interval_seconds: int) -> dg.SensorDefinition:
     """Return the sensor ``book``; ``loaded`` is the hash of the snapshot that this code server was built from."""
+    reload = _Reload()
 
     @dg.sensor(
         name="book",
@@ -29,12 +32,13 @@ def book_sensor(loaded: str, interval_seconds: int) -> dg.SensorDefinition:
             found = book.look()
         except MetaplatformError as error:
             return dg.SkipReason(f"the last good book {loaded} runs on: {error}")
+        notes = []
         if found.refused:
             _alert(notifier, found.hash, found.refused)
-            return dg.SkipReason(f"edit {found.hash} is refused, book {loaded} runs on:\n{_told(found.refused)}")
-        if found.hash == loaded:
-            return dg.SkipReason(f"book {loaded} is the database's")
-        return dg.SkipReason(f"book {found.hash} is accepted; {_reload(context)}")
+            notes.append(f"edit {found.hash} is refused, book {found.accepted} runs on:\n{_told(found.refused)}")
+        if found.accepted != loaded:
+            notes.append(f"book {found.accepted} is accepted; {reload.ask(context)}")
+        return dg.SkipReason("\n".join(notes) or f"book {loaded} is the database's")
 
     return evaluate
 
@@ -57,12 +61,26 @@ def _told(issues: Sequence[Issue]) -> str:
     return "\n".join((*lines, f"and {more} more") if more > 0 else lines)
 
 
-def _reload(context: dg.SensorEvaluationContext) -> str:
-    """Let the code server start anew where one can be asked to; elsewhere the daemon does so within the minute."""
-    origin = context.code_location_origin
-    if not isinstance(origin, GrpcServerCodeLocationOrigin):
-        return "the daemon's next code server, within a minute, is built from it"
-    client = origin.create_client()
-    # Not waited for: this look is answered by the very server that is replaced.
-    threading.Thread(target=client.reload_code, args=(_RELOAD_SECONDS,), daemon=True).start()
-    return "the code server starts anew with it"
+class _Reload:
+    """Asks the code server to start anew, once at a time."""
+
+    def __init__(self) -> None:
+        self._asking: threading.Thread | None = None
+
+    def ask(self, context: dg.SensorEvaluationContext) -> str:
+        """Ask, where a code server can be asked, and say what happens; elsewhere the daemon makes new ones itself."""
+        origin = context.code_location_origin
+        if not isinstance(origin, GrpcServerCodeLocationOrigin):
+            return "the daemon's next code server, within a minute, is built from it"
+        if self._asking is None or not self._asking.is_alive():
+            # Not waited for: this look is answered by the very server that is replaced.
+            self._asking = threading.Thread(target=_reload_code, args=(origin,), daemon=True)
+            self._asking.start()
+        return "the code server starts anew with it"
+
+
+def _reload_code(origin: GrpcServerCodeLocationOrigin) -> None:
+    try:
+        origin.create_client().reload_code(_RELOAD_SECONDS)
+    except DagsterUserCodeUnreachableError as error:
+        logging.getLogger(__name__).warning("the code server did not start anew, the next look asks again: %s", error)
