@@ -12,8 +12,9 @@ import dagster as dg
 from metaplatform.factories.automation.book import book_sensor
 from metaplatform.factories.mlflow_tracking import mlflow_tracking
 from metaplatform.factories.platform import build_definitions
-from metaplatform.resources.book_source import DeployedBook, load_deployed_book
+from metaplatform.resources.book_source import load_deployed_book
 from metaplatform.resources.clock import Clock
+from metaplatform.resources.deployed_book import DeployedBook
 from metaplatform.resources.exports import Exports
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.notifier import Notifier

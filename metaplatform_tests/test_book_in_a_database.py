@@ -22,8 +22,9 @@ from metaplatform.factories.automation.book import book_sensor
 from metaplatform.resources.book_connections import book_engine, book_url
 from metaplatform.resources.book_database import BookDatabase
 from metaplatform.resources.book_snapshots import BookSnapshots
-from metaplatform.resources.book_source import DeployedBook, load_deployed_book
+from metaplatform.resources.book_source import load_deployed_book
 from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.resources.deployed_book import DeployedBook
 from metaplatform.resources.servers import dagster_service, running
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book

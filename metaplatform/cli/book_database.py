@@ -4,20 +4,19 @@ import getpass
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_in_files, deployment_of
 from metaplatform.errors import BookError
-from metaplatform.resources.book_database import BookDatabase, PushPlan, entity_hashes
-from metaplatform.resources.book_sightings import BookSightings
-from metaplatform.resources.book_source import database_behind
-from metaplatform.resources.book_writing import write_book
-from metaplatform.resources.clock import Clock
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.snapshot_changes import EntityChange, snapshot_changes
 from metaplatform.specs.snapshots import snapshot_of
+
+# What opens a database is imported by the command that does: the others start without it.
+if TYPE_CHECKING:
+    from metaplatform.resources.book_database import BookDatabase, PushPlan
 
 _SHOWN_CHARACTERS = 200
 
@@ -41,6 +40,10 @@ def push(
     by: Annotated[str | None, typer.Option("--as", help="Name for the audit; default: the system's user.")] = None,
 ) -> None:
     """Bring a database to the book, in one transaction, unless that would undo somebody's edit."""
+    from metaplatform.resources.book_database import entity_hashes
+    from metaplatform.resources.book_sightings import BookSightings
+    from metaplatform.resources.clock import Clock
+
     deployment = deployment_of(book, root, environment)
     database, sightings = _database(to, to_env, deployment), BookSightings(deployment.root, deployment.book)
     manifest = book_in_files(deployment)
@@ -65,6 +68,9 @@ def pull(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that were edited since a pull.")] = False,
 ) -> None:
     """Write a database's book as YAML files, one for each chapter."""
+    from metaplatform.resources.book_sightings import BookSightings
+    from metaplatform.resources.book_writing import write_book
+
     deployment = deployment_of(book, root)
     database, sightings = _database(to, to_env, deployment), BookSightings(deployment.root, deployment.book)
     manifest, issues, contents = database.read_manifest(deployment.book.parent)
@@ -113,13 +119,16 @@ def check(to: To = None, to_env: ToEnv = None, book: Book = None, as_json: AsJso
     raise typer.Exit(0 if manifest else 1)
 
 
-def _database(to: str | None, to_env: str | None, deployment: Deployment) -> BookDatabase:
+def _database(to: str | None, to_env: str | None, deployment: Deployment) -> "BookDatabase":
     if to and to_env:
         raise typer.BadParameter("give --to or --to-env, not both")
+    from metaplatform.resources.book_database import BookDatabase
+    from metaplatform.resources.book_source import database_behind
+
     return BookDatabase(to) if to else database_behind(to_env or deployment.book_url_env)
 
 
-def _show_plan(plan: PushPlan, name: str) -> None:
+def _show_plan(plan: "PushPlan", name: str) -> None:
     _show_changes(plan.changes)
     for ref in plan.left:
         typer.echo(f"  {ref}: only in the database; it stays (--delete removes it)")

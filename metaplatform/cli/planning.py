@@ -14,9 +14,7 @@ from metaplatform.cli.plan_tables import ApplyProgress, plan_table
 from metaplatform.compute.changes.plan import Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
 from metaplatform.errors import BookError
-from metaplatform.planning.state import plan_of
 from metaplatform.planning.text import summary, to_json, to_markdown
-from metaplatform.resources.book_source import database_behind, load_deployed_book
 from metaplatform.resources.git_books import book_at
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
@@ -56,7 +54,7 @@ def plan(
     if database is not None:
         found = _from_database(database, deployment)
     elif before is None:
-        found = plan_of(load_deployed_book(deployment)[0], deployment)
+        found = _against_the_warehouse(deployment)
     else:
         found = _between(before, after, deployment)
     if as_json:
@@ -83,6 +81,8 @@ def apply(
 ) -> None:
     """Make again what the plan calls stale, and nothing else, through the assets that the loop runs."""
     from metaplatform.planning.apply import apply_plan, selected
+    from metaplatform.planning.state import plan_of
+    from metaplatform.resources.book_source import load_deployed_book
 
     deployment = deployment_of(book, root, environment)
     manifest, _ = load_deployed_book(deployment)
@@ -112,7 +112,16 @@ def _between(before: str, after: str | None, deployment: Deployment) -> Plan:
         return plan_changes(Past.of_book(old), new)
 
 
+def _against_the_warehouse(deployment: Deployment) -> Plan:
+    from metaplatform.planning.state import plan_of
+    from metaplatform.resources.book_source import load_deployed_book
+
+    return plan_of(load_deployed_book(deployment)[0], deployment)
+
+
 def _from_database(variable: str, deployment: Deployment) -> Plan:
+    from metaplatform.resources.book_source import database_behind
+
     old, issues, _ = database_behind(variable).read_manifest(deployment.book.parent)
     if old is None:
         raise BookError(issues)

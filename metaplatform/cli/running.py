@@ -9,7 +9,6 @@ import typer
 
 # What opens the warehouse or Dagster is imported by the command that does: `validate` needs neither.
 from metaplatform.cli.app import AsJson, Book, Environment, Root, app, deployment_of
-from metaplatform.resources.book_source import load_deployed_book
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.records import Decision, Promotion
 
@@ -36,6 +35,7 @@ def replay(
     from metaplatform.cli.progress import Progress
     from metaplatform.cli.tables import replay_table
     from metaplatform.replay.history import replay_history
+    from metaplatform.resources.book_source import load_deployed_book
 
     deployment = deployment_of(book, root, environment)
     manifest, _ = load_deployed_book(deployment)

@@ -53,13 +53,22 @@ def validate(
     deployment = deployment_of(book, None, environment)
     folder = deployment.book
     look = _look(deployment) if with_data else None
-    manifest, issues = read_book(folder, variables=os.environ, environment=deployment.environment, look=look)
+    manifest, issues = _read(deployment, in_files=book is not None, look=look)
     errors = sum(issue.severity == "error" for issue in issues)
     failed = manifest is None or errors > 0 or (strict and len(issues) > 0)
     summary = _summary(manifest, errors, len(issues) - errors, failed=failed)
     for text in _texts(chosen, issues, folder=folder.parent, summary=summary):
         typer.echo(_encodable(text))
     raise typer.Exit(1 if failed else 0)
+
+
+def _read(deployment: Deployment, *, in_files: bool, look: Look | None) -> tuple[Manifest | None, tuple[Issue, ...]]:
+    if in_files or deployment.book_source == "yaml":
+        return read_book(deployment.book, variables=os.environ, environment=deployment.environment, look=look)
+    # A database's driver and tables are no concern of a book in files.
+    from metaplatform.resources.book_source import read_deployed_book
+
+    return read_deployed_book(deployment)
 
 
 def _look(deployment: Deployment) -> Look:

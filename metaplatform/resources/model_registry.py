@@ -123,7 +123,7 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
                 raise RegistryError(
                     owner=f"models.{model}",
                     culprit="there is no earlier champion to go back to",
-                    fix="name a version to go to (see `metaplatform models`)",
+                    fix="name a version to go to (see `metaplatform versions`)",
                 )
             target = earlier[-1] if to is None else to
             self.version(model, target)

@@ -14,7 +14,7 @@ from metaplatform.specs.loading import read_book
 from metaplatform.specs.records import Action, Arrival, Decision, Promotion
 from metaplatform_tests.examples.making import EXAMPLES, make_data, replay
 
-DAYS = 27
+DAYS = 24
 PRODUCTS = 60
 CUT = "2024-03-22"
 """A morning on which the first version has scored a day."""
@@ -89,10 +89,8 @@ def test_a_model_learns_is_retrained_for_drift_and_judged(replayed: tuple[Path, 
     ledger = Ledger(Warehouse(root=str(root)))
     fired = ledger.read(Decision, model="stockout", outcome="retrain")
     assert any("drift" in decision.trigger for decision in fired)
-    # Of decisions made at one moment, one training answers.
     answered = {promotion.promotion_id for promotion in ledger.read(Promotion)}
-    assert answered <= {each.decision_id for each in fired}
-    assert {each.decided_at for each in fired if each.decision_id in answered} == {each.decided_at for each in fired}
+    assert answered == {each.decision_id for each in fired}
 
 
 def test_the_reaction_acts_once_for_each_day_and_version_that_calls_for_it(

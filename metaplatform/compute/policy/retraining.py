@@ -23,7 +23,7 @@ class TrainingState:
     ``champion_version`` is None before the first. ``data_start`` and ``cut`` bound the rows whose labels
     are mature; ``rows`` counts feature rows between them, ``new_rows`` those since the last training's
     end. ``retrains`` are this model's earlier retrain decisions, ``observations`` its verdicts over all columns.
-    ``training`` is whether an unfinished run trains the model.
+    ``training`` is whether an unfinished run trains the model, ``last_cut`` the cut of its last training.
     """
 
     champion_version: int | None
@@ -34,6 +34,7 @@ class TrainingState:
     retrains: Sequence[Decision]
     observations: Sequence[Observation]
     training: bool = False
+    last_cut: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def decide(
         return _decision(model, "wait", "", reasons, now, seen) if votes else None
     text = "; ".join(filter(None, (trigger.text, reasons)))
     basis = (state.champion_version, trigger.name, *trigger.basis)
-    if blocked := _blocked(model, policy, state, now):
+    if blocked := _blocked(model, policy, state, now) or _nothing_newer(trigger, state):
         return _decision(model, "wait", trigger.name, f"{text}; but {blocked}", now, basis)
     causes = sorted({*_tick(scheduled_for), *(cause for vote in votes for cause in vote.causes)})
     return _decision(model, "retrain", trigger.name, text, now, basis, ", ".join(causes))
@@ -120,6 +121,14 @@ def _blocked(model: ModelSpec, policy: RetrainPolicy, state: TrainingState, now:
     last = max((decision.decided_at for decision in counted), default=None)
     if last is not None and now < (until := policy.cooldown.behind(last)):
         return f"cooldown until {until:%Y-%m-%d %H:%M %Z}"
+    return ""
+
+
+def _nothing_newer(trigger: _Trigger, state: TrainingState) -> str:
+    """Return why failures would only make the same version again, ``""`` if labels have matured since the last."""
+    failed = trigger.name in {"drift", "performance"}
+    if failed and state.cut is not None and state.last_cut is not None and state.cut <= state.last_cut:
+        return "no label has matured since the last training"
     return ""
 
 

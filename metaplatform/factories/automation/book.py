@@ -9,7 +9,7 @@ from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 
 from metaplatform.errors import Issue, MetaplatformError
-from metaplatform.resources.book_source import DeployedBook
+from metaplatform.resources.deployed_book import DeployedBook
 from metaplatform.resources.notifier import Notifier
 from metaplatform.specs.reactions import FileNotification
 

@@ -161,6 +161,7 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
         retrains=loop.ledger.read(Decision, model=model.name, outcome="retrain"),
         observations=loop.ledger.read(Observation, model=model.name, column=""),
         training=f"models.{model.name}" in loop.busy,
+        last_cut=last_cut,
     )
 
 

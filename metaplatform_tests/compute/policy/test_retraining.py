@@ -53,6 +53,24 @@ def test_what_is_no_verdict_on_the_champion_never_asks_for_a_retrain(silent: Obs
     assert decide(DRIFTS, state(silent), day(0)) is None
 
 
+def test_failures_wait_while_a_retrain_would_learn_from_the_same_labels_again() -> None:
+    trained = state(seen("05")).cut
+    assert trained is not None
+    waiting = decide(DRIFTS, state(seen("05"), last_cut=trained), day(0))
+    assert outcome(waiting) == ("wait", "drift")
+    assert "no label has matured since the last training" in waiting.reasons
+    assert outcome(decide(DRIFTS, state(seen("05"), last_cut=trained - timedelta(days=1)), day(0))) == (
+        "retrain",
+        "drift",
+    )
+
+
+def test_the_schedule_trains_again_whatever_the_labels() -> None:
+    on_schedule = model(policy(schedule="0 6 1 * *"))
+    decision = decide(on_schedule, state(last_cut=state().cut), day(0), scheduled_for=day(0))
+    assert outcome(decision) == ("retrain", "schedule")
+
+
 def test_a_skipped_evaluation_neither_clears_nor_repeats_a_failed_one() -> None:
     decision = decide(DRIFTS, state(seen("05"), seen("05", "skipped", on=1), seen("06", "skipped", on=1)), day(2))
     assert outcome(decision) == ("retrain", "drift")
