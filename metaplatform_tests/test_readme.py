@@ -99,7 +99,7 @@ def write_orders(folder: Path) -> None:
 def test_every_command_shown_is_one_that_a_test_here_knows() -> None:
     assert {line[0] for line in shown_commands()} == {"make", ".venv/bin/metaplatform"}
     assert {line[1] for line in shown_commands() if line[0] == "make"} <= set(MADE)
-    known = {"validate", "replay", "ui", "decisions", "versions", "rollback"}
+    known = {"validate", "replay", "ui", "plan", "apply", "decisions", "versions", "rollback"}
     assert {line[0] for line in platform_commands()} == known
 
 
@@ -169,9 +169,13 @@ def test_every_command_a_guide_shows_has_the_options_shown() -> None:
     group = typer.main.get_command(commands.app)
     shown = [line for name, text in GUIDES.items() if name != "README.md" for line in commands_in(text)]
     assert shown
-    for line in shown:
-        command = group.commands[line[1]]  # type: ignore[attr-defined]
-        assert command.make_context(line[1], line[2:]).params
+    for words in (line for line in shown if Path(line[0]).name == "metaplatform"):
+        command, (name, *rest) = group, words[1:]
+        command = command.commands[name]  # type: ignore[attr-defined]
+        while subcommands := getattr(command, "commands", {}):
+            name, *rest = rest
+            command = subcommands[name]
+        assert command.make_context(name, rest).params
 
 
 def test_every_variable_of_the_settings_is_told() -> None:
@@ -234,3 +238,25 @@ def test_the_readmes_ten_minutes_end_with_a_loop_that_closes(project: Path) -> N
     )
     champions = [version.version for version in registry.versions("returns") if "champion" in version.aliases]
     assert champions == [1]
+
+
+def test_an_edit_of_the_readmes_book_is_planned_then_applied_and_then_there_is_nothing_to_do(project: Path) -> None:
+    plan, apply = shown("plan", "--root"), shown("apply")
+    assert "othing to do" in play(project, plan)
+    edited = False
+    for path in (project / "my_book" / "metadata").glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("price: amount", "price: amount * 100"), encoding="utf-8")
+        edited = edited or "price: amount" in text
+    assert edited
+    told = play(project, plan)
+    assert "features.order_features" in told
+    assert "raw.orders" not in told.replace("reads raw.orders", "")
+    assert "Left:" in play(project, apply)
+    assert "othing to do" in play(project, plan)
+
+
+def test_two_versions_of_a_book_are_compared_as_a_comment_for_review() -> None:
+    if subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, check=False).returncode:
+        pytest.skip("not a git checkout")
+    assert play(ROOT, shown("plan", "--markdown")).startswith("#")

@@ -184,6 +184,13 @@ def test_decisions_are_json_for_machines_with_all_that_was_kept(decided: Path) -
     assert promotion["gain"] is None
 
 
+def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
+    heavy = "{'dagster', 'sqlalchemy', 'duckdb', 'deltalake', 'pyarrow', 'ibis', 'mlflow'}"
+    code = f"import sys, metaplatform.cli.commands; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "metaplatform", "validate", "--book", str(tmp_path / "none")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ), timeout=120)
