@@ -7,7 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# One more than there are cores: many tests wait for servers of their own.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 # The lock is complete: nothing is resolved while installing, and nothing without a known hash gets in.
 PIP := $(BIN)/python -m pip install -qq --no-compile --require-hashes --no-deps --no-build-isolation
 # Published as source alone; built by the pinned setuptools, so that nothing unpinned runs.
@@ -65,7 +66,7 @@ architecture: $(STAMP) ## check that imports go down only
 	$(BIN)/lint-imports --no-cache
 
 unit: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP) ## measure side by side, as ratios
 	$(BIN)/python -m benchmarks

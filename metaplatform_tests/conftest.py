@@ -1,7 +1,9 @@
 """What every test needs before anything else is imported: quiet libraries, no deployment of the developer's."""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 _ENVIRONMENT = {
@@ -29,3 +31,27 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("metaplatform")
+
+LONGEST_FIRST = (
+    "test_live_loop.py",
+    "examples/test_retail.py",
+    "test_book_in_a_database.py",
+    "replay/test_history.py",
+    "test_readme.py",
+    "resources/test_run_launcher.py",
+    "planning/test_apply.py",
+    "examples/test_churn.py",
+    "resources/test_servers.py",
+    "cli/test_starting.py",
+    "scaffolding/test_project.py",
+    "scaffolding/test_new_model.py",
+    "replay/test_unpartitioned.py",
+)
+"""Files of tests that take a minute or so: begun last, one would keep a single worker busy at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; within a file the order stays."""
+    here = Path(__file__).parent
+    ranks = {here / name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))

@@ -31,10 +31,12 @@ _CONTENTS = (
     "exports",
     "notifications",
     "dagster",
-    "book",
+    "book/built",
+    "book/applied.json",
     "warehouse.duckdb",
 )
-"""What the platform keeps below a storage root; nothing else there is ever removed."""
+"""What a replay makes below a storage root; nothing else there is ever removed, the accepted book of a database
+among it."""
 
 
 class Progress(Protocol):
@@ -114,14 +116,14 @@ def _span(loop: Loop, until: datetime | None) -> tuple[datetime, datetime]:
 
 
 def _make_room(root: Path, *, fresh: bool) -> None:
-    present = [root / name for name in _CONTENTS if (root / name).exists()]
+    present = [name for name in _CONTENTS if (root / name).exists()]
     if not present:
         return
     if not fresh:
         raise StorageError(
             owner=str(root),
-            culprit="there already is " + ", ".join(path.name for path in present),
+            culprit="there already is " + ", ".join(present),
             fix="run with --fresh to remove it and start clean, or name another --root",
         )
-    for path in present:
+    for path in (root / name for name in present):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
