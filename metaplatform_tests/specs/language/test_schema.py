@@ -22,7 +22,7 @@ from metaplatform_tests.specs.language.books import write_book
 ROOT = Path(__file__).parents[3]
 SCHEMA = book_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)
-SHIPPED = sorted((ROOT / "metadata").glob("*.yaml"))
+SHIPPED = sorted([*(ROOT / "metadata").glob("*.yaml"), *(ROOT / "examples").glob("*/metadata/*.yaml")])
 MODELINE = re.compile(r"# yaml-language-server: \$schema=(\S+)\n")
 LANGUAGE = """\
 spec_version: 2
