@@ -134,3 +134,25 @@ def test_no_password_is_printed_even_where_the_database_is_away(project: Path, m
     assert "hunter2" not in str(caught.value)
     with pytest.raises(MetaplatformError, match="NOT_SET"):
         run("diff", "--to-env", "NOT_SET")
+
+
+def test_a_plan_compares_the_files_with_the_database(project: Path) -> None:
+    run("push")
+    same = CliRunner().invoke(app, ["plan", "--from-env", "METAPLATFORM_BOOK_URL"])
+    assert "othing to do" in same.output
+    edit(project, "UPDATE ML_Models SET rounds = 41")
+    told = json.loads(CliRunner().invoke(app, ["plan", "--json", "--from-env", "METAPLATFORM_BOOK_URL"]).output)
+    work = {change["ref"]: change for change in told["changes"] if change["action"]}
+    assert list(work) == ["models.returns", "predictions.order_returns", *list(work)[2:]]
+    assert any("rounds" in reason for reason in work["models.returns"]["reasons"])
+
+
+def test_validate_checks_the_database_where_the_book_is_in_one(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("push")
+    edit(project, "UPDATE ML_Predictions SET model = 'nobody'")
+    assert CliRunner().invoke(app, ["validate"]).exit_code == 0
+    monkeypatch.setenv("METAPLATFORM_BOOK_SOURCE", "sql")
+    refused = CliRunner().invoke(app, ["validate"])
+    assert refused.exit_code == 1
+    assert "'nobody' is not defined" in refused.output
+    assert CliRunner().invoke(app, ["validate", "--book", "metadata"]).exit_code == 0
