@@ -5,10 +5,9 @@ from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
+from metaplatform.cli.progress import progress_bar
 from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.planning.text import GROUPS, group_of, minutes_told, partitions_told, summary
 
@@ -52,15 +51,7 @@ class ApplyProgress:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[partition]}"),
-            console=self._console,
-            transient=True,
-        )
+        self._bar = progress_bar(self._console, "partition")
         self._task = self._bar.add_task("apply", total=None, partition="")
         self._begun = 0
 

@@ -9,20 +9,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 
+def progress_bar(console: Console, detail: str) -> Bar:
+    """Return a bar with the step at work before it, and the field ``detail`` behind; gone when it is done."""
+    return Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn(f"{{task.fields[{detail}]}}"),
+        console=console,
+        transient=True,
+    )
+
+
 class Progress:
     """A bar over the moments, with the run at work beside it."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[run]}"),
-            console=self._console,
-            transient=True,
-        )
+        self._bar = progress_bar(self._console, "run")
         self._task = self._bar.add_task("replay", total=None, run="looking at the sources")
 
     def __enter__(self) -> Self:

@@ -2,27 +2,11 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from metaplatform.naming import stable_id
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as file:
-        file.write(text)
-    Path(file.name).replace(path)
-    path.chmod(0o666 & ~_umask())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+from metaplatform.resources.file_writing import write_whole
 
 
 class BookSightings:
@@ -53,7 +37,7 @@ class BookSightings:
 
     def _write(self, subject: str, hashes: Mapping[str, str]) -> None:
         values = {"folder": self._folder, "database": subject, "hashes": dict(hashes)}
-        replace_file(self._path(subject), json.dumps(values, indent=1))
+        write_whole(self._path(subject), json.dumps(values, indent=1).encode(), folders=True)
 
     def _path(self, subject: str) -> Path:
         return self._sightings / f"{stable_id(self._folder, subject)}.json"

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from metaplatform.errors import StorageError
-from metaplatform.resources.book_sightings import replace_file
+from metaplatform.resources.file_writing import write_whole
 from metaplatform.specs.snapshots import Snapshot
 
 
@@ -26,8 +26,8 @@ class BookSnapshots:
         """Keep a sound snapshot and make it the accepted one; return its hash."""
         path = self._path(book_hash)
         if not path.exists():
-            replace_file(path, json.dumps(snapshot, indent=1))
-        replace_file(self._pointer, f"{book_hash}\n")
+            write_whole(path, json.dumps(snapshot, indent=1).encode(), folders=True)
+        write_whole(self._pointer, f"{book_hash}\n".encode(), folders=True)
         return book_hash
 
     def read(self, book_hash: str) -> Snapshot:

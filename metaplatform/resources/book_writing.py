@@ -10,7 +10,8 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import LiteralScalarString
 
 from metaplatform.errors import MetaplatformError
-from metaplatform.resources.book_sightings import BookSightings, file_hash, replace_file
+from metaplatform.resources.book_sightings import BookSightings, file_hash
+from metaplatform.resources.file_writing import write_whole
 from metaplatform.specs.snapshots import Snapshot
 
 _WIDTH = 110
@@ -47,7 +48,7 @@ def write_book(snapshot: Snapshot, folder: Path, sightings: BookSightings, *, fo
     written = [name for name, text in wanted.items() if texts.get(name) != text]
     removed = [name for name in texts if name not in wanted]
     for name in written:
-        replace_file(folder / name, wanted[name])
+        write_whole(folder / name, wanted[name].encode(), folders=True)
     for name in removed:
         there[name].unlink()
     sightings.keep_pulled({name: file_hash(text) for name, text in wanted.items()})

@@ -6,8 +6,6 @@ as there are partitions, and are replaced atomically, one process at a time.
 
 import fcntl
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -17,6 +15,7 @@ from typing import Any
 from metaplatform.errors import StorageError
 from metaplatform.naming import asset_path
 from metaplatform.resources.delta_tables import table_folder
+from metaplatform.resources.file_writing import write_whole
 from metaplatform.specs.builds import Built, BuiltPartition
 
 FOLDER = "book"
@@ -118,10 +117,7 @@ def _damaged(path: Path) -> StorageError:
 
 
 def _replace(path: Path, values: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".new-", delete=False, encoding="utf-8") as file:
-        json.dump(values, file, separators=(",", ":"))
-    os.replace(file.name, path)  # noqa: PTH105  # atomic: a reader sees no half-written file
+    write_whole(path, json.dumps(values, separators=(",", ":")).encode(), folders=True)
 
 
 @contextmanager

@@ -1,11 +1,10 @@
 """DAGSTER_HOME of a deployment: the instance settings the loop needs to run unattended and to heal."""
 
-import os
-import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from metaplatform.errors import StorageError
+from metaplatform.resources.file_writing import write_whole
 
 _TEMPLATE = """\
 # Dagster's instance settings. Written once; edit freely, an existing file is never overwritten.
@@ -86,8 +85,5 @@ def write_dagster_home(folder: Path, settings: InstanceSettings | None = None) -
     if not target.exists():
         chosen = settings or InstanceSettings()
         text = _TEMPLATE.format(**{field.name: getattr(chosen, field.name) for field in fields(chosen)})
-        with tempfile.NamedTemporaryFile("w", dir=home, prefix=".dagster-", delete=False, encoding="utf-8") as file:
-            file.write(text)
-        Path(file.name).chmod(0o644)
-        os.replace(file.name, target)  # noqa: PTH105  # atomic: a reader sees no half-written file
+        write_whole(target, text.encode())
     return home

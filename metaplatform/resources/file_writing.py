@@ -5,13 +5,17 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, folders: bool = False) -> None:
     """Replace a file's content at once, its permissions kept; a link's target is replaced, not the link.
+
+    The folder must be there; ``folders`` makes those that are missing.
 
     Raises:
         OSError: if the file cannot be written; then it is as it was.
     """
     target = path.resolve()
+    if folders:
+        target.parent.mkdir(parents=True, exist_ok=True)
     handle, made = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
