@@ -3,9 +3,9 @@
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from metaplatform.errors import BookError, Issue, MetaplatformError
-from metaplatform.resources.book_database import BookDatabase
 from metaplatform.resources.book_snapshots import BookSnapshots
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book, read_book
@@ -13,8 +13,11 @@ from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.snapshots import manifest_of
 from metaplatform.specs.source_looks import Look
 
+if TYPE_CHECKING:
+    from metaplatform.resources.book_database import BookDatabase
 
-def database_of(deployment: Deployment, environment: Mapping[str, str] = os.environ) -> BookDatabase:
+
+def database_of(deployment: Deployment, environment: Mapping[str, str] = os.environ) -> "BookDatabase":
     """Return the database that the deployment's book is in.
 
     Raises:
@@ -23,7 +26,7 @@ def database_of(deployment: Deployment, environment: Mapping[str, str] = os.envi
     return database_behind(deployment.book_url_env, environment)
 
 
-def database_behind(variable: str, environment: Mapping[str, str] = os.environ) -> BookDatabase:
+def database_behind(variable: str, environment: Mapping[str, str] = os.environ) -> "BookDatabase":
     """Return the database whose URL an environment variable holds.
 
     Raises:
@@ -36,6 +39,9 @@ def database_behind(variable: str, environment: Mapping[str, str] = os.environ) 
             culprit=f"environment variable {variable} is not set",
             fix=f"set {variable} to the database's URL (postgresql://... or sqlite:///...)",
         )
+    # A book in files needs no database's library.
+    from metaplatform.resources.book_database import BookDatabase
+
     return BookDatabase(url)
 
 
