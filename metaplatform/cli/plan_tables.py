@@ -1,13 +1,10 @@
 """Plans as tables on a terminal, and the progress of an apply."""
 
-from types import TracebackType
-from typing import Self
-
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from metaplatform.cli.progress import progress_bar
+from metaplatform.cli.progress import TerminalBar
 from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.planning.text import GROUPS, group_of, minutes_told, partitions_told, summary
 
@@ -46,25 +43,12 @@ def _cells(change: Change) -> tuple[str, ...]:
     )
 
 
-class ApplyProgress:
-    """A bar over the assets, with the partition at work beside it; plain lines where there is no terminal."""
+class ApplyProgress(TerminalBar):
+    """A bar over the assets, with the partition at work behind it; plain lines where there is no terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._bar = progress_bar(self._console, "partition")
-        self._task = self._bar.add_task("apply", total=None, partition="")
+        super().__init__("apply", "partition", "")
         self._begun = 0
-
-    def __enter__(self) -> Self:
-        """Show the bar."""
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bar away."""
-        self._bar.stop()
 
     def start(self, total: int) -> None:
         """Take the number of assets to make."""

@@ -2,33 +2,30 @@
 
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 
-def progress_bar(console: Console, detail: str) -> Bar:
-    """Return a bar with the step at work before it, and the field ``detail`` behind; gone when it is done."""
-    return Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn(f"{{task.fields[{detail}]}}"),
-        console=console,
-        transient=True,
-    )
+class TerminalBar:
+    """A bar on the terminal while its context is open: the step at work before it, the field ``detail`` behind."""
 
-
-class Progress:
-    """A bar over the moments, with the run at work beside it."""
-
-    def __init__(self) -> None:
+    def __init__(self, step: str, detail: str, said: str) -> None:
+        """Name the first step, and what ``detail`` says at first."""
         self._console = Console(stderr=True)
-        self._bar = progress_bar(self._console, "run")
-        self._task = self._bar.add_task("replay", total=None, run="looking at the sources")
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn(f"{{task.fields[{detail}]}}"),
+            console=self._console,
+            transient=True,
+        )
+        fields: dict[str, Any] = {detail: said}
+        self._task = self._bar.add_task(step, total=None, **fields)
 
     def __enter__(self) -> Self:
         """Show the bar."""
@@ -40,6 +37,13 @@ class Progress:
     ) -> None:
         """Take the bar away."""
         self._bar.stop()
+
+
+class Progress(TerminalBar):
+    """A bar over the moments, with the run at work behind it."""
+
+    def __init__(self) -> None:
+        super().__init__("replay", "run", "looking at the sources")
 
     def start(self, total: int) -> None:
         """Take the number of moments to come."""

@@ -4,13 +4,13 @@ Delta's log says it too, commit by commit, but forgets: entries older than its r
 as there are partitions, and are replaced atomically, one process at a time.
 """
 
-import fcntl
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from metaplatform.errors import StorageError
 from metaplatform.naming import asset_path
@@ -79,7 +79,9 @@ class BuildRecords:
 
     def _change(self, ref: str, change: Callable[[Built | None], Built]) -> None:
         path = self._path(ref)
-        with _locked(self._root / FOLDER):
+        folder = self._root / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", is_singleton=True):
             _replace(path, asdict(change(_read(path))))
 
 
@@ -118,11 +120,3 @@ def _damaged(path: Path) -> StorageError:
 
 def _replace(path: Path, values: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(values, separators=(",", ":")).encode(), folders=True)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
