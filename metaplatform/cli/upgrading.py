@@ -48,7 +48,7 @@ def _sound_version(folder: Path) -> int:
     Raises:
         BookError: if a file is no YAML, or the version is none.
     """
-    roots, issues = read_files(folder)
+    roots, issues = read_files(folder).parsed()
     version, version_issues = version_of(roots)
     faults: tuple[Issue, ...] = (*issues, *version_issues)
     if faults:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from metaplatform.errors import BookError, Issue, MetaplatformError
 from metaplatform.resources.book_snapshots import BookSnapshots
+from metaplatform.resources.compiled_books import CompiledBooks, compiled_key
+from metaplatform.specs.compiled import AskedVariables
 from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.loading import load_book, read_book
+from metaplatform.specs.loading import WrittenBook, load_written, read_book
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.snapshots import manifest_of
 from metaplatform.specs.source_looks import Look
@@ -57,14 +59,35 @@ def load_deployed_book(
         BookError: with every fault, if the book is not sound.
         MetaplatformError: if the database or the snapshot cannot be read.
     """
+    compiled = CompiledBooks(deployment.root)
     if deployment.book_source == "yaml":
-        return load_book(deployment.book, variables=variables, environment=deployment.environment), None
+        return _load_files(deployment, compiled, variables), None
     snapshots = BookSnapshots(deployment.root)
     chosen = snapshot or snapshots.accepted() or accept_first(deployment, snapshots)
-    origin = f"book snapshot {chosen}"
-    manifest = manifest_of(snapshots.read(chosen), root=deployment.book.parent, origin=origin)
-    # Rows have no file and line that a link could open.
-    return replace(manifest, locations={}), chosen
+    return _load_snapshot(deployment, compiled, snapshots, chosen), chosen
+
+
+def _load_files(deployment: Deployment, compiled: CompiledBooks, variables: Mapping[str, str]) -> Manifest:
+    written = WrittenBook.read(deployment.book, deployment.environment)
+    key = compiled_key(*written.texts())
+    found = compiled.find(key, project=written.root, variables=variables)
+    if found is None:
+        asked = AskedVariables(variables)
+        found = load_written(written, variables=asked)
+        compiled.keep(key, found, asked)
+    return found
+
+
+def _load_snapshot(deployment: Deployment, compiled: CompiledBooks, snapshots: BookSnapshots, chosen: str) -> Manifest:
+    project = str(deployment.book.parent)
+    key = compiled_key(["snapshot", chosen])
+    found = compiled.find(key, project=project, variables={})
+    if found is None:
+        found = manifest_of(snapshots.read(chosen), root=project, origin=f"book snapshot {chosen}")
+        # Rows have no file and line that a link could open.
+        found = replace(found, locations={})
+        compiled.keep(key, found, AskedVariables({}))
+    return found
 
 
 def accept_first(deployment: Deployment, snapshots: BookSnapshots) -> str:

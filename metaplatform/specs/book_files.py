@@ -1,7 +1,8 @@
-"""The files of a book: found below its folder, read as text, parsed into values with their places."""
+"""The files of a book: found below its folder, read as text, and then parsed into values with their places."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from metaplatform.errors import Issue, Location
@@ -15,25 +16,38 @@ _ENTRY_DEPTH = 2
 _OWNERS = {**CHAPTERS, PARAMETERS_KEY: PARAMETERS_KEY, DEFAULTS_KEY: DEFAULTS_KEY}
 
 
-def read_files(folder: Path) -> tuple[tuple[Node, ...], tuple[Issue, ...]]:
-    """Return the mapping of every YAML file below ``folder``, in order of file names, and what is wrong with files.
+@dataclass(frozen=True)
+class BookFiles:
+    """The texts of files by the names that errors call them, in order, and what is wrong with files."""
+
+    texts: Mapping[str, str]
+    issues: tuple[Issue, ...] = ()
+
+    def parsed(self) -> tuple[tuple[Node, ...], tuple[Issue, ...]]:
+        """Return the mapping of every file that holds one, and what is wrong with files and their YAML."""
+        roots: list[Node] = []
+        issues = list(self.issues)
+        for shown, text in self.texts.items():
+            root, found = _parse(text, shown)
+            roots.extend([root] if root else [])
+            issues.extend(found)
+        return tuple(roots), tuple(issues)
+
+
+def read_files(folder: Path) -> BookFiles:
+    """Return every YAML file below ``folder``, in order of file names.
 
     Hidden files and folders are left alone. A link is followed to a file below ``folder`` only.
     """
     if not folder.is_dir():
         issue = _file_issue("no-book", str(folder), f"there is no folder '{folder}'", "name the folder of the book")
-        return (), (issue,)
-    roots: list[Node] = []
-    issues: list[Issue] = []
-    paths, refused = _find_files(folder)
-    issues.extend(refused)
-    if not paths and not refused:
+        return BookFiles({}, (issue,))
+    paths, issues = _find_files(folder)
+    if not paths and not issues:
         issues.append(_file_issue("no-book", folder.name, "no YAML file in the book's folder", "add a `.yaml` file"))
-    for path in paths:
-        root, found = read_file(path, path.relative_to(folder.parent).as_posix())
-        roots.extend([root] if root else [])
-        issues.extend(found)
-    return tuple(roots), tuple(issues)
+    read = [read_file(path, path.relative_to(folder.parent).as_posix()) for path in paths]
+    texts = {shown: text for each in read for shown, text in each.texts.items()}
+    return BookFiles(texts, (*issues, *(issue for each in read for issue in each.issues)))
 
 
 def book_paths(folder: Path) -> tuple[Path, ...]:
@@ -62,14 +76,13 @@ def _find_files(folder: Path) -> tuple[list[Path], list[Issue]]:
     return sorted(found), refused
 
 
-def read_file(path: Path, shown: str) -> tuple[Node | None, tuple[Issue, ...]]:
-    """Return the mapping that one file holds, or None if it holds nothing, and what is wrong with the file.
-
-    ``shown`` is what errors call the file.
-    """
+def read_file(path: Path, shown: str) -> BookFiles:
+    """Return one file, or what is wrong with it; ``shown`` is what errors call it."""
     text = _read_text(path, shown)
-    if isinstance(text, Issue):
-        return None, (text,)
+    return BookFiles({}, (text,)) if isinstance(text, Issue) else BookFiles({shown: text})
+
+
+def _parse(text: str, shown: str) -> tuple[Node | None, tuple[Issue, ...]]:
     try:
         root = read_yaml(text, shown)
     except YamlError as error:

@@ -27,10 +27,10 @@ def canonical_text(tree: exp.Expr, read: Callable[[str], exp.Expr]) -> str | Non
     ``read`` parses the text again: what is read must be what was written.
     """
     plain = _plain(tree.copy())
-    text = _text(_bracketed(plain.copy()))
-    if all(type(node) in _CERTAIN for node in plain.walk()):
-        return text
-    return text if _plain(read(text).copy()) == plain else None
+    certain = all(type(node) in _CERTAIN for node in plain.walk())
+    # A copy costs as much as parsing does.
+    text = _text(_bracketed(plain if certain else plain.copy()))
+    return text if certain or _plain(read(text).copy()) == plain else None
 
 
 def _text(tree: exp.Expr) -> str:

@@ -1,13 +1,14 @@
 """The book from its folder: every fault of every file found, then one manifest or one error."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from metaplatform.errors import BookError, Issue, Location
 from metaplatform.specs.base import Entity
-from metaplatform.specs.book_files import read_files
+from metaplatform.specs.book_files import BookFiles, read_files
 from metaplatform.specs.language.book_text import BookText, read_text
 from metaplatform.specs.language.overlays import read_overlay
 from metaplatform.specs.language.places import YamlPlaces, issue_of
@@ -28,10 +29,7 @@ def load_book(
     Raises:
         BookError: with every error of the book, in order of file and line.
     """
-    manifest, issues = read_book(folder, variables=variables, environment=environment)
-    if manifest is None:
-        raise BookError(issues)
-    return manifest
+    return load_written(WrittenBook.read(folder, environment), variables=variables)
 
 
 def read_book(
@@ -46,10 +44,51 @@ def read_book(
     ``variables`` and ``environment`` are as for ``load_book``. ``look`` says what the files of sources hold;
     without it no data is touched.
     """
-    roots, issues = read_files(folder)
-    overlay, overlay_issues = read_overlay(folder, environment) if environment else (None, ())
-    text = read_text(roots, overlay, variables)
-    manifest, found = _build(text, root=str(folder.resolve().parent), look=look)
+    return read_written(WrittenBook.read(folder, environment), variables=variables, look=look)
+
+
+@dataclass(frozen=True)
+class WrittenBook:
+    """A book as it is written: the files of its folder, and the overlay's; ``root`` is the folder's parent."""
+
+    root: str
+    files: BookFiles
+    overlay: BookFiles | None = None
+
+    @classmethod
+    def read(cls, folder: Path, environment: str | None) -> "WrittenBook":
+        """Read the files below ``folder`` and, if one is named, the overlay of ``environment``."""
+        overlay = read_overlay(folder, environment) if environment else None
+        return cls(str(folder.resolve().parent), read_files(folder), overlay)
+
+    def texts(self) -> Iterator[Sequence[str]]:
+        """Yield all that the book hangs on but its variables: names and texts of files, and what is wrong with them."""
+        for files in (self.files, self.overlay or BookFiles({})):
+            yield [*files.texts]
+            yield [*files.texts.values()]
+            yield [str(issue) for issue in files.issues]
+
+
+def load_written(written: WrittenBook, *, variables: Mapping[str, str] = _NO_VARIABLES) -> Manifest:
+    """Return what ``load_book`` does, of files that were read before.
+
+    Raises:
+        BookError: as ``load_book`` does.
+    """
+    manifest, issues = read_written(written, variables=variables)
+    if manifest is None:
+        raise BookError(issues)
+    return manifest
+
+
+def read_written(
+    written: WrittenBook, *, variables: Mapping[str, str] = _NO_VARIABLES, look: Look | None = None
+) -> tuple[Manifest | None, tuple[Issue, ...]]:
+    """Return what ``read_book`` does, of files that were read before."""
+    roots, issues = written.files.parsed()
+    overlays, overlay_issues = written.overlay.parsed() if written.overlay else ((), ())
+    text = read_text(roots, next(iter(overlays), None), variables)
+    manifest, found = _build(text, root=written.root, look=look)
     ordered = tuple(sorted((*issues, *overlay_issues, *text.issues, *found), key=_file_order))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered
 

@@ -42,7 +42,7 @@ class Manifest:
     """Every entity of the book by name, in book order; made by ``specs.loading``.
 
     ``root`` is the project folder that relative source paths start from. ``locations`` maps a reference
-    to where the book defines it.
+    to where the book defines it. ``known_hashes`` are spec hashes worked out before, by reference.
     """
 
     root: str
@@ -55,6 +55,7 @@ class Manifest:
     monitors: Mapping[str, MonitorSpec] = field(default_factory=dict)
     reactions: Mapping[str, ReactionSpec] = field(default_factory=dict)
     locations: Mapping[str, Location] = field(default_factory=dict)
+    known_hashes: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def entities(self) -> Mapping[str, Entity]:
@@ -171,4 +172,4 @@ class Manifest:
     @cached_property
     def _hashes(self) -> dict[str, str]:
         """Return the hashes asked for so far: sensors ask at every look."""
-        return {}
+        return dict(self.known_hashes)

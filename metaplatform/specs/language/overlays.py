@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from metaplatform.errors import Issue, Location
-from metaplatform.specs.book_files import book_paths, read_file
+from metaplatform.specs.book_files import BookFiles, book_paths, read_file
 from metaplatform.specs.language.merging import empty_mapping, is_null, laid_over
 from metaplatform.specs.language.sections import Entry, first_of_each_name
 from metaplatform.specs.nearest import MOST_NEAREST, nearest_name
@@ -14,8 +14,8 @@ FOLDER = "environments"
 """Name of the folder of overlays, beside the book's folder."""
 
 
-def read_overlay(book: Path, environment: str) -> tuple[Node | None, tuple[Issue, ...]]:
-    """Return the mapping of an environment's file beside the folder ``book``, and what is wrong with the file."""
+def read_overlay(book: Path, environment: str) -> BookFiles:
+    """Return an environment's file beside the folder ``book``, or what is wrong with it."""
     folder = book.parent / FOLDER
     known = {path.stem: path for path in book_paths(folder) if path.parent == folder}
     if environment in known:
@@ -30,7 +30,7 @@ def read_overlay(book: Path, environment: str) -> tuple[Node | None, tuple[Issue
         location=Location(f"{FOLDER}/{environment}.yaml", 1),
         nearest=nearest_name(environment, known),
     )
-    return None, (issue,)
+    return BookFiles({}, (issue,))
 
 
 def overlaid(entries: Mapping[str, Entry], over: Iterable[Entry]) -> tuple[dict[str, Entry], list[Issue]]:

@@ -185,16 +185,18 @@ def _number(node: exp.Expr) -> float | None:
 
 
 def _lists(entity: Entity) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    # Asked for what it has not, a model of pydantic takes its time.
+    fields = vars(entity)
     for key in _LISTS:
-        found = getattr(entity, key, ())
+        found = fields.get(key)
         if isinstance(found, tuple) and all(isinstance(item, str) for item in found):
             yield (key,), found
-    retrain = getattr(entity, "retrain", None)
+    retrain = fields.get("retrain")
     for trigger in ("drift", "performance"):
         vote = getattr(retrain, trigger, None)
         if vote is not None:
             yield ("retrain", trigger, "monitors"), vote.monitors
-    outcomes = getattr(entity, "outcomes", None)
+    outcomes = fields.get("outcomes")
     if outcomes is not None:
         yield ("outcomes", "columns"), outcomes.columns
 
