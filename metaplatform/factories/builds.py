@@ -8,7 +8,6 @@ from metaplatform.factories.steps import Step
 from metaplatform.resources.build_records import BuildRecords
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.builds import BuiltPartition
-from metaplatform.specs.lineage import reads
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.snapshots import entity_fields, snapshot_of
 
@@ -36,7 +35,7 @@ def inputs_of(manifest: Manifest, ref: str, partition: str | None, records: Buil
     Where nothing is stored, nothing can be of an older book: the lineage is the one it would have.
     """
     found = {}
-    for other, reach in reads(manifest, ref).items():
+    for other, reach in manifest.reads(ref).items():
         built = records.read(other)
         found[other] = (built.lineage(partition, reach) if built else "") or manifest.lineage.of(other)
     return found

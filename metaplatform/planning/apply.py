@@ -22,7 +22,6 @@ from metaplatform.naming import stable_id
 from metaplatform.planning.state import plan_of
 from metaplatform.resources.build_records import BuildRecords
 from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.lineage import reads
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.snapshots import entity_fields
 
@@ -123,7 +122,7 @@ def selected(plan: Plan, manifest: Manifest, only: Collection[str]) -> Plan:
         )
     wanted, pending = set(only), list(only)
     while pending:
-        fresh = set(reads(manifest, pending.pop())) - wanted
+        fresh = set(manifest.reads(pending.pop())) - wanted
         wanted |= fresh
         pending.extend(fresh)
     return replace(plan, changes=tuple(change for change in plan.work if change.ref in wanted), automation=())

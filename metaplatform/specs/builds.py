@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from metaplatform.specs.lineage import Reach, lineage_hash
+from metaplatform.specs.lineage import lineage_hash
+from metaplatform.specs.reads import Reach
 
 
 @dataclass(frozen=True)

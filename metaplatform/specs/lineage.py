@@ -1,68 +1,9 @@
-"""What each result of the book is computed from, and one hash for all that decides it, up to the sources."""
+"""One hash for all that decides a result of the book, up to the sources."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
 
 from metaplatform.naming import stable_id
-from metaplatform.specs.base import Entity
-from metaplatform.specs.expressions import referenced_tables
-from metaplatform.specs.features import FeatureSetSpec, JoinedFeatures, LookupFeatures
-from metaplatform.specs.inference import PredictionSpec
-from metaplatform.specs.ingestion import TableSpec
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import FileOutput, ReportOutput, ViewsOutput
-from metaplatform.specs.training import ModelSpec
-
-Reach = Literal["same", "until", "whole"]
-"""How much of an input a partition is made from: the same partition, that and those before it, or all there is."""
-
-
-def reads(manifest: Manifest, ref: str) -> dict[str, Reach]:
-    """Return what the result of ``ref`` is computed from, and how much of it.
-
-    Unlike ``Manifest.upstream`` without what only comes first (``after``), and without a model whose pinned
-    version scores: training it again changes nothing there.
-    """
-    reached = _reads(manifest, manifest.entities[ref])
-    own = manifest.partitions(ref)
-    if own is None:
-        return dict.fromkeys(reached, "whole")
-    return {other: reach if manifest.partitions(other) == own else "whole" for other, reach in reached.items()}
-
-
-def _reads(manifest: Manifest, entity: Entity) -> dict[str, Reach]:
-    match entity:
-        case TableSpec() | ReportOutput():
-            return {ref: "same" if ref == entity.partitioned_by else "whole" for ref in referenced_tables(entity.sql)}
-        case FeatureSetSpec():
-            return _reads_of_features(entity)
-        case ModelSpec():
-            return {f"features.{entity.feature_set}": "whole", manifest.feature_sets[entity.feature_set].spine: "whole"}
-        case PredictionSpec():
-            return _reads_of_prediction(manifest, entity)
-        case FileOutput() | ViewsOutput():
-            return dict.fromkeys(entity.tables if isinstance(entity, ViewsOutput) else (entity.table,), "same")
-    return {}
-
-
-def _reads_of_features(feature_set: FeatureSetSpec) -> dict[str, Reach]:
-    """Features look back, never ahead; facts that are looked up are read whatever their time."""
-    found: dict[str, Reach] = {feature_set.spine: "same"}
-    for block in feature_set.features:
-        if isinstance(block, JoinedFeatures):
-            reach: Reach = "whole" if isinstance(block, LookupFeatures) else "until"
-            before = found.get(block.table, "same")
-            found[block.table] = "whole" if "whole" in (reach, before) else reach
-    return found
-
-
-def _reads_of_prediction(manifest: Manifest, prediction: PredictionSpec) -> dict[str, Reach]:
-    model = manifest.models[prediction.model]
-    spine = manifest.feature_sets[model.feature_set].spine
-    found: dict[str, Reach] = {f"features.{model.feature_set}": "same"}
-    if prediction.version == "champion":
-        found[f"models.{prediction.model}"] = "whole"
-    return {**found, spine: "same"} if prediction.keep else found
+from metaplatform.specs.reads import Reach
 
 
 def lineage_hash(spec_hash: str, inputs: Mapping[str, str]) -> str:
@@ -73,9 +14,10 @@ def lineage_hash(spec_hash: str, inputs: Mapping[str, str]) -> str:
 class Lineage:
     """The lineage that everything in a book would have, were all of it made from this book."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        """Know nothing yet."""
-        self._manifest = manifest
+    def __init__(self, reads: Callable[[str], Mapping[str, Reach]], spec_hash: Callable[[str], str]) -> None:
+        """Know nothing yet; ``reads`` tells what a reference is computed from, ``spec_hash`` the hash of its own."""
+        self._reads_of = reads
+        self._spec_hash = spec_hash
         self._known: dict[str, str] = {}
         self._inputs: dict[str, dict[str, str]] = {}
         self._reach: dict[str, Mapping[str, Reach]] = {}
@@ -92,7 +34,7 @@ class Lineage:
             pending.pop()
             inputs = {other: self._known[other] for other in self._reads(current)}
             self._inputs[current] = inputs
-            self._known[current] = lineage_hash(self._manifest.spec_hash(current), inputs)
+            self._known[current] = lineage_hash(self._spec_hash(current), inputs)
         return self._known[ref]
 
     def inputs(self, ref: str) -> Mapping[str, str]:
@@ -102,5 +44,5 @@ class Lineage:
 
     def _reads(self, ref: str) -> Mapping[str, Reach]:
         if ref not in self._reach:
-            self._reach[ref] = reads(self._manifest, ref)
+            self._reach[ref] = self._reads_of(ref)
         return self._reach[ref]

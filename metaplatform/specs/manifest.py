@@ -5,24 +5,22 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from metaplatform.errors import Location
 from metaplatform.naming import stable_id
 from metaplatform.specs.base import Entity
 from metaplatform.specs.duration import Duration
-from metaplatform.specs.expressions import canonical_fields, referenced_tables
+from metaplatform.specs.expressions import canonical_fields
 from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.ingestion import FileSource, TableSpec, TimedTable
+from metaplatform.specs.lineage import Lineage
 from metaplatform.specs.monitoring import DriftMonitor, MonitorSpec, PerformanceMonitor
-from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput, ViewsOutput
+from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput
 from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.reactions import ReactionSpec
+from metaplatform.specs.reads import Reach, reads_of
 from metaplatform.specs.training import ModelSpec
-
-if TYPE_CHECKING:
-    from metaplatform.specs.lineage import Lineage
 
 CHAPTERS: dict[str, str] = {
     "sources": "raw",
@@ -96,30 +94,27 @@ class Manifest:
 
     def _reads(self, entity: Entity) -> Iterator[str]:
         match entity:
-            case TableSpec() | ReportOutput():
-                yield from referenced_tables(entity.sql)
-            case FeatureSetSpec():
-                yield from entity.tables
-            case ModelSpec():
-                yield from (f"features.{entity.feature_set}", self.feature_sets[entity.feature_set].spine)
             case PredictionSpec():
-                model = self.models[entity.model]
-                spine = self.feature_sets[model.feature_set].spine
-                yield from (
-                    f"models.{entity.model}",
-                    f"features.{model.feature_set}",
-                    *([spine] if entity.keep else []),
-                )
-            case FileOutput():
-                yield entity.table
-            case ViewsOutput():
-                yield from entity.tables
+                yield f"models.{entity.model}"
+                yield from reads_of(entity, self.models, self.feature_sets)
             case DriftMonitor() | PerformanceMonitor():
                 yield f"predictions.{entity.prediction}"
             case ReactionSpec():
                 yield from (f"predictions.{entity.prediction}", *entity.materialize)
             case _:
-                return
+                yield from reads_of(entity, self.models, self.feature_sets)
+
+    def reads(self, ref: str) -> dict[str, Reach]:
+        """Return what the result of ``ref`` is computed from, and how much of it.
+
+        Unlike ``upstream`` without what only comes first (``after``), and without a model whose pinned
+        version scores: training it again changes nothing there.
+        """
+        reached = reads_of(self.entities[ref], self.models, self.feature_sets)
+        own = self.partitions(ref)
+        if own is None:
+            return dict.fromkeys(reached, "whole")
+        return {other: reach if self.partitions(other) == own else "whole" for other, reach in reached.items()}
 
     def partitions(self, ref: str) -> PartitionSpec | None:
         """Return the partitions of ``ref``, which flow down from a source; None if there are none, or no source."""
@@ -157,11 +152,9 @@ class Manifest:
         return self._hashes[ref]
 
     @cached_property
-    def lineage(self) -> "Lineage":
+    def lineage(self) -> Lineage:
         """Return the lineage that everything in the book would have, were all of it made from this book."""
-        from metaplatform.specs.lineage import Lineage
-
-        return Lineage(self)
+        return Lineage(self.reads, self.spec_hash)
 
     @cached_property
     def identity(self) -> str:

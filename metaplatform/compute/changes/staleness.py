@@ -12,7 +12,6 @@ from metaplatform.compute.changes.differences import Difference, differences
 from metaplatform.compute.changes.plan import ACTIONS, Change, Plan
 from metaplatform.compute.policy.road import made_by_reactions, topological_order
 from metaplatform.specs.builds import Built, BuiltPartition
-from metaplatform.specs.lineage import reads
 from metaplatform.specs.manifest import CHAPTERS, Manifest
 from metaplatform.specs.snapshots import Snapshot, entity_fields, past_manifest, snapshot_of
 
@@ -146,7 +145,7 @@ class _Comparison:
             return "the loop scores it once its model has a version"
         if ref.startswith("models.") and self._manifest.models[ref.removeprefix("models.")].retrain:
             return "its retrain policy has it trained once its data reach far enough"
-        lacking = [other for other in reads(self._manifest, ref) if not self._there(other)]
+        lacking = [other for other in self._manifest.reads(ref) if not self._there(other)]
         return f"it waits for {', '.join(lacking)}" if lacking else ""
 
     def _there(self, ref: str) -> bool:

@@ -13,7 +13,6 @@ from metaplatform.compute.changes.automation import schedules_of, sensors_of
 from metaplatform.compute.changes.plan import Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
 from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.lineage import reads
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.snapshots import manifest_of, snapshot_of
@@ -62,7 +61,7 @@ def test_work_is_in_the_order_in_which_it_can_be_done(edit: Edit, folder: Path) 
     after = manifest_of_text(edit.edited(), folder)
     order = [change.ref for change in planned(edit, folder).work]
     for index, ref in enumerate(order):
-        assert not set(order[index:]) & set(reads(after, ref))
+        assert not set(order[index:]) & set(after.reads(ref))
 
 
 def test_a_change_says_which_field_and_how(folder: Path) -> None:
@@ -97,8 +96,8 @@ def test_only_what_differs_or_reads_what_does_is_stale(first: str, second: str, 
     stale = {change.ref for change in plan_changes(Past.of_book(before), after).work}
     for ref in after.entities:
         own = ref not in before.entities or before.spec_hash(ref) != after.spec_hash(ref)
-        other_inputs = ref in before.entities and reads(before, ref) != reads(after, ref)
-        inherited = bool(stale & set(reads(after, ref)))
+        other_inputs = ref in before.entities and before.reads(ref) != after.reads(ref)
+        inherited = bool(stale & set(after.reads(ref)))
         if ref.split(".")[0] in {"raw", "tables", "features", "outputs"} and ref in before.entities:
             assert (ref in stale) == (own or other_inputs or inherited), ref
 
