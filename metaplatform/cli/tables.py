@@ -1,6 +1,7 @@
 """Tables that people read, and their JSON."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,10 @@ from metaplatform.resources.model_registry import ModelVersion
 from metaplatform.specs.records import Decision, Promotion
 from metaplatform.specs.training import HIGHER_IS_BETTER
 
+_BRACKETS = re.compile(r" \([^()]*\)")
+_MOST_TOLD = 24
+"""A table of more lines has short reasons: nobody reads pages."""
+
 
 def replay_table(result: ReplayResult) -> None:
     """Print what a replay found: a line for each scored partition, then the totals."""
@@ -26,10 +31,15 @@ def replay_table(result: ReplayResult) -> None:
             table.add_column(heading, justify="right", no_wrap=True)
         for heading in ("decision", "challenger", "actions"):
             table.add_column(heading)
+        brief = len(rows) > _MOST_TOLD
         for row in rows:
-            table.add_row(*_cells(row))
+            table.add_row(*_cells(row, brief=brief))
         console.print(table)
+        if brief:
+            console.print("`metaplatform decisions` tells what each decision was made from.", highlight=False)
         console.print(_verdict(rows), highlight=False)
+    for note in result.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"{result.runs} runs in {result.seconds:.0f} s, {result.peak_mib:.0f} MiB at the most. "
         f"Everything is below {Path(result.root)}: `metaplatform ui` shows it.",
@@ -38,7 +48,9 @@ def replay_table(result: ReplayResult) -> None:
     )
 
 
-def _cells(row: ReplayRow) -> tuple[str, ...]:
+def _cells(row: ReplayRow, *, brief: bool) -> tuple[str, ...]:
+    # The evaluations behind a reason stand in brackets.
+    reason = _BRACKETS.sub("", row.reason) if brief else row.reason
     return (
         row.partition or "all",
         f"{row.rows:,}",
@@ -46,7 +58,7 @@ def _cells(row: ReplayRow) -> tuple[str, ...]:
         f"v{row.champion}",
         "" if row.live is None else f"{row.live:.4f}",
         "" if row.first is None else f"{row.first:.4f}",
-        f"{row.decision}: {row.reason}" if row.decision else "",
+        f"{row.decision}: {reason}" if row.decision else "",
         row.promotion,
         str(row.actions or ""),
     )

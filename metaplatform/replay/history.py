@@ -17,6 +17,7 @@ from metaplatform.factories.automation.state import Loop, seen_contents
 from metaplatform.factories.source_contents import event_span
 from metaplatform.replay.conductor import Conductor
 from metaplatform.replay.results import ReplayResult
+from metaplatform.replay.shortfalls import shortfalls
 from metaplatform.replay.summary import summarise
 from metaplatform.replay.ticks import replay_ticks
 from metaplatform.resources.clock import Clock
@@ -85,9 +86,10 @@ def replay_history(
                 progress.moment(now)
                 conductor.play(before, now)
                 before = now
-        rows = summarise(_loop(manifest, definitions))
+        rows = list(summarise(_loop(manifest, definitions)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return ReplayResult(tuple(rows), conductor.runs, time.monotonic() - started, peak, str(deployment.root))
+    notes = tuple(shortfalls(loop, conductor.runs, end))
+    return ReplayResult(tuple(rows), conductor.runs, time.monotonic() - started, peak, str(deployment.root), notes)
 
 
 def _loop(manifest: Manifest, definitions: dg.Definitions) -> Loop:

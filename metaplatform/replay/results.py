@@ -31,13 +31,17 @@ class ReplayRow:
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """All rows in time order; ``seconds`` and ``peak_mib`` are of the replaying process."""
+    """All rows in time order; ``seconds`` and ``peak_mib`` are of the replaying process.
+
+    ``notes`` tell what it did not come to, and why.
+    """
 
     rows: tuple[ReplayRow, ...]
     runs: int
     seconds: float
     peak_mib: float
     root: str
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the result for machines."""

@@ -1,7 +1,9 @@
 """What the loop kept of a replay → a row for each scored partition."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
@@ -12,8 +14,11 @@ from metaplatform.factories.steps import Step
 from metaplatform.factories.training import THREADS
 from metaplatform.naming import history_ref
 from metaplatform.replay.results import Period, ReplayRow, drift_share
+from metaplatform.resources.delta_tables import PartitionState
+from metaplatform.resources.model_bundle import ModelBundle
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.records import Action, Decision, Observation, Promotion
+from metaplatform.specs.training import ModelSpec
 
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -21,81 +26,105 @@ _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 def summarise(loop: Loop) -> Iterator[ReplayRow]:
     """Yield a row for each partition of each prediction, in time order."""
     for prediction in loop.manifest.predictions.values():
-        partitions = sorted(loop.warehouse.partitions(f"predictions.{prediction.name}"))
-        periods = _periods(loop, prediction, partitions)
-        for partition, period in zip(partitions, periods, strict=True):
-            yield _row(loop, prediction, partition, period)
+        yield from _History(loop, prediction).rows()
 
 
-def _periods(loop: Loop, prediction: PredictionSpec, partitions: list[str]) -> list[Period]:
-    """Return what was kept from each partition's end to the next one's; the first takes nothing from before."""
-    spec = loop.manifest.partitions(f"predictions.{prediction.name}")
-    starts = [spec.window(partition).end if spec else datetime.min.replace(tzinfo=UTC) for partition in partitions]
-    ends = [*starts[1:], _END_OF_TIME][: len(starts)]
-    decisions = loop.ledger.read(Decision, model=prediction.model)
-    promotions = loop.ledger.read(Promotion, model=prediction.model)
-    actions = loop.ledger.read(Action, prediction=prediction.name)
-    return [
-        Period(
-            tuple(kept for kept in decisions if start <= kept.decided_at < end),
-            tuple(kept for kept in promotions if start <= kept.decided_at < end),
-            tuple(kept for kept in actions if kept.partition == partition),
+@dataclass(frozen=True)
+class _History:
+    """What the loop kept of one prediction; what its partitions share is read once."""
+
+    loop: Loop
+    prediction: PredictionSpec
+
+    def rows(self) -> Iterator[ReplayRow]:
+        """Yield a row for each partition."""
+        partitions = sorted(self._scored)
+        for partition, period in zip(partitions, self._periods(partitions), strict=True):
+            yield self._row(partition, period)
+
+    @property
+    def _ref(self) -> str:
+        return f"predictions.{self.prediction.name}"
+
+    @cached_property
+    def _model(self) -> ModelSpec:
+        return self.loop.manifest.models[self.prediction.model]
+
+    @cached_property
+    def _scored(self) -> Mapping[str, PartitionState]:
+        return self.loop.warehouse.partitions(self._ref)
+
+    @cached_property
+    def _first_bundle(self) -> ModelBundle:
+        registry = self.loop.registry
+        return registry.load(self._model.name, min(found.version for found in registry.versions(self._model.name)))
+
+    @cached_property
+    def _drift(self) -> list[Observation]:
+        return self.loop.ledger.read(Observation, kind="drift")
+
+    @cached_property
+    def _monitors(self) -> frozenset[str]:
+        monitors = self.loop.manifest.monitors.items()
+        return frozenset(name for name, monitor in monitors if monitor.prediction == self.prediction.name)
+
+    def _periods(self, partitions: list[str]) -> list[Period]:
+        """Return what was kept from each partition's end to the next one's; the first takes nothing from before."""
+        spec = self.loop.manifest.partitions(self._ref)
+        starts = [spec.window(partition).end if spec else datetime.min.replace(tzinfo=UTC) for partition in partitions]
+        ends = [*starts[1:], _END_OF_TIME][: len(starts)]
+        ledger = self.loop.ledger
+        decisions = ledger.read(Decision, model=self._model.name)
+        promotions = ledger.read(Promotion, model=self._model.name)
+        actions = ledger.read(Action, prediction=self.prediction.name)
+        return [
+            Period(
+                tuple(kept for kept in decisions if start <= kept.decided_at < end),
+                tuple(kept for kept in promotions if start <= kept.decided_at < end),
+                tuple(kept for kept in actions if kept.partition == partition),
+            )
+            for partition, start, end in zip(partitions, starts, ends, strict=True)
+        ]
+
+    def _row(self, partition: str, period: Period) -> ReplayRow:
+        champion, live = self._live(partition)
+        decision = period.decision
+        return ReplayRow(
+            prediction=self.prediction.name,
+            partition=partition,
+            rows=self._scored[partition].rows,
+            drift_share=drift_share(self._drift, self._monitors, partition),
+            champion=champion,
+            metric=self._model.promotion.metric,
+            live=live,
+            first=self._first(partition),
+            decision=decision.outcome if decision else "",
+            reason=decision.reasons if decision else "",
+            promotion=period.promotion,
+            actions=len(period.actions),
         )
-        for partition, start, end in zip(partitions, starts, ends, strict=True)
-    ]
 
+    def _step(self, partition: str) -> Step:
+        return Step(self.loop.manifest, self._ref, "replay", partition or None, self.loop.now, {}, lambda _: None)
 
-def _row(loop: Loop, prediction: PredictionSpec, partition: str, period: Period) -> ReplayRow:
-    model = loop.manifest.models[prediction.model]
-    monitors = frozenset(
-        name for name, monitor in loop.manifest.monitors.items() if monitor.prediction == prediction.name
-    )
-    champion, live = _live(loop, prediction, partition)
-    decision = period.decision
-    return ReplayRow(
-        prediction=prediction.name,
-        partition=partition,
-        rows=loop.warehouse.partitions(f"predictions.{prediction.name}")[partition].rows,
-        drift_share=drift_share(loop.ledger.read(Observation, kind="drift"), monitors, partition),
-        champion=champion,
-        metric=model.promotion.metric,
-        live=live,
-        first=_first_version(loop, prediction, partition),
-        decision=decision.outcome if decision else "",
-        reason=decision.reasons if decision else "",
-        promotion=period.promotion,
-        actions=len(period.actions),
-    )
+    def _live(self, partition: str) -> tuple[int, float | None]:
+        """Return the version whose out-of-sample scores the partition got, and its realized metric."""
+        step, warehouse = self._step(partition), self.loop.warehouse
+        realized = realized_rows(step, self.prediction.name, self._model, warehouse, self.loop.registry)
+        if realized.version is None:
+            return warehouse.partitions(history_ref(self._ref))[partition].model_version or 0, None
+        scores = evaluate(realized.labels, realized.scores, self._model.task).scores
+        return realized.version.version, scores[self._model.promotion.metric]
 
-
-def _step(loop: Loop, prediction: PredictionSpec, partition: str) -> Step:
-    return Step(
-        loop.manifest, f"predictions.{prediction.name}", "replay", partition or None, loop.now, {}, lambda _: None
-    )
-
-
-def _live(loop: Loop, prediction: PredictionSpec, partition: str) -> tuple[int, float | None]:
-    """Return the version whose out-of-sample scores the partition got, and its realized metric."""
-    model = loop.manifest.models[prediction.model]
-    realized = realized_rows(_step(loop, prediction, partition), prediction.name, model, loop.warehouse, loop.registry)
-    if realized.version is None:
-        return loop.warehouse.partitions(history_ref(f"predictions.{prediction.name}"))[
-            partition
-        ].model_version or 0, None
-    scores = evaluate(realized.labels, realized.scores, model.task).scores
-    return realized.version.version, scores[model.promotion.metric]
-
-
-def _first_version(loop: Loop, prediction: PredictionSpec, partition: str) -> float | None:
-    """Return the metric of the model's first version on the partition, as if it had never been retrained."""
-    model = loop.manifest.models[prediction.model]
-    step = _step(loop, prediction, partition)
-    bundle = loop.registry.load(model.name, min(found.version for found in loop.registry.versions(model.name)))
-    with loop.warehouse.session() as session:
-        labels = labels_of(session, loop.manifest, model, loop.now, step.window)
-        frame = labelled_frame(session, loop.manifest, model, labels, step.window)
-        predictor = Predictor(bundle.booster, bundle.encoding.names, threads=THREADS)
-        order = order_of(loop.manifest, model)
-        encoded = encoded_rows(frame, bundle.encoding, order=order)
-        truths, scores = scored_labels(session, encoded, bundle.encoding, predictor, order=order)
-    return evaluate(truths, scores, model.task).scores[model.promotion.metric]
+    def _first(self, partition: str) -> float | None:
+        """Return the metric of the model's first version on the partition, as if it had never been retrained."""
+        manifest, window = self.loop.manifest, self._step(partition).window
+        bundle = self._first_bundle
+        with self.loop.warehouse.session() as session:
+            labels = labels_of(session, manifest, self._model, self.loop.now, window)
+            frame = labelled_frame(session, manifest, self._model, labels, window)
+            predictor = Predictor(bundle.booster, bundle.encoding.names, threads=THREADS)
+            order = order_of(manifest, self._model)
+            encoded = encoded_rows(frame, bundle.encoding, order=order)
+            truths, scores = scored_labels(session, encoded, bundle.encoding, predictor, order=order)
+        return evaluate(truths, scores, self._model.task).scores[self._model.promotion.metric]

@@ -1,0 +1,38 @@
+"""What a replay did not come to, and why, in words."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from metaplatform.factories.automation.state import Loop, seen_contents
+from metaplatform.specs.inference import PredictionSpec
+from metaplatform.specs.records import Decision
+
+
+def shortfalls(loop: Loop, runs: int, end: datetime) -> Iterator[str]:
+    """Yield why there was no run by ``end``, and why a prediction scored nothing."""
+    if not runs:
+        yield _idle(loop, end)
+        return
+    for prediction in loop.manifest.predictions.values():
+        if not loop.warehouse.partitions(f"predictions.{prediction.name}"):
+            yield f"predictions.{prediction.name} scored nothing: {_unscored(loop, prediction)}"
+
+
+def _idle(loop: Loop, end: datetime) -> str:
+    contents = seen_contents(replace(loop, now=end), {})
+    empty = [f"raw.{name}" for name, (_, partitions) in contents.items() if not partitions]
+    if empty:
+        return f"nothing was to be done: no rows in {', '.join(empty)}"
+    return f"nothing was to be done: no partition that has rows ends by {end:%Y-%m-%d %H:%M} UTC"
+
+
+def _unscored(loop: Loop, prediction: PredictionSpec) -> str:
+    versions = {found.version for found in loop.registry.versions(prediction.model)}
+    if prediction.version != "champion" and prediction.version not in versions:
+        return f"models.{prediction.model} has no version {prediction.version}"
+    if versions:
+        return f"no rows to score for models.{prediction.model}"
+    decisions = loop.ledger.read(Decision, model=prediction.model)
+    why = decisions[-1].reasons if decisions else "nothing has asked for a training"
+    return f"models.{prediction.model} was never trained: {why}"

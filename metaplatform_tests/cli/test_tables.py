@@ -1,0 +1,37 @@
+"""Tables that people read: as long as they are useful, and no longer."""
+
+import pytest
+
+from metaplatform.cli.tables import replay_table
+from metaplatform.replay.results import ReplayResult, ReplayRow
+
+REASON = "drift: 2 of 3 failed (2024-01-02 data_drift 0.4 against 0.3); but cooldown until 2024-01-09 00:00 UTC"
+
+
+def row(day: int) -> ReplayRow:
+    name = f"2024-01-{day:02}"
+    return ReplayRow("scores", name, 100, 0.4, 1, "roc_auc", 0.8, 0.7, "wait", REASON, "", 0)
+
+
+def printed(capsys: pytest.CaptureFixture[str], *, rows: int, notes: tuple[str, ...] = ()) -> str:
+    replay_table(ReplayResult(tuple(row(day + 1) for day in range(rows)), rows, 1.0, 1.0, "/root", notes))
+    return " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
+
+
+def test_a_short_table_tells_what_each_decision_was_made_from(capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys, rows=3)
+    assert found.count("data_drift") == 3
+    assert "metaplatform decisions" not in found
+
+
+def test_a_long_table_tells_the_decisions_and_where_the_rest_is(capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys, rows=30)
+    assert found.count("wait: drift: 2 of 3 failed; but cooldown until") == 30
+    assert "data_drift" not in found
+    assert "metaplatform decisions" in found
+
+
+def test_what_a_replay_did_not_come_to_is_told_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "predictions.x scored nothing: [1 of 2]" in printed(
+        capsys, rows=0, notes=("predictions.x scored nothing: [1 of 2]",)
+    )

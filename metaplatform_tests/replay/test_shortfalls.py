@@ -1,0 +1,53 @@
+"""A replay that comes to little says why."""
+
+from pathlib import Path
+
+import pytest
+
+from metaplatform.replay.history import replay_history
+from metaplatform.replay.results import ReplayResult
+from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.loading import load_book
+from metaplatform_tests.scenario import BOOK, write_month, write_project
+
+
+class Silent:
+    """A progress that says nothing."""
+
+    def start(self, total: int) -> None: ...
+
+    def moment(self, now: object) -> None: ...
+
+    def run(self, reason: str) -> None: ...
+
+
+def replay(project: Path) -> ReplayResult:
+    deployment = Deployment(book=project / "metadata", root=project / "root")
+    book = load_book(project / "metadata")
+    return replay_history(book, deployment, until=None, fresh=False, with_reactions=False, progress=Silent())
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    sources = BOOK[: BOOK.index("tables:\n")]
+    orders = sources[: sources.index("  customers:")]
+    models = BOOK[BOOK.index("models:") : BOOK.index("outputs:")].replace(", exclude: [returned_lately]", "")
+    features = "feature_sets:\n  order_features:\n    spine: raw.orders\n    features:\n"
+    features += "      - {kind: expression, columns: {price: amount, sold_by: channel}}\n"
+    write_project(tmp_path, book=f"{orders}{features}{models}")
+    return tmp_path
+
+
+def test_files_without_rows_are_named(project: Path) -> None:
+    path = write_month(project, "2024-01", shifted=False)
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    assert replay(project).notes == ("nothing was to be done: no rows in raw.orders",)
+
+
+def test_a_prediction_without_a_model_tells_what_the_model_lacks(project: Path) -> None:
+    write_month(project, "2024-01", shifted=False)
+    result = replay(project)
+    assert result.rows == ()
+    (note,) = result.notes
+    assert note.startswith("predictions.order_returns scored nothing: models.returns was never trained: no version yet")
+    assert note.endswith("needed")
