@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from metaplatform.errors import BookError, Issue, MetaplatformError, StorageError
 from metaplatform.naming import asset_path
-from metaplatform.resources.book_audit import audit_changes, create_audit_triggers, mark_push, read_audit
+from metaplatform.resources.book_audit import audit_changes, read_audit
 from metaplatform.resources.book_connections import (
     book_engine,
     book_url,
@@ -20,6 +20,7 @@ from metaplatform.resources.book_connections import (
     transaction,
 )
 from metaplatform.resources.book_tables import book_tables, chapters_of_tables, content_tables, owner_columns
+from metaplatform.resources.book_triggers import audited_by_entity
 from metaplatform.specs.manifest import CHAPTERS, Manifest
 from metaplatform.specs.relational.reading import snapshot_of_rows
 from metaplatform.specs.relational.rows import Rows, rows_of
@@ -171,11 +172,11 @@ class BookDatabase:
         rows = _lossless_rows(manifest)
         self._prepare()
         with transaction(self._engine, write=True, tables=content_tables()) as connection:
-            mark_push(connection)
             plan = plan_push(manifest, _contents(connection), seen, delete=delete)
             if plan.conflicts and not force:
                 raise ConflictError(owner=self.name, conflicts=plan.conflicts)
-            _write(connection, plan, rows, delete=delete)
+            with audited_by_entity(connection):
+                _write(connection, plan, rows, delete=delete)
             audit_changes(connection, plan.changes, by=by, now=now)
         return plan
 
@@ -193,7 +194,6 @@ class BookDatabase:
             several = connection.dialect.name in {"sqlite", "postgresql"}
             for table in book_tables().sorted_tables:
                 connection.execute(sa.schema.CreateTable(table, if_not_exists=several))
-            create_audit_triggers(connection)
 
 
 def _has_tables(connection: sa.Connection) -> bool:

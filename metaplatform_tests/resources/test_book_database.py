@@ -164,22 +164,6 @@ def test_a_push_keeps_who_changed_what_and_when(url: str, shop: Manifest, tmp_pa
     assert (last["before_change"]["training"]["rounds"], last["after_change"]["training"]["rounds"]) == (40, 42)
 
 
-def test_postgresql_audits_what_people_change_by_hand(server: str, shop: Manifest) -> None:
-    url = databases.new_database(server, "by_hand")
-    push(url, shop)
-    before = len(BookDatabase(url).audit())
-    edit(url, "UPDATE ML_Predictions SET model_version = 1")
-    edit(url, "DELETE FROM Model_Features")
-    edit(url, "INSERT INTO Pipeline_Dependencies VALUES ('models.returns', 0, 'raw.customers')")
-    kept = [(row["change_kind"], row["entity"], row["changed_by"]) for row in BookDatabase(url).audit()[before:]]
-    assert kept == [
-        ("update ml_predictions", "predictions.order_returns", "postgres"),
-        ("insert pipeline_dependencies", "models.returns", "postgres"),
-    ]
-    first = BookDatabase(url).audit()[before]
-    assert (first["before_change"]["model_version"], first["after_change"]["model_version"]) == (None, 1)
-
-
 def test_an_edit_that_breaks_the_book_is_told_with_owner_culprit_and_fix(url: str, shop: Manifest) -> None:
     push(url, shop)
     edit(url, "UPDATE ML_Predictions SET model = 'nobody'")
