@@ -19,6 +19,7 @@ from metaplatform.resources.book_connections import (
     shown_url,
     transaction,
 )
+from metaplatform.resources.book_layout import complete, holds_book
 from metaplatform.resources.book_tables import book_tables, chapters_of_tables, content_tables, owner_columns
 from metaplatform.resources.book_triggers import audited_by_entity
 from metaplatform.specs.manifest import CHAPTERS, Manifest
@@ -32,9 +33,6 @@ from metaplatform.specs.snapshot_changes import (
     snapshot_changes,
 )
 from metaplatform.specs.snapshots import Snapshot, read_snapshot, snapshot_of
-
-_ADVISORY_LOCK = 5_071_220_113
-"""Number of PostgreSQL's lock under which the tables are made; any that nobody else uses."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ class BookDatabase:
         """
         check_file_exists(self._engine.url)
         with transaction(self._engine) as connection:
-            if not _has_tables(connection):
+            if not holds_book(connection, self.name):
                 raise StorageError(
                     owner=self.name, culprit="it holds no book", fix="`metaplatform book push` makes the tables"
                 )
@@ -153,7 +151,7 @@ class BookDatabase:
         if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
             return plan_push(manifest, BookContents({}), seen, delete=delete)
         with transaction(self._engine) as connection:
-            contents = _contents(connection) if _has_tables(connection) else BookContents({})
+            contents = _contents(connection) if holds_book(connection, self.name) else BookContents({})
         return plan_push(manifest, contents, seen, delete=delete)
 
     def push(
@@ -170,7 +168,8 @@ class BookDatabase:
             StorageError: if the database refuses.
         """
         rows = _lossless_rows(manifest)
-        self._prepare()
+        with transaction(self._engine, write=True) as connection:
+            complete(connection, self.name)
         with transaction(self._engine, write=True, tables=content_tables()) as connection:
             plan = plan_push(manifest, _contents(connection), seen, delete=delete)
             if plan.conflicts and not force:
@@ -184,22 +183,6 @@ class BookDatabase:
         """Return the rows of the audit, oldest first."""
         with transaction(self._engine) as connection:
             return read_audit(connection)
-
-    def _prepare(self) -> None:
-        with transaction(self._engine, write=True) as connection:
-            if _has_tables(connection):
-                return
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
-            several = connection.dialect.name in {"sqlite", "postgresql"}
-            for table in book_tables().sorted_tables:
-                connection.execute(sa.schema.CreateTable(table, if_not_exists=several))
-
-
-def _has_tables(connection: sa.Connection) -> bool:
-    inspector = sa.inspect(connection)
-    # Written without quotes, PostgreSQL keeps the names in lower case; the others do not mind.
-    return all(inspector.has_table(name.lower()) for name in book_tables().tables)
 
 
 def _contents(connection: sa.Connection) -> BookContents:

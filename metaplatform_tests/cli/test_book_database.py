@@ -154,5 +154,8 @@ def test_validate_checks_the_database_where_the_book_is_in_one(project: Path, mo
     monkeypatch.setenv("METAPLATFORM_BOOK_SOURCE", "sql")
     refused = CliRunner().invoke(app, ["validate"])
     assert refused.exit_code == 1
+    assert f"sqlite:///{project / 'book.db'}/ML_Predictions/order_returns/model:1:1: error" in refused.output
     assert "'nobody' is not defined" in refused.output
+    annotated = CliRunner().invoke(app, ["validate", "--format", "github"]).output
+    assert "::error title=predictions.order_returns [unknown-reference]::'nobody'" in annotated
     assert CliRunner().invoke(app, ["validate", "--book", "metadata"]).exit_code == 0

@@ -174,6 +174,58 @@ def test_an_edit_that_breaks_the_book_is_told_with_owner_culprit_and_fix(url: st
     assert all(issue.fix and issue.location for issue in caught.value.issues)
 
 
+def test_a_database_of_an_earlier_layout_is_told_of_and_completed_by_the_next_push(url: str, shop: Manifest) -> None:
+    """Columns and tables that a later version added: what is in the others stays."""
+    push(url, shop)
+    seen = BookDatabase(url).read().entity_hashes
+    if url.startswith("sqlite"):
+        edit(url, "DROP TRIGGER audit_ml_models_insert")
+        edit(url, "DROP TRIGGER audit_ml_models_update")
+        edit(url, "DROP TRIGGER audit_ml_models_delete")
+    edit(url, "ALTER TABLE ML_Models DROP COLUMN label_delay")
+    edit(url, "DROP TABLE Monitor_Exclusions")
+    edit(url, "ALTER TABLE ML_Predictions ADD COLUMN note_of_mine VARCHAR(20)")
+    with pytest.raises(StorageError, match=r"lacks Monitor_Exclusions, ML_Models\.label_delay.*book push"):
+        BookDatabase(url).read()
+    with pytest.raises(ConflictError) as caught:
+        push(url, shop, seen)
+    assert [change.ref for change in caught.value.conflicts] == ["monitoring.returns_drift"], (
+        "its exclusion went by hand"
+    )
+    assert [change.ref for change in push(url, shop, seen, force=True).changes] == ["monitoring.returns_drift"]
+    assert BookDatabase(url).manifest(Path(shop.root)).entities == shop.entities
+
+
+def test_a_column_without_a_default_is_not_made_up(url: str, shop: Manifest) -> None:
+    push(url, shop)
+    edit(url, "ALTER TABLE Book_Audit RENAME TO Old_Audit")
+    edit(url, "CREATE TABLE Book_Audit AS SELECT changed_by FROM Old_Audit")
+    with pytest.raises(StorageError, match=r"Book_Audit lacks the column audit_id.*drop this table"):
+        push(url, shop)
+
+
+def test_what_a_person_writes_for_a_flag_is_read_as_it_is_meant_or_refused(tmp_path: Path, shop: Manifest) -> None:
+    """SQLite keeps any value in a column of flags: no text may count as true because it is one."""
+    url = f"sqlite:///{tmp_path / 'book.db'}"
+    push(url, shop)
+    read: dict[str, object] = {}
+    for written in ("0", "1", "'false'", "'TRUE'", "NULL", "false", "2", "'perhaps'", "''", "0.5"):
+        edit(url, f"UPDATE Pipeline_Reactions SET on_backfill = {written}")  # noqa: S608
+        manifest, issues, _ = BookDatabase(url).read_manifest(Path(shop.root))
+        refused = [str(issue.location).removeprefix(url) for issue in issues]
+        read[written] = manifest.reactions["call_customers"].on_backfill if manifest else refused
+    there = ["/Pipeline_Reactions/call_customers/on_backfill:1:1"]
+    assert read == {
+        "0": False,
+        "1": True,
+        "'false'": False,
+        "'TRUE'": True,
+        "NULL": False,
+        "false": False,
+        **dict.fromkeys(("2", "'perhaps'", "''", "0.5"), there),
+    }
+
+
 def _push_number(url: str, book: str, folder: str, barrier: object, results: object) -> None:
     manifest = load_book(write_project(Path(folder), book=book))
     seen = BookDatabase(url).read().entity_hashes
