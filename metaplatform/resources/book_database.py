@@ -33,6 +33,7 @@ from metaplatform.specs.snapshot_changes import (
     snapshot_changes,
 )
 from metaplatform.specs.snapshots import Snapshot, read_snapshot, snapshot_of
+from metaplatform.specs.source_looks import Look
 
 
 @dataclass(frozen=True)
@@ -121,16 +122,18 @@ class BookDatabase:
                 )
             return _contents(connection)
 
-    def read_manifest(self, root: Path) -> tuple[Manifest | None, tuple[Issue, ...], BookContents]:
+    def read_manifest(
+        self, root: Path, *, look: Look | None = None
+    ) -> tuple[Manifest | None, tuple[Issue, ...], BookContents]:
         """Return the book, or None if it has faults; every issue; and what was read.
 
-        ``root`` is the project folder that relative source paths start from.
+        ``root`` is the project folder that relative source paths start from; ``look`` says what their files hold.
 
         Raises:
             StorageError: as :meth:`read` does.
         """
         contents = self.read()
-        manifest, issues = read_snapshot(contents.snapshot, root=root, origin=self.name)
+        manifest, issues = read_snapshot(contents.snapshot, root=root, origin=self.name, look=look)
         return (None if contents.issues else manifest), (*contents.issues, *issues), contents
 
     def manifest(self, root: Path) -> Manifest:

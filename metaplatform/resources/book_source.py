@@ -150,9 +150,9 @@ def read_deployed_book(
 ) -> tuple[Manifest | None, tuple[Issue, ...]]:
     """Return the book at its source, as it is there now, or None if there are errors; and every issue.
 
-    ``look`` says what the files of a book in files hold.
+    ``look`` says what the sources' files hold.
     """
     if deployment.book_source == "yaml":
         return read_book(deployment.book, variables=variables, environment=deployment.environment, look=look)
-    manifest, issues, _ = database_of(deployment).read_manifest(deployment.book.parent)
+    manifest, issues, _ = database_of(deployment).read_manifest(deployment.book.parent, look=look)
     return manifest, issues

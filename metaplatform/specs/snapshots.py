@@ -9,6 +9,7 @@ from metaplatform.specs.base import Entity
 from metaplatform.specs.manifest import CHAPTERS, Manifest
 from metaplatform.specs.relational.places import TablePlaces, fault_in_rows
 from metaplatform.specs.rules import check_book
+from metaplatform.specs.source_looks import Look
 from metaplatform.specs.structure import Fault, build_entity
 
 Snapshot = Mapping[str, Any]
@@ -48,9 +49,12 @@ def manifest_of(snapshot: Snapshot, *, root: str | PurePath, origin: str) -> Man
 
 
 def read_snapshot(
-    snapshot: Snapshot, *, root: str | PurePath, origin: str
+    snapshot: Snapshot, *, root: str | PurePath, origin: str, look: Look | None = None
 ) -> tuple[Manifest | None, tuple[Issue, ...]]:
-    """Return the manifest of a snapshot, or None if there are errors, and every issue, warnings too."""
+    """Return the manifest of a snapshot, or None if there are errors, and every issue, warnings too.
+
+    ``look`` says what the sources' files hold, so that they are held against the book too.
+    """
     entities: dict[str, dict[str, Entity]] = {chapter: {} for chapter in CHAPTERS}
     locations: dict[str, Location] = {}
     issues: list[Issue] = []
@@ -65,7 +69,8 @@ def read_snapshot(
             issues.extend(_issue(ref, fault_in_rows(chapter, fault), places) for fault in faults)
     chapters: dict[str, Any] = dict(entities)
     manifest = Manifest(root=str(root), locations=locations, **chapters)
-    issues.extend(check_book(manifest, places))
+    looks = look(manifest.sources, manifest.root) if look else None
+    issues.extend(check_book(manifest, places, looks=looks))
     ordered = tuple(sorted(issues, key=lambda issue: (issue.owner, issue.rule, issue.culprit)))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered
 
