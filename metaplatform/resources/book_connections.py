@@ -30,6 +30,13 @@ def book_url(text: str) -> sa.URL:
             culprit="this is no database URL",
             fix="write postgresql://user:password@host/database or sqlite:///file.db",
         ) from None
+    if url.password is not None and "@" in f"{url.host}{url.database}":
+        # What stands behind the first one would be told as the host, and be a part of the password.
+        raise MetaplatformError(
+            owner="book database",
+            culprit="there are several '@' in the database URL",
+            fix="write %40 for those in the user's name or password",
+        )
     # SQLAlchemy 2.1 would choose psycopg 3, which is not what the extra installs.
     return url.set(drivername=_POSTGRESQL) if url.drivername in {"postgresql", "postgres"} else url
 

@@ -268,6 +268,10 @@ def test_no_password_is_shown_or_told() -> None:
         BookDatabase(f"no url {secret}")
     assert secret not in str(wrong.value)
     assert wrong.value.__cause__ is None
+    for careless in (f"postgresql://me:a@{secret}@db.example/book", f"postgresql://me:a@{secret}/b@db.example/book"):
+        with pytest.raises(MetaplatformError, match="%40") as several:
+            BookDatabase(careless)
+        assert secret not in str(several.value)
 
 
 def test_a_driver_that_is_not_installed_is_told_with_the_command_that_installs_it(
