@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from sqlalchemy.dialects import mssql, postgresql, sqlite
 
 from metaplatform.errors import BookError, MetaplatformError, StorageError
+from metaplatform.resources import book_connections
 from metaplatform.resources.book_connections import book_engine, book_url, shown_url
 from metaplatform.resources.book_database import BookDatabase, ConflictError, PushPlan
 from metaplatform.resources.book_tables import book_tables
@@ -272,6 +273,23 @@ def test_no_password_is_shown_or_told() -> None:
         with pytest.raises(MetaplatformError, match="%40") as several:
             BookDatabase(careless)
         assert secret not in str(several.value)
+
+
+def test_a_push_beside_somebodys_open_transaction_says_who_is_waited_for(
+    url: str, shop: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(url, shop)
+    monkeypatch.setattr(book_connections, "_LOCK_SECONDS", 1)
+    seen = BookDatabase(url).read().entity_hashes
+    with book_engine(book_url(url)).connect() as analyst:
+        analyst.exec_driver_sql("BEGIN")
+        analyst.exec_driver_sql("UPDATE ML_Models SET rounds = 41")
+        with pytest.raises(StorageError, match="somebody is editing it"):
+            push(url, edited(tmp_path, ("rounds: 40", "rounds: 42")), seen)
+        analyst.exec_driver_sql("ROLLBACK")
+    assert [change.ref for change in push(url, edited(tmp_path, ("rounds: 40", "rounds: 42")), seen).changes] == [
+        "models.returns"
+    ]
 
 
 def test_a_driver_that_is_not_installed_is_told_with_the_command_that_installs_it(
