@@ -269,6 +269,8 @@ def test_a_kept_column_of_another_type_is_told_by_the_plan_and_the_history_follo
     versions = settled.warehouse.row_count(history)
     settled.edit("amount: double", "amount: varchar")
     settled.edit("price: amount", "price: amount::double")
+    # The champion cannot be asked about rows whose text is a number now, and must not keep another from its place.
+    settled.edit("sold_by: channel", "sold_by: length(channel)")
     breaking = {change.ref: change.breaking for change in plan_of(settled.manifest, settled.deployment).breaking}
     assert breaking == dict.fromkeys(
         ("raw.orders", "predictions.order_returns"), ("the type of its column amount changes",)
@@ -280,3 +282,5 @@ def test_a_kept_column_of_another_type_is_told_by_the_plan_and_the_history_follo
     for ref in ("raw.orders", "predictions.order_returns", history):
         assert settled.warehouse.schema(ref).field("amount").type == pa.string()
     assert settled.warehouse.row_count(history) > versions
+    newest = Ledger(settled.warehouse).read(Promotion)[-1]
+    assert "knows features as another type: sold_by" in newest.reasons
