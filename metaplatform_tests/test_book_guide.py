@@ -39,10 +39,13 @@ def play(url: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_book(project / "copy" / "metadata").entities == load_book(project / "metadata").entities
     versions = []
     with book_engine(book_url(url)).connect() as connection:
-        for statement in [text for block in blocks(GUIDE, "sql") for text in block.split(";") if text.strip()]:
+        *edits, audit = [text for block in blocks(GUIDE, "sql") for text in block.split(";") if text.strip()]
+        for statement in edits:
             assert connection.exec_driver_sql(statement).rowcount == 1, statement
             connection.commit()
             versions.append(BookDatabase(url).manifest(project).predictions["order_returns"].version)
+        kinds = [row.change_kind for row in connection.exec_driver_sql(audit)]
+        assert len([kind for kind in kinds if kind.startswith(("update ", "insert "))]) == len(edits)
     assert versions[:2] == [1, "champion"]
     book = BookDatabase(url).manifest(project)
     model = book.models["returns"]

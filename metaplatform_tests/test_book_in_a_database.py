@@ -15,7 +15,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from deltalake import DeltaTable
+from typer.testing import CliRunner
 
+from metaplatform.cli.commands import app
 from metaplatform.composition import definitions_of, platform_resources
 from metaplatform.errors import BookError, MetaplatformError
 from metaplatform.factories.automation.book import book_sensor
@@ -99,6 +101,50 @@ def test_a_first_load_of_an_unsound_or_absent_book_says_so(
     monkeypatch.delenv(URL)
     with pytest.raises(MetaplatformError, match=URL):
         load_deployed_book(deployment_at(tmp_path))
+
+
+def test_a_plan_and_an_apply_take_the_book_as_the_database_has_it_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edit that no sensor has seen yet is planned, without being accepted, and applied; a bad one is not."""
+    url = f"sqlite:///{tmp_path / 'book.db'}"
+    push(url, write_project(tmp_path, book=COUNTRIES))
+    deployment = deployment_at(tmp_path)
+    settings = {URL: url, "METAPLATFORM_BOOK": str(deployment.book), "METAPLATFORM_ROOT": str(deployment.root)}
+    for name, value in {**settings, "METAPLATFORM_BOOK_SOURCE": "sql"}.items():
+        monkeypatch.setenv(name, value)
+    assert "Made 3 assets" in invoked("apply", "--yes")
+    snapshots, table = BookSnapshots(deployment.root), deployment.root / "warehouse" / "tables" / "countries"
+    first = snapshots.accepted()
+    edit(url, "UPDATE SQL_Tables SET sql = 'select country from raw.customers' WHERE name = 'shares'")
+    assert "tables.shares" in invoked("plan", "--detailed-exitcode", code=3)
+    assert snapshots.accepted() == first
+    edit(url, "UPDATE SQL_Tables SET sql = sql || ' having count(*) > 1' WHERE name = 'countries'")
+    invoked("apply", code=2)
+    assert snapshots.accepted() == first, "nobody has said yes"
+    assert "readers would break" in told_by("apply", "--yes")
+    assert "Made 2 assets" in invoked("apply", "--yes", "--allow-breaking")
+    assert snapshots.accepted() == BookDatabase(url).read().hash != first
+    assert len(spec_hashes(table)) == 2
+    edit(url, "UPDATE SQL_Tables SET sql = 'select nothing from nowhere'")
+    assert "nowhere" in told_by("plan")
+    assert "nowhere" in told_by("apply", "--yes")
+    (tmp_path / "book.db").unlink()
+    assert "no such file" in (told := invoked("plan"))
+    assert "accepted last" in told
+    assert "Nothing to do" in told
+
+
+def invoked(*words: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def told_by(*words: str) -> str:
+    with pytest.raises(MetaplatformError) as caught:
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    return str(caught.value)
 
 
 def test_only_a_book_in_a_database_has_the_sensor_that_watches_it(shop: str, tmp_path: Path) -> None:

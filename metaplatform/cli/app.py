@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,10 @@ from metaplatform.errors import MetaplatformError
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.manifest import Manifest
+
+# `validate` needs no deployment's storage.
+if TYPE_CHECKING:
+    from metaplatform.resources.book_source import CurrentBook
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,3 +55,18 @@ def book_in_files(deployment: Deployment) -> Manifest:
         BookError: with every error of the book.
     """
     return load_book(deployment.book, variables=os.environ, environment=deployment.environment)
+
+
+def book_now(deployment: Deployment) -> "CurrentBook":
+    """Return the deployment's book as its files or its database have it now, having told if that is away.
+
+    Raises:
+        BookError: with every error of the book.
+        MetaplatformError: if there is no book.
+    """
+    from metaplatform.resources.book_source import current_book
+
+    found = current_book(deployment)
+    if found.trouble is not None:
+        typer.echo(f"{found.trouble}\nThe book that was accepted last is taken.", err=True)
+    return found

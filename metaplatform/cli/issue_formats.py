@@ -36,7 +36,7 @@ def for_github(issue: Issue, *, folder: Path, base: Path) -> str:
     ``folder`` is the one that the issue's file is relative to, ``base`` the checkout's.
     """
     properties = {"title": f"{issue.owner} [{issue.rule}]"}
-    if issue.location:
+    if issue.location and not _is_url(issue.location):
         file = _relative_to(Path(folder, issue.location.file), base)
         place = {"file": file, "line": str(issue.location.line), "col": str(issue.location.column)}
         properties = place | properties
@@ -60,7 +60,12 @@ def visible(text: str) -> str:
 
 
 def _shown_path(location: Location, folder: Path) -> str:
-    return _relative_to(Path(folder, location.file), Path.cwd())
+    return location.file if _is_url(location) else _relative_to(Path(folder, location.file), Path.cwd())
+
+
+def _is_url(location: Location) -> bool:
+    """Tell whether the place is one in a database, which no path leads to."""
+    return "://" in location.file
 
 
 def _relative_to(path: Path, base: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_in_files, deployment_of
+from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_in_files, book_now, deployment_of
 from metaplatform.cli.plan_tables import ApplyProgress, plan_table
 from metaplatform.compute.changes.plan import Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
@@ -82,16 +82,17 @@ def apply(
     """Make again what the plan calls stale, and nothing else, through the assets that the loop runs."""
     from metaplatform.planning.apply import apply_plan, selected
     from metaplatform.planning.state import plan_of
-    from metaplatform.resources.book_source import load_deployed_book
 
     deployment = deployment_of(book, root, environment)
-    manifest, _ = load_deployed_book(deployment)
+    current = book_now(deployment)
+    manifest = current.manifest
     planned = selected(plan_of(manifest, deployment), manifest, only or ())
     plan_table(planned)
     if planned.empty:
         return
     if not yes:
         _confirm()
+    current.accept(deployment.root)
     with ApplyProgress() as progress:
         done = apply_plan(manifest, deployment, only=only or (), allow_breaking=allow_breaking, progress=progress)
     typer.echo(f"Made {len(done.made)} assets in {done.runs} runs. Left: {summary(done.left)}")
@@ -114,9 +115,8 @@ def _between(before: str, after: str | None, deployment: Deployment) -> Plan:
 
 def _against_the_warehouse(deployment: Deployment) -> Plan:
     from metaplatform.planning.state import plan_of
-    from metaplatform.resources.book_source import load_deployed_book
 
-    return plan_of(load_deployed_book(deployment)[0], deployment)
+    return plan_of(book_now(deployment).manifest, deployment)
 
 
 def _from_database(variable: str, deployment: Deployment) -> Plan:

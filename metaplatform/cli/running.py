@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 # What opens the warehouse or Dagster is imported by the command that does: `validate` needs neither.
-from metaplatform.cli.app import AsJson, Book, Environment, Root, app, deployment_of
+from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_now, deployment_of
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.records import Decision, Promotion
 
@@ -35,15 +35,15 @@ def replay(
     from metaplatform.cli.progress import Progress
     from metaplatform.cli.tables import replay_table
     from metaplatform.replay.history import replay_history
-    from metaplatform.resources.book_source import load_deployed_book
 
     deployment = deployment_of(book, root, environment)
-    manifest, _ = load_deployed_book(deployment)
+    current = book_now(deployment)
+    current.accept(deployment.root)
     # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
     gc.set_threshold(_COLLECT_AFTER)
     with Progress() as progress:
         result = replay_history(
-            manifest, deployment, until=until, fresh=fresh, with_reactions=reactions, progress=progress
+            current.manifest, deployment, until=until, fresh=fresh, with_reactions=reactions, progress=progress
         )
     if json_file:
         json_file.write_text(result.to_json(), encoding="utf-8")

@@ -68,7 +68,7 @@ def _read(deployment: Deployment, *, in_files: bool, look: Look | None) -> tuple
     # A database's driver and tables are no concern of a book in files.
     from metaplatform.resources.book_source import read_deployed_book
 
-    return read_deployed_book(deployment)
+    return read_deployed_book(deployment, look=look)
 
 
 def _look(deployment: Deployment) -> Look:

@@ -124,6 +124,17 @@ def _seconds(column: Any) -> Any:
     return moment.truncate("s").epoch_seconds().cast("float64")
 
 
+def of_other_kinds(table: ibis.Table, fitted: FittedEncoding) -> list[str]:
+    """Return the features that ``table`` has as another kind of value than at training: they cannot be encoded."""
+    present = [feature for feature in fitted.features if feature.name in table.columns]
+    return [feature.name for feature in present if _is_of_another_kind(table, feature)]
+
+
+def _is_of_another_kind(table: ibis.Table, feature: FittedFeature) -> bool:
+    dtype = table[feature.name].type()
+    return not dtype.is_null() and kind_of(feature.name, dtype) != feature.kind
+
+
 def _checked(table: ibis.Table, fitted: FittedEncoding) -> tuple[FittedFeature, ...]:
     for feature in fitted.features:
         if feature.name not in table.columns:
@@ -132,11 +143,10 @@ def _checked(table: ibis.Table, fitted: FittedEncoding) -> tuple[FittedFeature, 
                 culprit="the table has no such column",
                 fix="build the feature set anew, or train the model on the features there are",
             )
-        dtype = table[feature.name].type()
-        if not dtype.is_null() and kind_of(feature.name, dtype) != feature.kind:
+        if _is_of_another_kind(table, feature):
             raise DataError(
                 owner=f"feature {feature.name}",
-                culprit=f"type {dtype} at scoring, {feature.dtype} at training",
+                culprit=f"type {table[feature.name].type()} at scoring, {feature.dtype} at training",
                 fix="undo the change of type, or train the model again",
             )
     return fitted.features

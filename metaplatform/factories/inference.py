@@ -124,6 +124,9 @@ def _keep_history(session: Session, step: Step, version: ModelVersion, warehouse
     if step.partition:
         values = {"_partition": step.partition, **values}
     rows: pa.RecordBatchReader = session.reader(current)
+    # A column that has changed its type has done so for readers of the current rows too: older versions' follow.
+    types = {field.name: field.type for field in warehouse.schema(step.ref)}
+    warehouse.retype(history_ref(step.ref), types, metadata=step.commit)
     warehouse.replace_where(
         history_ref(step.ref), rows, values=values, partition_by=tuple(values), metadata=step.commit
     )

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from metaplatform.compute.comparison import Comparison, compare
 from metaplatform.compute.digest import digest
-from metaplatform.compute.encoding import encoding_query, fit
+from metaplatform.compute.encoding import encoding_query, fit, of_other_kinds
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.compute.training import TrainedModel, in_order, train
@@ -194,6 +194,9 @@ def why_outdated(model: ModelSpec, rows: TrainingRows, champion: ModelVersion | 
         return f"the champion, version {champion.version}, was trained for another task: {bundle.task}"
     if lacking:
         return f"the champion, version {champion.version}, needs features that are gone: {', '.join(lacking)}"
+    other = of_other_kinds(rows.frame, bundle.encoding)
+    if other:
+        return f"the champion, version {champion.version}, knows features as another type: {', '.join(other)}"
     return ""
 
 

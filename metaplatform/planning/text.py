@@ -55,7 +55,8 @@ def summary(plan: Plan) -> str:
     others = len(plan.changes) - len(plan.work) + len(plan.automation)
     told += [f"{others} where nothing is made"] if others else []
     told += [f"{len(plan.breaking)} breaking"] if plan.breaking else []
-    told += [f"about {minutes_told(plan.seconds)} minutes"] if plan.seconds else []
+    about = "about " if plan.seconds >= _SHORTEST_SECONDS else ""
+    told += [f"{about}{minutes_told(plan.seconds)} minutes"] if plan.seconds else []
     told += [f"{len(plan.unknown)} of unknown time"] if plan.unknown else []
     return ", ".join(told) + "."
 

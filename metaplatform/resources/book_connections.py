@@ -13,6 +13,9 @@ from metaplatform.errors import MetaplatformError, StorageError
 
 _POSTGRESQL = "postgresql+psycopg2"
 _CONNECT_SECONDS = 10
+_LOCK_SECONDS = 30
+_LOCKED = ("database is locked", "lock timeout")
+"""What SQLite and PostgreSQL say where somebody else's transaction holds what is asked for."""
 """A sensor's look may take a minute: a host that does not answer must be told before."""
 
 
@@ -30,6 +33,13 @@ def book_url(text: str) -> sa.URL:
             culprit="this is no database URL",
             fix="write postgresql://user:password@host/database or sqlite:///file.db",
         ) from None
+    if url.password is not None and "@" in f"{url.host}{url.database}":
+        # What stands behind the first one would be told as the host, and be a part of the password.
+        raise MetaplatformError(
+            owner="book database",
+            culprit="there are several '@' in the database URL",
+            fix="write %40 for those in the user's name or password",
+        )
     # SQLAlchemy 2.1 would choose psycopg 3, which is not what the extra installs.
     return url.set(drivername=_POSTGRESQL) if url.drivername in {"postgresql", "postgres"} else url
 
@@ -84,7 +94,7 @@ def transaction(engine: sa.Engine, *, write: bool = False, tables: Sequence[sa.T
                 connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
             if tables and connection.dialect.name == "postgresql":
                 # Before the first read, so that the snapshot is taken after the last writer is done.
-                connection.exec_driver_sql("SET LOCAL lock_timeout = '30s'")
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
                 names = ", ".join(str(table.name) for table in tables)
                 connection.exec_driver_sql(f"LOCK TABLE {names} IN EXCLUSIVE MODE")
             yield connection
@@ -98,10 +108,13 @@ def _storage_error(url: sa.URL, error: SQLAlchemyError) -> StorageError:
     message = text[0] if text else type(error).__name__
     if url.password:
         message = message.replace(str(url.password), "***")
+    locked = any(words in message for words in _LOCKED)
     return StorageError(
         owner=shown_url(url),
         culprit=f"the database refused: {message}",
-        fix="check that it runs, its address, and the rights of this user",
+        fix="somebody is editing it: let them commit, and try again"
+        if locked
+        else "check that it runs, its address, and the rights of this user",
     )
 
 
@@ -112,7 +125,7 @@ def _begin_ourselves(engine: sa.Engine) -> None:
     def _on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA busy_timeout = 30000")
+        connection.execute(f"PRAGMA busy_timeout = {_LOCK_SECONDS * 1000}")
 
 
 def _lenient_json(text: str | bytes) -> Any:

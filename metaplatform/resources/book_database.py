@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from metaplatform.errors import BookError, Issue, MetaplatformError, StorageError
 from metaplatform.naming import asset_path
-from metaplatform.resources.book_audit import audit_changes, create_audit_triggers, mark_push, read_audit
+from metaplatform.resources.book_audit import audit_changes, read_audit
 from metaplatform.resources.book_connections import (
     book_engine,
     book_url,
@@ -19,7 +19,9 @@ from metaplatform.resources.book_connections import (
     shown_url,
     transaction,
 )
+from metaplatform.resources.book_layout import complete, holds_book
 from metaplatform.resources.book_tables import book_tables, chapters_of_tables, content_tables, owner_columns
+from metaplatform.resources.book_triggers import audited_by_entity
 from metaplatform.specs.manifest import CHAPTERS, Manifest
 from metaplatform.specs.relational.reading import snapshot_of_rows
 from metaplatform.specs.relational.rows import Rows, rows_of
@@ -31,9 +33,7 @@ from metaplatform.specs.snapshot_changes import (
     snapshot_changes,
 )
 from metaplatform.specs.snapshots import Snapshot, read_snapshot, snapshot_of
-
-_ADVISORY_LOCK = 5_071_220_113
-"""Number of PostgreSQL's lock under which the tables are made; any that nobody else uses."""
+from metaplatform.specs.source_looks import Look
 
 
 @dataclass(frozen=True)
@@ -116,22 +116,24 @@ class BookDatabase:
         """
         check_file_exists(self._engine.url)
         with transaction(self._engine) as connection:
-            if not _has_tables(connection):
+            if not holds_book(connection, self.name):
                 raise StorageError(
                     owner=self.name, culprit="it holds no book", fix="`metaplatform book push` makes the tables"
                 )
             return _contents(connection)
 
-    def read_manifest(self, root: Path) -> tuple[Manifest | None, tuple[Issue, ...], BookContents]:
+    def read_manifest(
+        self, root: Path, *, look: Look | None = None
+    ) -> tuple[Manifest | None, tuple[Issue, ...], BookContents]:
         """Return the book, or None if it has faults; every issue; and what was read.
 
-        ``root`` is the project folder that relative source paths start from.
+        ``root`` is the project folder that relative source paths start from; ``look`` says what their files hold.
 
         Raises:
             StorageError: as :meth:`read` does.
         """
         contents = self.read()
-        manifest, issues = read_snapshot(contents.snapshot, root=root, origin=self.name)
+        manifest, issues = read_snapshot(contents.snapshot, root=root, origin=self.name, look=look)
         return (None if contents.issues else manifest), (*contents.issues, *issues), contents
 
     def manifest(self, root: Path) -> Manifest:
@@ -152,7 +154,7 @@ class BookDatabase:
         if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
             return plan_push(manifest, BookContents({}), seen, delete=delete)
         with transaction(self._engine) as connection:
-            contents = _contents(connection) if _has_tables(connection) else BookContents({})
+            contents = _contents(connection) if holds_book(connection, self.name) else BookContents({})
         return plan_push(manifest, contents, seen, delete=delete)
 
     def push(
@@ -169,13 +171,14 @@ class BookDatabase:
             StorageError: if the database refuses.
         """
         rows = _lossless_rows(manifest)
-        self._prepare()
+        with transaction(self._engine, write=True) as connection:
+            complete(connection, self.name)
         with transaction(self._engine, write=True, tables=content_tables()) as connection:
-            mark_push(connection)
             plan = plan_push(manifest, _contents(connection), seen, delete=delete)
             if plan.conflicts and not force:
                 raise ConflictError(owner=self.name, conflicts=plan.conflicts)
-            _write(connection, plan, rows, delete=delete)
+            with audited_by_entity(connection):
+                _write(connection, plan, rows, delete=delete)
             audit_changes(connection, plan.changes, by=by, now=now)
         return plan
 
@@ -183,23 +186,6 @@ class BookDatabase:
         """Return the rows of the audit, oldest first."""
         with transaction(self._engine) as connection:
             return read_audit(connection)
-
-    def _prepare(self) -> None:
-        with transaction(self._engine, write=True) as connection:
-            if _has_tables(connection):
-                return
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
-            several = connection.dialect.name in {"sqlite", "postgresql"}
-            for table in book_tables().sorted_tables:
-                connection.execute(sa.schema.CreateTable(table, if_not_exists=several))
-            create_audit_triggers(connection)
-
-
-def _has_tables(connection: sa.Connection) -> bool:
-    inspector = sa.inspect(connection)
-    # Written without quotes, PostgreSQL keeps the names in lower case; the others do not mind.
-    return all(inspector.has_table(name.lower()) for name in book_tables().tables)
 
 
 def _contents(connection: sa.Connection) -> BookContents:

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaplatform.errors import BookError, Issue, MetaplatformError
@@ -16,7 +17,7 @@ from metaplatform.specs.snapshots import manifest_of
 from metaplatform.specs.source_looks import Look
 
 if TYPE_CHECKING:
-    from metaplatform.resources.book_database import BookDatabase
+    from metaplatform.resources.book_database import BookContents, BookDatabase
 
 
 def database_of(deployment: Deployment, environment: Mapping[str, str] = os.environ) -> "BookDatabase":
@@ -84,10 +85,14 @@ def _load_snapshot(deployment: Deployment, compiled: CompiledBooks, snapshots: B
     found = compiled.find(key, project=project, variables={})
     if found is None:
         found = manifest_of(snapshots.read(chosen), root=project, origin=f"book snapshot {chosen}")
-        # Rows have no file and line that a link could open.
-        found = replace(found, locations={})
+        found = _without_places(found)
         compiled.keep(key, found, AskedVariables({}))
     return found
+
+
+def _without_places(manifest: Manifest) -> Manifest:
+    """Return a book of rows, which have no file and line that a link could open."""
+    return replace(manifest, locations={})
 
 
 def accept_first(deployment: Deployment, snapshots: BookSnapshots) -> str:
@@ -102,14 +107,52 @@ def accept_first(deployment: Deployment, snapshots: BookSnapshots) -> str:
     return snapshots.accept(contents.hash, contents.snapshot)
 
 
+@dataclass(frozen=True)
+class CurrentBook:
+    """A deployment's book as its source has it now; ``trouble`` is what kept from looking at its database.
+
+    ``contents`` is what the database holds, if the book is in one and that could be read.
+    """
+
+    manifest: Manifest
+    trouble: MetaplatformError | None = None
+    contents: "BookContents | None" = None
+
+    def accept(self, root: Path) -> None:
+        """Let the deployment, whose storage root is ``root``, run from this book if it is in a database."""
+        snapshots = BookSnapshots(root)
+        if self.contents is not None and self.contents.hash != snapshots.accepted():
+            snapshots.accept(self.contents.hash, self.contents.snapshot)
+
+
+def current_book(deployment: Deployment) -> CurrentBook:
+    """Return the deployment's book as its files or its database have it now; if that is away, the one accepted last.
+
+    Raises:
+        BookError: with every fault, if the book is not sound.
+        MetaplatformError: if the database cannot be read, and no book was accepted yet.
+    """
+    if deployment.book_source == "yaml":
+        return CurrentBook(load_deployed_book(deployment)[0])
+    try:
+        manifest, issues, contents = database_of(deployment).read_manifest(deployment.book.parent)
+    except MetaplatformError as error:
+        if BookSnapshots(deployment.root).accepted() is None:
+            raise
+        return CurrentBook(load_deployed_book(deployment)[0], error)
+    if manifest is None:
+        raise BookError(issues)
+    return CurrentBook(_without_places(manifest), contents=contents)
+
+
 def read_deployed_book(
     deployment: Deployment, *, variables: Mapping[str, str] = os.environ, look: Look | None = None
 ) -> tuple[Manifest | None, tuple[Issue, ...]]:
     """Return the book at its source, as it is there now, or None if there are errors; and every issue.
 
-    ``look`` says what the files of a book in files hold.
+    ``look`` says what the sources' files hold.
     """
     if deployment.book_source == "yaml":
         return read_book(deployment.book, variables=variables, environment=deployment.environment, look=look)
-    manifest, issues, _ = database_of(deployment).read_manifest(deployment.book.parent)
+    manifest, issues, _ = database_of(deployment).read_manifest(deployment.book.parent, look=look)
     return manifest, issues

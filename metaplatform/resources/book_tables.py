@@ -1,5 +1,6 @@
 """The book's tables in SQLAlchemy's words, for SQLite, PostgreSQL and SQL Server; made from the relational layout."""
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -23,12 +24,30 @@ from metaplatform.specs.relational.layout import (
 AUDIT = "Book_Audit"
 """Who changed which entity, and when."""
 _NAME_LENGTH = 255
+_FLAGS: Mapping[object, bool] = {0: False, 1: True, "false": False, "true": True}
+
+
+class Flag(sa.Boolean):
+    """A boolean; in SQLite, which keeps any value in its column, what is none is given as it is, to be judged."""
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Return what makes Python's value of the database's."""
+        if dialect.name == "sqlite":
+            return _flag
+        processor: Callable[[Any], Any] | None = super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
+        return processor
+
+
+def _flag(value: Any) -> Any:
+    return _FLAGS.get(value.lower() if isinstance(value, str) else value, value)
+
+
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     "name": sa.Unicode(_NAME_LENGTH),
     "text": sa.UnicodeText(),
     "integer": sa.BigInteger(),
     "number": sa.Double(),
-    "boolean": sa.Boolean(),
+    "boolean": Flag(),
     "mapping": sa.JSON(none_as_null=True),
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.scalarstring import LiteralScalarString
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
 from metaplatform.errors import MetaplatformError
 from metaplatform.resources.book_sightings import BookSightings, file_hash
@@ -72,6 +72,9 @@ def _for_people(value: Any) -> Any:
         return [_for_people(inner) for inner in value]
     if isinstance(value, str) and "\n" in value and _fits_a_literal(value):
         return LiteralScalarString(value)
+    if isinstance(value, str) and not value.isprintable():
+        # Written plain or in single quotes, some line breaks of Unicode would be read as spaces.
+        return DoubleQuotedScalarString(value)
     return value
 
 

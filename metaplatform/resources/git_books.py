@@ -1,6 +1,7 @@
 """A book as a git commit has it, in a folder of its own."""
 
 import io
+import os
 import subprocess
 import tarfile
 import tempfile
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from metaplatform.errors import StorageError
+
+_OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"})
 
 
 @contextmanager
@@ -33,20 +36,34 @@ def book_at(revision: str, book: Path) -> Iterator[Path]:
         raise StorageError(owner="git", culprit=f"'{revision}' has no {inside}", fix="name a commit that has the book")
     packed = _git(top, "archive", "--format=tar", commit, "--", *present)
     with tempfile.TemporaryDirectory(prefix="metaplatform-book-") as folder:
+        _unpack(packed, Path(folder), revision)
+        yield Path(folder) / inside
+
+
+def _unpack(packed: bytes, folder: Path, revision: str) -> None:
+    try:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(folder, filter="data")
-        yield Path(folder) / inside
+    except tarfile.FilterError as error:
+        raise StorageError(
+            owner="git", culprit=f"'{revision}' has what leaves the book: {error}", fix="put the file into the book"
+        ) from error
 
 
 def _git(folder: Path, *arguments: str, what: str = "") -> bytes:
     command = ["git", "-C", str(folder), *arguments]
+    # Inside a hook, these would name another repository or tree than the folder's.
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
     try:
-        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, env=environment)
     except (OSError, ValueError) as error:
         raise StorageError(
             owner="git", culprit=f"git cannot be run: {error}", fix="install git; name a commit"
         ) from error
     if done.returncode:
         told = done.stderr.decode(errors="replace").strip() or f"there is no commit '{what}'"
-        raise StorageError(owner="git", culprit=told, fix="name a commit, branch or tag of the book's repository")
+        shallow = "; a shallow clone has the newest only, `git fetch --unshallow` brings the others" if what else ""
+        raise StorageError(
+            owner="git", culprit=told, fix=f"name a commit, branch or tag of the book's repository{shallow}"
+        )
     return done.stdout

@@ -19,6 +19,7 @@ from metaplatform.resources.delta_commits import (
     schema_after,
 )
 from metaplatform.resources.delta_files import StagedFiles
+from metaplatform.resources.delta_retyping import retype_table, retyped_columns
 from metaplatform.resources.delta_tables import (
     PartitionState,
     arrow_schema,
@@ -156,6 +157,12 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
     def clear(self, ref: str, *, metadata: Mapping[str, str]) -> None:
         """Take all rows away in one commit; what is written next may have any columns. Older versions remain."""
         clear_table(ref, self.path(ref), metadata=metadata)
+
+    def retype(self, ref: str, types: Mapping[str, pa.DataType], *, metadata: Mapping[str, str]) -> None:
+        """Cast those columns of a table that have other types than ``types``, in one commit; what fits not is null."""
+        table = self._open(ref)
+        if table is not None and retyped_columns(table, types):
+            retype_table(ref, self.path(ref), types, metadata=metadata)
 
     def maintain(self, ref: str) -> None:
         """Join the table's small files, and remove those that no version of the last seven days refers to."""

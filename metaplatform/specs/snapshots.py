@@ -7,8 +7,10 @@ from typing import Any
 from metaplatform.errors import BookError, Issue, Location
 from metaplatform.specs.base import Entity
 from metaplatform.specs.manifest import CHAPTERS, Manifest
+from metaplatform.specs.relational.places import TablePlaces, fault_in_rows
 from metaplatform.specs.rules import check_book
-from metaplatform.specs.structure import build_entity
+from metaplatform.specs.source_looks import Look
+from metaplatform.specs.structure import Fault, build_entity
 
 Snapshot = Mapping[str, Any]
 """Chapter → entity name → the entity's fields as JSON values, ``name`` and fields at their defaults left out."""
@@ -35,7 +37,7 @@ def snapshot_of(manifest: Manifest) -> dict[str, dict[str, dict[str, Any]]]:
 def manifest_of(snapshot: Snapshot, *, root: str | PurePath, origin: str) -> Manifest:
     """Return the manifest of a snapshot; ``root`` is the folder that relative source paths start from.
 
-    ``origin`` stands where a file would, in errors and in locations.
+    ``origin`` stands for the database in errors and in locations.
 
     Raises:
         BookError: with every fault, if the snapshot is no sound book.
@@ -47,28 +49,35 @@ def manifest_of(snapshot: Snapshot, *, root: str | PurePath, origin: str) -> Man
 
 
 def read_snapshot(
-    snapshot: Snapshot, *, root: str | PurePath, origin: str
+    snapshot: Snapshot, *, root: str | PurePath, origin: str, look: Look | None = None
 ) -> tuple[Manifest | None, tuple[Issue, ...]]:
-    """Return the manifest of a snapshot, or None if there are errors, and every issue, warnings too."""
+    """Return the manifest of a snapshot, or None if there are errors, and every issue, warnings too.
+
+    ``look`` says what the sources' files hold, so that they are held against the book too.
+    """
     entities: dict[str, dict[str, Entity]] = {chapter: {} for chapter in CHAPTERS}
     locations: dict[str, Location] = {}
     issues: list[Issue] = []
+    places = TablePlaces(origin)
     for chapter, bodies in snapshot.items():
         for name, body in bodies.items():
             ref = f"{CHAPTERS[chapter]}.{name}"
-            locations[ref] = Location(f"{origin}/{chapter}/{name}", 1)
+            locations[ref] = places.of(ref)
             entity, faults = build_entity(chapter, name, dict(body))
             if entity is not None:
                 entities[chapter][name] = entity
-            issues.extend(
-                Issue(fault.rule, ref, fault.culprit, fault.message, fault.fix, locations[ref], fault.nearest)
-                for fault in faults
-            )
+            issues.extend(_issue(ref, fault_in_rows(chapter, fault), places) for fault in faults)
     chapters: dict[str, Any] = dict(entities)
     manifest = Manifest(root=str(root), locations=locations, **chapters)
-    issues.extend(check_book(manifest))
+    looks = look(manifest.sources, manifest.root) if look else None
+    issues.extend(check_book(manifest, places, looks=looks))
     ordered = tuple(sorted(issues, key=lambda issue: (issue.owner, issue.rule, issue.culprit)))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered
+
+
+def _issue(ref: str, fault: Fault, places: TablePlaces) -> Issue:
+    place = places.of(ref, fault.path, key=fault.at_key)
+    return Issue(fault.rule, ref, fault.culprit, fault.message, fault.fix, place, fault.nearest)
 
 
 def past_manifest(snapshot: Snapshot) -> Manifest:

@@ -143,7 +143,9 @@ def _choices(spec: Any, *, in_keys: bool) -> list[str]:
     plain = bare(spec)
     if in_keys:
         plain = get_args(plain)[0]
-    return [str(choice) for choice in get_args(plain)] if get_origin(plain) is Literal else []
+    members = (plain,) if get_origin(plain) is Literal else get_args(plain)
+    words = [str(choice) for member in members if get_origin(member) is Literal for choice in get_args(member)]
+    return [*words, *("a whole number" for member in members if member is int)]
 
 
 def _sentence(path: Path, detail: ErrorDetails) -> str:

@@ -12,7 +12,7 @@ from metaplatform.cli.commands import app
 from metaplatform.errors import MetaplatformError
 from metaplatform.resources.book_database import BookDatabase, ConflictError
 from metaplatform.specs.loading import load_book
-from metaplatform_tests.scenario import BOOK, write_project
+from metaplatform_tests.scenario import BOOK, write_month, write_project
 
 
 @pytest.fixture
@@ -154,5 +154,22 @@ def test_validate_checks_the_database_where_the_book_is_in_one(project: Path, mo
     monkeypatch.setenv("METAPLATFORM_BOOK_SOURCE", "sql")
     refused = CliRunner().invoke(app, ["validate"])
     assert refused.exit_code == 1
+    assert f"sqlite:///{project / 'book.db'}/ML_Predictions/order_returns/model:1:1: error" in refused.output
     assert "'nobody' is not defined" in refused.output
+    annotated = CliRunner().invoke(app, ["validate", "--format", "github"]).output
+    assert "::error title=predictions.order_returns [unknown-reference]::'nobody'" in annotated
     assert CliRunner().invoke(app, ["validate", "--book", "metadata"]).exit_code == 0
+
+
+def test_the_sources_of_a_book_in_a_database_are_looked_at_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("push")
+    write_month(project, "2024-01", shifted=False)
+    monkeypatch.setenv("METAPLATFORM_BOOK_SOURCE", "sql")
+    sound = CliRunner().invoke(app, ["validate", "--with-data"])
+    assert sound.exit_code == 0, sound.output
+    edit(project, "UPDATE Source_Columns SET column_name = 'years' WHERE column_name = 'age'")
+    edit(project, "UPDATE Feature_Engineering SET expression = 'years' WHERE expression = 'age'")
+    assert CliRunner().invoke(app, ["validate"]).exit_code == 0
+    refused = CliRunner().invoke(app, ["validate", "--with-data"])
+    assert refused.exit_code == 1
+    assert "/Source_Columns/customers/years/column_name:1:1: error: raw.customers" in refused.output

@@ -106,6 +106,32 @@ def test_a_commit_without_the_book_is_told_and_so_is_a_folder_without_git(projec
         pass
 
 
+def test_within_a_hook_of_another_repository_the_books_own_is_asked(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    git(other, "init", "-q")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+    with book_at("v1", project / "metadata") as book:
+        assert (book / "shop.yaml").read_text() == BOOK
+
+
+def test_a_commit_whose_book_links_to_elsewhere_is_refused(project: Path) -> None:
+    (project / "metadata" / "linked.yaml").symlink_to("/etc/hostname")
+    git(project, "add", "metadata")
+    git(project, "commit", "-q", "-m", "linked")
+    with pytest.raises(StorageError, match=r"metadata/linked\.yaml"), book_at("HEAD", project / "metadata"):
+        pass
+
+
+def test_a_commit_that_a_shallow_clone_has_not_is_told_with_how_to_get_it(project: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    git(project, "clone", "-q", "--depth", "1", project.as_uri(), str(clone))
+    with pytest.raises(StorageError, match="git fetch --unshallow"), book_at("HEAD~1", clone / "metadata"):
+        pass
+
+
 def test_in_an_empty_warehouse_all_is_new_and_nothing_is_estimated(project: Path) -> None:
     answer = ask("plan", "--book", str(project / "metadata"), "--root", str(project / "none"), "--json")
     plan = json.loads(answer.stdout)

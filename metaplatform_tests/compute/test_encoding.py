@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaplatform.compute.encoding import encode, encoding_query, fit, kind_of
+from metaplatform.compute.encoding import encode, encoding_query, fit, kind_of, of_other_kinds
 from metaplatform.compute.serving import encode_frame
 from metaplatform.errors import DataError
 from metaplatform.specs.encoding import FittedEncoding, FittedFeature
@@ -173,6 +173,7 @@ def test_another_kind_of_type_at_scoring_is_an_error_that_names_the_feature(
 ):
     encoding = fitted_on(engine, table_of(engine, [{"x": None}], {"x": trained}))
     table = table_of(engine, [{"x": value}], {"x": scored})
+    assert of_other_kinds(table, encoding) == ["x"]
     with pytest.raises(DataError, match=r"feature x.*at scoring, .* at training"):
         encode(table, encoding)
     with pytest.raises(DataError, match=r"feature x.*at scoring, .* at training"):
@@ -181,7 +182,9 @@ def test_another_kind_of_type_at_scoring_is_an_error_that_names_the_feature(
 
 def test_an_integer_may_become_a_float(engine: Any):
     encoding = fitted_on(engine, table_of(engine, [{"x": 1}], {"x": pa.int32()}))
-    _, encoded = matrix_of(engine, table_of(engine, [{"x": 1.5}], {"x": pa.float64()}), encoding)
+    table = table_of(engine, [{"x": 1.5}], {"x": pa.float64()})
+    assert of_other_kinds(table, encoding) == []
+    _, encoded = matrix_of(engine, table, encoding)
     assert encoded["x"].to_pylist() == [1.5]
 
 

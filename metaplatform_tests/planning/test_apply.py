@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
@@ -17,7 +18,7 @@ from dagster._core.loader import LoadingContextForTest
 from metaplatform.composition import definitions_of
 from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.execution import deployment_instance, sole_owner
-from metaplatform.naming import ref_of
+from metaplatform.naming import history_ref, ref_of
 from metaplatform.planning.apply import apply_plan
 from metaplatform.planning.state import plan_of
 from metaplatform.replay.conductor import Conductor
@@ -259,3 +260,27 @@ def test_a_warehouse_with_tables_of_unknown_making_is_made_again(settled: Shop) 
     assert (change.ref, change.reasons) == ("tables.channels", ("it was made before the platform kept from what",))
     settled.apply()
     assert plan_of(settled.manifest, settled.deployment).empty
+
+
+def test_a_kept_column_of_another_type_is_told_by_the_plan_and_the_history_follows_it(settled: Shop) -> None:
+    settled.edit("keep: [channel]", "keep: [channel, amount]")
+    settled.apply()
+    history = history_ref("predictions.order_returns")
+    versions = settled.warehouse.row_count(history)
+    settled.edit("amount: double", "amount: varchar")
+    settled.edit("price: amount", "price: amount::double")
+    # The champion cannot be asked about rows whose text is a number now, and must not keep another from its place.
+    settled.edit("sold_by: channel", "sold_by: length(channel)")
+    breaking = {change.ref: change.breaking for change in plan_of(settled.manifest, settled.deployment).breaking}
+    assert breaking == dict.fromkeys(
+        ("raw.orders", "predictions.order_returns"), ("the type of its column amount changes",)
+    )
+    with pytest.raises(MetaplatformError, match=r"predictions\.order_returns: the type of its column amount changes"):
+        settled.apply()
+    settled.apply(allow_breaking=True)
+    assert plan_of(settled.manifest, settled.deployment).empty
+    for ref in ("raw.orders", "predictions.order_returns", history):
+        assert settled.warehouse.schema(ref).field("amount").type == pa.string()
+    assert settled.warehouse.row_count(history) > versions
+    newest = Ledger(settled.warehouse).read(Promotion)[-1]
+    assert "knows features as another type: sold_by" in newest.reasons

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from sqlalchemy.dialects import mssql, postgresql, sqlite
 
 from metaplatform.errors import BookError, MetaplatformError, StorageError
+from metaplatform.resources import book_connections
 from metaplatform.resources.book_connections import book_engine, book_url, shown_url
 from metaplatform.resources.book_database import BookDatabase, ConflictError, PushPlan
 from metaplatform.resources.book_tables import book_tables
@@ -164,22 +165,6 @@ def test_a_push_keeps_who_changed_what_and_when(url: str, shop: Manifest, tmp_pa
     assert (last["before_change"]["training"]["rounds"], last["after_change"]["training"]["rounds"]) == (40, 42)
 
 
-def test_postgresql_audits_what_people_change_by_hand(server: str, shop: Manifest) -> None:
-    url = databases.new_database(server, "by_hand")
-    push(url, shop)
-    before = len(BookDatabase(url).audit())
-    edit(url, "UPDATE ML_Predictions SET model_version = 1")
-    edit(url, "DELETE FROM Model_Features")
-    edit(url, "INSERT INTO Pipeline_Dependencies VALUES ('models.returns', 0, 'raw.customers')")
-    kept = [(row["change_kind"], row["entity"], row["changed_by"]) for row in BookDatabase(url).audit()[before:]]
-    assert kept == [
-        ("update ml_predictions", "predictions.order_returns", "postgres"),
-        ("insert pipeline_dependencies", "models.returns", "postgres"),
-    ]
-    first = BookDatabase(url).audit()[before]
-    assert (first["before_change"]["model_version"], first["after_change"]["model_version"]) == (None, 1)
-
-
 def test_an_edit_that_breaks_the_book_is_told_with_owner_culprit_and_fix(url: str, shop: Manifest) -> None:
     push(url, shop)
     edit(url, "UPDATE ML_Predictions SET model = 'nobody'")
@@ -188,6 +173,58 @@ def test_an_edit_that_breaks_the_book_is_told_with_owner_culprit_and_fix(url: st
         BookDatabase(url).manifest(Path(shop.root))
     assert {issue.owner for issue in caught.value.issues} >= {"predictions.order_returns", "monitoring.returns_drift"}
     assert all(issue.fix and issue.location for issue in caught.value.issues)
+
+
+def test_a_database_of_an_earlier_layout_is_told_of_and_completed_by_the_next_push(url: str, shop: Manifest) -> None:
+    """Columns and tables that a later version added: what is in the others stays."""
+    push(url, shop)
+    seen = BookDatabase(url).read().entity_hashes
+    if url.startswith("sqlite"):
+        edit(url, "DROP TRIGGER audit_ml_models_insert")
+        edit(url, "DROP TRIGGER audit_ml_models_update")
+        edit(url, "DROP TRIGGER audit_ml_models_delete")
+    edit(url, "ALTER TABLE ML_Models DROP COLUMN label_delay")
+    edit(url, "DROP TABLE Monitor_Exclusions")
+    edit(url, "ALTER TABLE ML_Predictions ADD COLUMN note_of_mine VARCHAR(20)")
+    with pytest.raises(StorageError, match=r"lacks Monitor_Exclusions, ML_Models\.label_delay.*book push"):
+        BookDatabase(url).read()
+    with pytest.raises(ConflictError) as caught:
+        push(url, shop, seen)
+    assert [change.ref for change in caught.value.conflicts] == ["monitoring.returns_drift"], (
+        "its exclusion went by hand"
+    )
+    assert [change.ref for change in push(url, shop, seen, force=True).changes] == ["monitoring.returns_drift"]
+    assert BookDatabase(url).manifest(Path(shop.root)).entities == shop.entities
+
+
+def test_a_column_without_a_default_is_not_made_up(url: str, shop: Manifest) -> None:
+    push(url, shop)
+    edit(url, "ALTER TABLE Book_Audit RENAME TO Old_Audit")
+    edit(url, "CREATE TABLE Book_Audit AS SELECT changed_by FROM Old_Audit")
+    with pytest.raises(StorageError, match=r"Book_Audit lacks the column audit_id.*drop this table"):
+        push(url, shop)
+
+
+def test_what_a_person_writes_for_a_flag_is_read_as_it_is_meant_or_refused(tmp_path: Path, shop: Manifest) -> None:
+    """SQLite keeps any value in a column of flags: no text may count as true because it is one."""
+    url = f"sqlite:///{tmp_path / 'book.db'}"
+    push(url, shop)
+    read: dict[str, object] = {}
+    for written in ("0", "1", "'false'", "'TRUE'", "NULL", "false", "2", "'perhaps'", "''", "0.5"):
+        edit(url, f"UPDATE Pipeline_Reactions SET on_backfill = {written}")  # noqa: S608
+        manifest, issues, _ = BookDatabase(url).read_manifest(Path(shop.root))
+        refused = [str(issue.location).removeprefix(url) for issue in issues]
+        read[written] = manifest.reactions["call_customers"].on_backfill if manifest else refused
+    there = ["/Pipeline_Reactions/call_customers/on_backfill:1:1"]
+    assert read == {
+        "0": False,
+        "1": True,
+        "'false'": False,
+        "'TRUE'": True,
+        "NULL": False,
+        "false": False,
+        **dict.fromkeys(("2", "'perhaps'", "''", "0.5"), there),
+    }
 
 
 def _push_number(url: str, book: str, folder: str, barrier: object, results: object) -> None:
@@ -232,6 +269,27 @@ def test_no_password_is_shown_or_told() -> None:
         BookDatabase(f"no url {secret}")
     assert secret not in str(wrong.value)
     assert wrong.value.__cause__ is None
+    for careless in (f"postgresql://me:a@{secret}@db.example/book", f"postgresql://me:a@{secret}/b@db.example/book"):
+        with pytest.raises(MetaplatformError, match="%40") as several:
+            BookDatabase(careless)
+        assert secret not in str(several.value)
+
+
+def test_a_push_beside_somebodys_open_transaction_says_who_is_waited_for(
+    url: str, shop: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(url, shop)
+    monkeypatch.setattr(book_connections, "_LOCK_SECONDS", 1)
+    seen = BookDatabase(url).read().entity_hashes
+    with book_engine(book_url(url)).connect() as analyst:
+        analyst.exec_driver_sql("BEGIN")
+        analyst.exec_driver_sql("UPDATE ML_Models SET rounds = 41")
+        with pytest.raises(StorageError, match="somebody is editing it"):
+            push(url, edited(tmp_path, ("rounds: 40", "rounds: 42")), seen)
+        analyst.exec_driver_sql("ROLLBACK")
+    assert [change.ref for change in push(url, edited(tmp_path, ("rounds: 40", "rounds: 42")), seen).changes] == [
+        "models.returns"
+    ]
 
 
 def test_a_driver_that_is_not_installed_is_told_with_the_command_that_installs_it(

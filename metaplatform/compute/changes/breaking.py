@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from metaplatform.specs.base import Entity
 from metaplatform.specs.columns import KnownColumns
 from metaplatform.specs.expressions import canonical_type
+from metaplatform.specs.features import FeatureSetSpec
+from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.ingestion import FileSource, TimedTable
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.outputs import FileOutput, ViewsOutput
 
+RETYPED = "the type of its column"
+"""How the reason begins that a column has another type: rows of both cannot stand in one table."""
 _READ_BY_NOBODY = ("monitoring.", "reactions.")
 
 
@@ -37,6 +41,8 @@ class Breaking:
             lost = [name for name in before if name.lower() not in known]
             if lost:
                 yield f"it loses the column{'s' if len(lost) > 1 else ''} {', '.join(lost)}"
+        kinds, now = declared_types(self._old, ref), declared_types(self._new, ref)
+        yield from (f"{RETYPED} {name} changes" for name, kind in kinds.items() if now.get(name, kind) != kind)
         if isinstance(old, TimedTable) and isinstance(new, TimedTable):
             yield from _of_tables(old, new)
         if isinstance(old, FileOutput) and isinstance(new, FileOutput):
@@ -52,8 +58,28 @@ def _of_tables(old: TimedTable, new: TimedTable) -> Iterator[str]:
         yield "its key changes"
     if old.event_timestamp != new.event_timestamp:
         yield "its event timestamp changes"
-    if isinstance(old, FileSource) and isinstance(new, FileSource):
-        for name, kind in old.columns.items():
-            other = new.columns.get(name)
-            if other is not None and canonical_type(kind) != canonical_type(other):
-                yield f"the type of its column {name} changes"
+
+
+def declared_types(manifest: Manifest, ref: str) -> dict[str, str]:
+    """Return the canonical types of those columns of a table that sources declare and nothing computes.
+
+    Of features and predictions these are the columns that come along from a source; of a query's, none is known.
+    """
+    match manifest.entities[ref]:
+        case FileSource() as source:
+            return {name: canonical_type(kind) for name, kind in source.columns.items()}
+        case FeatureSetSpec() as feature_set:
+            return _carried(manifest, feature_set.spine, ())
+        case PredictionSpec() as prediction:
+            model = manifest.models.get(prediction.model)
+            described = manifest.feature_sets.get(model.feature_set) if model else None
+            return _carried(manifest, described.spine, prediction.keep) if described else {}
+    return {}
+
+
+def _carried(manifest: Manifest, spine: str, kept: tuple[str, ...]) -> dict[str, str]:
+    source = manifest.entities.get(spine)
+    if not isinstance(source, FileSource):
+        return {}
+    kinds, carried = declared_types(manifest, spine), {*source.key, source.event_timestamp, *kept}
+    return {name: kind for name, kind in kinds.items() if name in carried}

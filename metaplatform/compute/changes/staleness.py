@@ -7,12 +7,14 @@ from statistics import median
 from typing import Any
 
 from metaplatform.compute.changes.automation import automation_changes
-from metaplatform.compute.changes.breaking import Breaking
+from metaplatform.compute.changes.breaking import RETYPED, Breaking
 from metaplatform.compute.changes.differences import Difference, differences
 from metaplatform.compute.changes.plan import ACTIONS, Change, Plan
 from metaplatform.compute.policy.road import made_by_reactions, topological_order
 from metaplatform.specs.builds import Built, BuiltPartition
+from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.manifest import CHAPTERS, Manifest
+from metaplatform.specs.outputs import ViewsOutput
 from metaplatform.specs.snapshots import Snapshot, entity_fields, past_manifest, snapshot_of
 
 
@@ -75,6 +77,7 @@ class _Comparison:
         self._breaking = Breaking(past.manifest, manifest)
         self._on_demand = made_by_reactions(manifest)
         self._made: set[str] = set()
+        self._waiting: set[str] = set()
 
     def change(self, ref: str) -> Change | None:
         """Return what happens to an entity of the book, None if nothing does."""
@@ -101,10 +104,15 @@ class _Comparison:
             return None
         found = self._breaking.reasons(ref)
         scheme = self._past.manifest.partitions(ref) != self._manifest.partitions(ref) or not self._fit(ref, stale)
-        lost = any(reason.startswith("it loses") for reason in found)
-        anew = scheme or (lost and self._manifest.partitions(ref) is not None)
+        other = any(reason.startswith(("it loses", RETYPED)) for reason in found)
+        anew = scheme or (other and self._manifest.partitions(ref) is not None)
         keys = () if anew else stale
         changed = self._differences(ref, built.fields)
+        waits = self._held_up(ref)
+        if waits:
+            self._waiting.add(ref)
+            reasons = (*self._reasons(ref, built, stale, changed), waits)
+            return Change(ref, "changed", None, reasons, changed, found)
         return Change(
             ref,
             "changed",
@@ -145,7 +153,20 @@ class _Comparison:
             return "the loop scores it once its model has a version"
         if ref.startswith("models.") and self._manifest.models[ref.removeprefix("models.")].retrain:
             return "its retrain policy has it trained once its data reach far enough"
-        lacking = [other for other in self._manifest.reads(ref) if not self._there(other)]
+        return self._lacking(ref)
+
+    def _held_up(self, ref: str) -> str:
+        """Return what the remaking of something waits for, empty if for nothing: views show what there is."""
+        views = isinstance(self._manifest.entities[ref], ViewsOutput)
+        return "" if views and not self._waiting.intersection(self._manifest.reads(ref)) else self._lacking(ref)
+
+    def _lacking(self, ref: str) -> str:
+        """Return which of what an entity needs is not there, or waits itself; empty if it can be made."""
+        entity = self._manifest.entities[ref]
+        # A pinned version is not read anew when its model is trained, and is needed all the same.
+        model = [f"models.{entity.model}"] if isinstance(entity, PredictionSpec) else []
+        needed = dict.fromkeys((*self._manifest.reads(ref), *model))
+        lacking = [other for other in needed if other in self._waiting or not self._there(other)]
         return f"it waits for {', '.join(lacking)}" if lacking else ""
 
     def _there(self, ref: str) -> bool:
@@ -185,11 +206,12 @@ class _Comparison:
             for other, lineage in expected.items()
             if any(built.partitions[key].inputs.get(other) != lineage for key in stale)
         ]
-        told = ((other, other in self._made) for other in read)
-        return (
-            *own,
-            *(f"reads {other}, which changes" if made else f"read an earlier {other}" for other, made in told),
-        )
+        return (*own, *map(self._reading, read))
+
+    def _reading(self, other: str) -> str:
+        if other in self._made:
+            return f"reads {other}, which changes"
+        return f"reads {other}" if other in self._waiting or not self._there(other) else f"read an earlier {other}"
 
     def _setting(self, ref: str) -> Change | None:
         """Return a change that makes nothing: of a policy, an order, a check or a reaction."""

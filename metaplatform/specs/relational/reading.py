@@ -40,10 +40,11 @@ def snapshot_of_rows(rows: TableRows) -> tuple[dict[str, Bodies], tuple[Issue, .
             _fill(inner, part.columns, row)
     for listed in LIST_TABLES:
         reader.read_list(listed, rows.get(listed.name, ()))
+        reader.check_lists(listed, rows.get(listed.name, ()))
         for chapter in listed.chapters:
             reader.fill_absent_lists(listed, snapshot[chapter].values())
     reader.read_features(rows.get(FEATURES, ()), rows.get(JOINS, ()))
-    return {chapter: bodies for chapter, bodies in snapshot.items() if bodies}, tuple(reader.issues)
+    return {chapter: bodies for chapter, bodies in snapshot.items() if bodies}, tuple(dict.fromkeys(reader.issues))
 
 
 def _entities(columns: tuple[Column, ...], rows: Iterable[Mapping[str, Any]]) -> Bodies:
@@ -72,9 +73,32 @@ class _Reader:
         mine = [row for row in rows if listed.fixed is None or row[listed.fixed[0]] == listed.fixed[1]]
         for owner, items in _by_owner(mine, listed.owner).items():
             ref = owner if listed.by_reference else ref_of((CHAPTERS[listed.chapters[0]], owner))
-            body = self.body(listed.name, ref)
+            body = self._part(listed, ref)
             *parents, last = listed.path
             _mapping_at(body, tuple(parents))[last] = self._collect(listed, ref, items)
+
+    def check_lists(self, listed: ListTable, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Report rows that are of none of the lists that share the table."""
+        if listed.fixed is None:
+            return
+        column = listed.fixed[0]
+        lists = [other.fixed[1] for other in LIST_TABLES if other.name == listed.name and other.fixed]
+        for row in rows:
+            if row[column] not in lists:
+                ref, told = ref_of((CHAPTERS[listed.chapters[0]], str(row[listed.owner]))), str(row[column])
+                names = ", ".join(str(each).lower() for each in lists)
+                message = f"{listed.name}.{column} is '{told}', which is not one of: {names}"
+                self.issues.append(Issue("unknown-value", ref, told, message, "use one of these"))
+
+    def _part(self, listed: ListTable, ref: str) -> dict[str, Any]:
+        """Return the fields a list belongs to; a mapping that nobody reads, and an issue, if they are not there."""
+        body = self.body(listed.name, ref)
+        for part in PART_TABLES:
+            inside = part.chapter in listed.chapters and listed.path[: len(part.path)] == part.path
+            if inside and ref in self._bodies and value_at(body, part.path) is None:
+                self._report("orphan-row", ref, listed.name, f"{listed.name} has rows of '{ref}', {part.name} has none")
+                return {}
+        return body
 
     def fill_absent_lists(self, listed: ListTable, bodies: Iterable[dict[str, Any]]) -> None:
         """Let a mapping that is there hold its list, without rows an empty one."""

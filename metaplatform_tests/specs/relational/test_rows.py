@@ -98,6 +98,35 @@ def test_rows_that_belong_nowhere_or_are_there_twice_are_issues(tmp_path: Path) 
     }
 
 
+def test_rows_of_a_list_that_there_is_not_are_issues_and_never_left_out_in_silence(tmp_path: Path) -> None:
+    tables = tables_of(load_book(write_project(tmp_path)))
+    tables["Retrain_Monitors"][0]["vote"] = "accuracy"
+    tables["Model_Features"] = [{"model": "returns", "enabled": "perhaps", "ordinal": 0, "feature": "price"}]
+    _, issues = snapshot_of_rows(tables)
+    assert [(issue.rule, issue.owner, issue.message) for issue in issues] == [
+        (
+            "unknown-value",
+            "models.returns",
+            "Model_Features.enabled is 'perhaps', which is not one of: true, false",
+        ),
+        (
+            "unknown-value",
+            "models.returns",
+            "Retrain_Monitors.vote is 'accuracy', which is not one of: drift, performance",
+        ),
+    ]
+
+
+def test_a_policy_whose_row_is_gone_is_told_by_the_rows_that_are_left(tmp_path: Path) -> None:
+    tables = tables_of(load_book(write_project(tmp_path)))
+    tables["Retrain_Policies"] = []
+    snapshot, issues = snapshot_of_rows(tables)
+    assert [issue.message for issue in issues] == [
+        "Retrain_Monitors has rows of 'models.returns', Retrain_Policies has none"
+    ]
+    assert "retrain" not in snapshot["models"]["returns"]
+
+
 @pytest.mark.parametrize(("described", "told"), [("a\0b", "character"), ("\ud800", "character")])
 def test_a_text_that_no_database_keeps_is_refused_by_name(described: str, told: str, tmp_path: Path) -> None:
     manifest = load_book(write_project(tmp_path))
