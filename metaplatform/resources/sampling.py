@@ -53,7 +53,10 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Sample:
-    """Files and the sample of their rows; ``whole`` if it holds all of them. ``unique`` names keys of the sample."""
+    """Files and the sample of their rows; ``whole`` if it holds all of them. ``unique`` names keys of the sample.
+
+    ``rejected`` says of the lines that are no rows how many there are, and why the first is none; empty if all are.
+    """
 
     paths: tuple[Path, ...]
     rows: int
@@ -61,6 +64,7 @@ class Sample:
     columns: tuple[ColumnFacts, ...]
     unique: tuple[tuple[str, ...], ...]
     delimiter: str | None = None
+    rejected: str = ""
 
 
 def sample_source(spec: FileSource, project_root: str) -> Sample:
@@ -74,8 +78,11 @@ def sample_source(spec: FileSource, project_root: str) -> Sample:
     with tempfile.TemporaryDirectory() as folder, memory_connection(Path(folder)) as connection:
         labels = unpacked(paths, spec, Path(folder), owner=owner)
         try:
-            delimiter, whole = _load(connection, spec, labels)
-            return _describe(connection, paths, whole=whole, delimiter=delimiter, owner=owner)
+            delimiter, whole, rejected = _load(connection, spec, labels)
+            _refuse_empty(connection, paths[0], rejected, owner=owner)
+            columns = _columns(connection)
+            rows = _rows(connection)
+            return Sample(paths, rows, whole, columns, tuple(_unique(connection, columns, rows)), delimiter, rejected)
         except duckdb.Error as error:
             shown = str(error).splitlines()[0]
             raise DataError(owner=owner, culprit=f"{spec.path}: {shown}", fix="give an intact file") from error
@@ -83,14 +90,14 @@ def sample_source(spec: FileSource, project_root: str) -> Sample:
 
 def _load(
     connection: duckdb.DuckDBPyConnection, spec: FileSource, labels: Mapping[Path, str]
-) -> tuple[str | None, bool]:
-    """Make the table of sampled rows; return the delimiter of text, and whether these are all rows."""
+) -> tuple[str | None, bool, str]:
+    """Make the table of sampled rows; return the delimiter of text, whether these are all rows, and lines left out."""
     ends = list(dict.fromkeys([next(iter(labels)), next(reversed(list(labels)))]))
     share = SAMPLE_ROWS // len(ends)
     delimiter: str | None = None
     parts = []
     for number, path in enumerate(ends):
-        relation, delimiter = _relation(connection, spec, path, labels[path])
+        relation, delimiter = _relation(connection, spec, path, labels[path], number)
         relation.limit(share + 1).create(f"part_{number}")
         parts.append(f"part_{number}")
     whole = len(ends) == len(labels)
@@ -99,12 +106,25 @@ def _load(
         whole = whole and counted <= share
     rows = " UNION ALL BY NAME ".join(f"(FROM {part} LIMIT {share})" for part in parts)
     connection.execute(f"CREATE TABLE {_TABLE} AS {rows}")
-    return delimiter, whole
+    return delimiter, whole, _rejected(connection, parts) if isinstance(spec, CsvSource) else ""
+
+
+def _rejected(connection: duckdb.DuckDBPyConnection, parts: Sequence[str]) -> str:
+    """Return what is said of the lines of text that are no rows."""
+    errors = " UNION ALL ".join(f"FROM {part}_errors" for part in parts)
+    found = connection.execute(
+        f"SELECT count(DISTINCT (scan_id, file_id, line)), arg_min((line, error_message), line) FROM ({errors})"  # noqa: S608
+    ).fetchall()
+    count, first = found[0]
+    return (
+        f"{count} line(s) are no rows, the first of them line {first[0]}: {first[1].splitlines()[0]}" if count else ""
+    )
 
 
 def _relation(
-    connection: duckdb.DuckDBPyConnection, spec: FileSource, path: Path, label: str
+    connection: duckdb.DuckDBPyConnection, spec: FileSource, path: Path, label: str, number: int
 ) -> tuple[duckdb.DuckDBPyRelation, str | None]:
+    """Return the rows of a file, the ``number``-th to be looked at, and the delimiter of text."""
     match spec:
         case CsvSource():
             delimiter, header = read_header(connection, path, spec, label=label)
@@ -119,7 +139,9 @@ def _relation(
                 quotechar='"',
                 escapechar='"',
                 na_values=list(spec.null_values),
-                ignore_errors=True,
+                store_rejects=True,
+                rejects_table=f"part_{number}_errors",
+                rejects_scan=f"part_{number}_scans",
             ), delimiter
         case JsonSource():
             try:
@@ -148,22 +170,22 @@ def _check_header(header: Sequence[str], *, owner: str, label: str) -> None:
             )
 
 
-def _describe(
-    connection: duckdb.DuckDBPyConnection,
-    paths: tuple[Path, ...],
-    *,
-    whole: bool,
-    delimiter: str | None,
-    owner: str,
-) -> Sample:
-    table = connection.table(_TABLE)
-    rows = int(table.count("*").fetchall()[0][0])
-    if rows == 0:
-        raise DataError(
-            owner=owner, culprit=f"{paths[0]} has no rows", fix="put some there: types are inferred from them"
+def _rows(connection: duckdb.DuckDBPyConnection) -> int:
+    return int(connection.table(_TABLE).count("*").fetchall()[0][0])
+
+
+def _refuse_empty(connection: duckdb.DuckDBPyConnection, path: Path, rejected: str, *, owner: str) -> None:
+    if _rows(connection) == 0:
+        told = f"{path} has no rows" + (f": {rejected}" if rejected else "")
+        fix = (
+            "see that its first line names the columns" if rejected else "put some there: types are inferred from them"
         )
-    columns = tuple(_column(connection, name, str(kind)) for name, kind in zip(table.columns, table.types, strict=True))
-    return Sample(paths, rows, whole, columns, tuple(_unique(connection, columns, rows)), delimiter)
+        raise DataError(owner=owner, culprit=told, fix=fix)
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> tuple[ColumnFacts, ...]:
+    table = connection.table(_TABLE)
+    return tuple(_column(connection, name, str(kind)) for name, kind in zip(table.columns, table.types, strict=True))
 
 
 def _column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> ColumnFacts:

@@ -40,7 +40,9 @@ def source_entry(path: str, *, folder: Path, project: Path, name: str | None) ->
     """
     if (folder / path).is_dir():
         raise DataError(
-            owner="new source", culprit=f"'{path}' is a folder", fix=f"name its files, as in '{path}/*.csv'"
+            owner="new source",
+            culprit=f"'{path}' is a folder",
+            fix=f"name its files, as in '{(Path(path) / '*.csv').as_posix()}'",
         )
     kind = kind_of(path)
     absolute = Path(f"{folder.absolute()}/{path}") if not Path(path).is_absolute() else Path(path)
@@ -74,6 +76,8 @@ def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
     _check_names(name, columns)
     looked = "all" if sample.whole else "the first and last"
     yield f"  # Inferred from {looked} {sample.rows:,} rows of {len(sample.paths):,} file(s): check, then edit freely."
+    if sample.rejected:
+        yield f"  # Left out: {' '.join(sample.rejected.split())}"
     yield f"  {name}:"
     yield f"    kind: {_KINDS[type(spec)]}"
     yield f"    path: {scalar(spec.path)}"
