@@ -15,7 +15,7 @@ from metaplatform.errors import DataError
 from metaplatform.resources.csv_files import check_columns, read_header
 from metaplatform.resources.duckdb_connections import memory_connection
 from metaplatform.resources.source_files import find_files, unpacked
-from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
+from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource
 
 SAMPLE_ROWS = 20_000
 """Rows that are looked at, at most; half of the first file, half of the last."""
@@ -286,25 +286,3 @@ def _is_key(connection: duckdb.DuckDBPyConnection, key: tuple[str, ...], rows: i
     inner = exp.select(*(exp.column(name, quoted=True) for name in key)).distinct().from_(_TABLE)
     counted = exp.select(exp.Count(this=exp.Star())).from_(inner.subquery("keys"))
     return bool(connection.execute(counted.sql("duckdb")).fetchall()[0][0] == rows)
-
-
-def kind_of(path: str) -> type[FileSource]:
-    """Return the kind of source that files of this name are, by their ending.
-
-    Raises:
-        DataError: if no kind has such an ending.
-    """
-    name = path.lower().removesuffix(".gz").removesuffix(".zip").removesuffix(".zst")
-    kinds: dict[type[FileSource], tuple[str, ...]] = {
-        CsvSource: (".csv", ".tsv", ".txt", ".tab"),
-        ParquetSource: (".parquet", ".pq"),
-        JsonSource: (".json", ".jsonl", ".ndjson"),
-    }
-    for kind, endings in kinds.items():
-        if name.endswith(endings):
-            return kind
-    raise DataError(
-        owner="new source",
-        culprit=f"'{path}' ends like no kind of source",
-        fix="name files that end in .csv, .tsv, .txt, .parquet, .json or .ndjson, or one such ending with .gz or .zip",
-    )
