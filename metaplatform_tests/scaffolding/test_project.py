@@ -28,6 +28,7 @@ EXPECTED = {
     "README.md",
     "book.schema.json",
     "dagster.yaml",
+    "definitions.py",
     "metadata/models.yaml",
     "metadata/outputs.yaml",
     "metadata/sources.yaml",
@@ -115,6 +116,11 @@ def test_a_new_project_passes_its_own_tests(project: Path) -> None:
 def test_dagster_finds_the_new_project_by_its_name(project: Path) -> None:
     told = run(project, "dagster", "definitions", "validate", "-w", "workspace.yaml")
     assert "Validation successful for code location returns-shop" in told
+    # What `dg dev` does first.
+    dg = Path(sys.executable).parent / "dg"
+    done = subprocess.run([dg, "check", "defs"], cwd=project, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    assert "All definitions loaded successfully" in done.stdout
 
 
 def test_ci_runs_what_the_project_can_run(project: Path) -> None:
