@@ -46,13 +46,13 @@ def new_source(
     printed: Printed = False,
 ) -> None:
     """Add a source: kind, columns, types, key, event timestamp and partitions inferred from its files."""
-    from metaplatform.scaffolding.book_entries import refuse_taken, sound_book
+    from metaplatform.scaffolding.book_entries import refuse_names, sound_book
     from metaplatform.scaffolding.source_entry import source_entry
 
     folder = deployment_of(book, None).book
     manifest = sound_book(folder)
     entry = source_entry(path, folder=Path.cwd(), project=folder.parent, name=name)
-    refuse_taken(manifest, [f"raw.{entry.name}"])
+    refuse_names(manifest, [f"raw.{entry.name}"])
     _add(folder, {"sources": entry.lines}, name=entry.name, into=into, printed=printed)
 
 
@@ -66,12 +66,12 @@ def new_model(
     printed: Printed = False,
 ) -> None:
     """Add a model with its feature set, predictions and monitors, fit for the data there is."""
-    from metaplatform.scaffolding.book_entries import refuse_taken, sound_book
+    from metaplatform.scaffolding.book_entries import refuse_names, sound_book
     from metaplatform.scaffolding.model_entry import model_entries, refs_of
 
     folder = deployment_of(book, None).book
     manifest = sound_book(folder)
-    refuse_taken(manifest, refs_of(name))
+    refuse_names(manifest, refs_of(name))
     _add(folder, model_entries(manifest, name, target=target, table=table), name=name, into=into, printed=printed)
 
 
@@ -189,11 +189,11 @@ def _add_one(
     printed: bool,
 ) -> None:
     """Add one entry of a chapter, made from the book that it goes into."""
-    from metaplatform.scaffolding.book_entries import refuse_taken, sound_book
+    from metaplatform.scaffolding.book_entries import refuse_names, sound_book
 
     folder = deployment_of(book, None).book
     manifest = sound_book(folder)
-    refuse_taken(manifest, [f"{CHAPTERS[chapter]}.{name}"])
+    refuse_names(manifest, [f"{CHAPTERS[chapter]}.{name}"])
     _add(folder, {chapter: entry(manifest)}, name=name, into=into, printed=printed)
 
 

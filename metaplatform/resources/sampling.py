@@ -3,8 +3,6 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,13 @@ from sqlglot import exp
 from metaplatform.errors import DataError
 from metaplatform.resources.csv_files import check_columns, read_header
 from metaplatform.resources.duckdb_connections import memory_connection
+from metaplatform.resources.sampled_columns import twin_columns, unique_keys
+from metaplatform.resources.samples import FEW, ColumnFacts, Sample
 from metaplatform.resources.source_files import find_files, unpacked
 from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource
 
 SAMPLE_ROWS = 20_000
 """Rows that are looked at, at most; half of the first file, half of the last."""
-FEW = 20
 MARKERS = ("", "NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "NaN", "nan", "-", "?", "\\N")
 """Texts that stand for nothing in files found in the wild."""
 DATE_FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m%d")
@@ -30,45 +29,8 @@ _TIMES = ("date", "timestamptz", "timestamp", *(day + clock for day in DATE_FORM
 _TABLE = "sample"
 
 
-@dataclass(frozen=True)
-class ColumnFacts:
-    """What the sample says of a column.
-
-    ``type`` is DuckDB's (VARCHAR for text files). ``values`` are neither null nor a marker, ``distinct`` counts
-    those. ``fits`` says how many values are of a type, or are written in a format of dates; empty for columns
-    that are no text. ``markers`` counts texts that may stand for null. ``first`` and ``last`` bound a column of
-    dates or moments (UTC). ``few`` holds the values, as text, if there are at most :data:`FEW`.
-    """
-
-    name: str
-    type: str
-    values: int
-    distinct: int
-    fits: Mapping[str, int]
-    markers: Mapping[str, int]
-    first: datetime | None
-    last: datetime | None
-    few: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Files and the sample of their rows; ``whole`` if it holds all of them. ``unique`` names keys of the sample.
-
-    ``rejected`` says of the lines that are no rows how many there are, and why the first is none; empty if all are.
-    """
-
-    paths: tuple[Path, ...]
-    rows: int
-    whole: bool
-    columns: tuple[ColumnFacts, ...]
-    unique: tuple[tuple[str, ...], ...]
-    delimiter: str | None = None
-    rejected: str = ""
-
-
-def sample_source(spec: FileSource, project_root: str) -> Sample:
-    """Return what a sample of the source's rows holds.
+def sample_source(spec: FileSource, project_root: str, *, twins_of: str | None = None) -> Sample:
+    """Return what a sample of the source's rows holds, and which columns are twins of ``twins_of``.
 
     Raises:
         DataError: if there is no file, none can be read, or there is no row.
@@ -82,7 +44,9 @@ def sample_source(spec: FileSource, project_root: str) -> Sample:
             _refuse_empty(connection, paths[0], rejected, owner=owner)
             columns = _columns(connection)
             rows = _rows(connection)
-            return Sample(paths, rows, whole, columns, tuple(_unique(connection, columns, rows)), delimiter, rejected)
+            unique = unique_keys(connection, _TABLE, columns, rows)
+            twins = twin_columns(connection, _TABLE, columns, twins_of, rows)
+            return Sample(paths, rows, whole, columns, unique, delimiter, rejected, twins)
         except duckdb.Error as error:
             shown = str(error).splitlines()[0]
             raise DataError(owner=owner, culprit=f"{spec.path}: {shown}", fix="give an intact file") from error
@@ -159,10 +123,13 @@ def _check_header(header: Sequence[str], *, owner: str, label: str) -> None:
     check_columns(header, {}, frozen=False, owner=owner, culprit=label)
     for name in header:
         number = None
-        with suppress(ValueError):
-            number = float(name.replace(",", "."))
+        # Not `inf`, nor `nan`: they are words too.
+        if any(map(str.isdigit, name)):
+            with suppress(ValueError):
+                number = float(name.replace(",", "."))
         a_year = number is not None and name.isdigit() and 1900 <= number <= 2100  # noqa: PLR2004  # years head columns
-        if not name.strip() or (number is not None and not a_year) or name[:10].replace("-", "").isdigit():
+        a_value = not a_year and (number is not None or name[:10].replace("-", "").isdigit())
+        if not name.strip() or a_value:
             raise DataError(
                 owner=owner,
                 culprit=f"{label} has no header line: '{name}' is no name of a column",
@@ -261,28 +228,3 @@ def _tests(value: exp.Expr) -> dict[str, exp.Expr]:
             form = exp.Literal.string(day + clock)
             tests[day + clock] = exp.func("try_strptime", value.copy(), form, dialect="duckdb")
     return tests
-
-
-def _unique(connection: duckdb.DuckDBPyConnection, columns: Sequence[ColumnFacts], rows: int) -> list[tuple[str, ...]]:
-    """Return keys: single columns without nulls or repeats, or else pairs and triples that have none, few first."""
-    full = [column for column in columns if column.values == rows and _plain(column.type)]
-    single: list[tuple[str, ...]] = [(column.name,) for column in full if column.distinct == rows]
-    if single:
-        return single
-    names = [column.name for column in sorted(full, key=lambda each: -each.distinct)[:6]]
-    pairs: list[tuple[str, ...]] = [(one, two) for at, one in enumerate(names) for two in names[at + 1 :]]
-    triples: list[tuple[str, ...]] = [(*pair, three) for pair in pairs for three in names[names.index(pair[1]) + 1 :]]
-    for group in (pairs, triples):
-        if found := [key for key in group if _is_key(connection, key, rows)]:
-            return found
-    return []
-
-
-def _plain(kind: str) -> bool:
-    return not kind.startswith(("STRUCT", "MAP", "UNION", "DOUBLE", "FLOAT", "BLOB")) and not kind.endswith("]")
-
-
-def _is_key(connection: duckdb.DuckDBPyConnection, key: tuple[str, ...], rows: int) -> bool:
-    inner = exp.select(*(exp.column(name, quoted=True) for name in key)).distinct().from_(_TABLE)
-    counted = exp.select(exp.Count(this=exp.Star())).from_(inner.subquery("keys"))
-    return bool(connection.execute(counted.sql("duckdb")).fetchall()[0][0] == rows)

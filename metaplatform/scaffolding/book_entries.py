@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode
@@ -12,11 +13,13 @@ from ruamel.yaml.nodes import MappingNode
 from metaplatform.errors import BookError, DataError
 from metaplatform.resources.file_writing import write_whole
 from metaplatform.scaffolding.modeline import schema_for, with_modeline
+from metaplatform.specs.base import Name
 from metaplatform.specs.book_files import book_paths
 from metaplatform.specs.language.versions import NEWEST_VERSION, VERSION_KEY
 from metaplatform.specs.loading import read_book
 from metaplatform.specs.manifest import Manifest
 
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 _SUFFIXES = {".yaml", ".yml"}
 Entries = Mapping[str, Sequence[str]]
 """Lines of new entries by chapter, indented as below the chapter's key."""
@@ -36,12 +39,19 @@ def sound_book(book: Path) -> Manifest:
     return manifest
 
 
-def refuse_taken(manifest: Manifest, refs: Sequence[str]) -> None:
-    """Refuse names that the book has already, whatever the case.
+def refuse_names(manifest: Manifest, refs: Sequence[str]) -> None:
+    """Refuse names that no book can have, and those that this one has already, whatever the case.
 
     Raises:
-        DataError: naming all of them.
+        DataError: naming the first that is no name, or all that are taken.
     """
+    for ref in refs:
+        name = ref.split(".", 1)[1]
+        try:
+            _NAME.validate_python(name)
+        except ValidationError as error:
+            told = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+            raise DataError(owner="new", culprit=f"'{name}': {told}", fix="give another name") from error
     known = {ref.casefold(): ref for ref in manifest.entities}
     taken = [known[ref.casefold()] for ref in refs if ref.casefold() in known]
     if taken:

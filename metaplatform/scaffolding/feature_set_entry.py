@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from metaplatform.errors import DataError
-from metaplatform.resources.sampling import ColumnFacts, Sample, sample_source
+from metaplatform.resources.samples import ColumnFacts, Sample
+from metaplatform.resources.sampling import sample_source
 from metaplatform.scaffolding.columns import free_name, plain_name
 from metaplatform.scaffolding.feature_blocks import joined_blocks
 from metaplatform.scaffolding.known_tables import KnownTable, entity_at, known_tables

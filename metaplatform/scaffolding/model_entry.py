@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlglot import exp
 
 from metaplatform.errors import DataError
-from metaplatform.resources.sampling import Sample, sample_source
+from metaplatform.resources.samples import Sample
+from metaplatform.resources.sampling import sample_source
 from metaplatform.scaffolding.feature_set_entry import own_features
 from metaplatform.scaffolding.known_tables import known_tables
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
@@ -80,7 +81,10 @@ def model_entries(manifest: Manifest, name: str, *, target: str, table: str) -> 
         near = nearest_name(target, columns)
         hint = f"; did you mean '{near}'?" if near else ""
         raise DataError(owner=table, culprit=f"it has no column '{target}'{hint}", fix="name one of its columns")
-    sample = sample_source(source, manifest.root)
+    if target in {*source.key, source.event_timestamp}:
+        fix = "name what is to be known of the row"
+        raise DataError(owner=table, culprit=f"'{target}' says which row this is, or when", fix=fix)
+    sample = sample_source(source, manifest.root, twins_of=target)
     label = _label(source, sample, target)
     span = _span(source, sample)
     return {
@@ -130,14 +134,20 @@ def _label(source: FileSource, sample: Sample, target: str) -> _Target:
         return _Target(column, "binary", "true or false")
     two = len(values) == 2  # noqa: PLR2004  # binary
     if kind.startswith(_NUMBERS):
-        if two and {float(value) for value in values} == {0.0, 1.0}:
-            return _Target(f"{column} = 1", "binary", "0 or 1")
+        if two:
+            less, more = sorted(values, key=float)
+            return _Target(f"{column} = {more}", "binary", f"{less} or {more}")
         return _Target(column, "regression", f"numbers, {facts.distinct} different in the sample")
     if two:
         said = exp.Literal.string(values[-1]).sql("duckdb")
         return _Target(f"{column} = {said}", "binary", f"the other value is {values[0]!r}")
     culprit = f"'{target}' is {kind.lower() or 'of unknown type'} of {facts.distinct} different values"
-    raise DataError(owner=owner, culprit=culprit, fix="name a number, a boolean, or a column of two values")
+    raise DataError(
+        owner=owner,
+        culprit=culprit,
+        fix="name a number, a boolean, or a column of two values; "
+        "of several classes, `derive` one against the rest in the source's entry",
+    )
 
 
 def source_markers(source: FileSource) -> tuple[str, ...]:
@@ -174,8 +184,9 @@ def _features(manifest: Manifest, source: FileSource, sample: Sample, name: str,
         for derived, sql in source.derive.items()
         if target.casefold() in {column.casefold() for column in facts_of(sql).columns}
     }
-    facts = {each.name: each for each in sample.columns}
-    yield from own_features(spine, facts, list(spine.identity), {**made_of_it, target: "it is the target"})
+    same = dict.fromkeys(sample.twins, f"in the sample it says the same as {target}, in other words: a leak?")
+    but = {**same, **made_of_it, target: "it is the target"}
+    yield from own_features(spine, {each.name: each for each in sample.columns}, list(spine.identity), but)
 
 
 def _model(source: FileSource, name: str, label: _Target, span: _Span, target: str) -> Iterator[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from metaplatform.errors import DataError
-from metaplatform.resources.sampling import MARKERS, Sample, sample_source
+from metaplatform.resources.samples import Sample
+from metaplatform.resources.sampling import MARKERS, sample_source
 from metaplatform.scaffolding.columns import ColumnGuess, guess_column, plain_name
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar
 from metaplatform.specs.base import ColumnName

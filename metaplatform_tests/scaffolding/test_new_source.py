@@ -179,6 +179,11 @@ def test_names_of_columns_may_hold_quotes(project: Path) -> None:
     assert {issue["rule"] for issue in json.loads(checked.stdout) if issue["owner"] == "raw.quoted"} <= {"unused"}
 
 
+def test_a_word_that_python_takes_for_a_number_is_a_name(project: Path) -> None:
+    source, _ = added(write("data/words.csv", "inf,nan,2024\n1,2,3\n"))
+    assert list(source.columns) == ["inf", "nan", "2024"]
+
+
 def test_lines_that_are_no_rows_are_counted_beside_the_entry(project: Path) -> None:
     ask(write("data/ragged.csv", "a,b\n1,2\n1,2,3\n4\n5,6\n"))
     text = (project / "metadata" / "ragged.yaml").read_text(encoding="utf-8")
