@@ -9,6 +9,7 @@ from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.duration import Duration
 
 _WINDOW = Duration.parse("30 days")
+_MOST_BLOCKS = 12
 _MOST_FEATURES = 8
 """So many features a block proposes: more are named in a comment."""
 
@@ -34,10 +35,13 @@ def joined_blocks(
     features that are there; those made are added.
     """
     entities = {key[0].casefold() for key in (table.entity_key for table in others) if len(key) == 1}
-    for table in others:
-        block = _proposal(spine, table, entities, groups)
-        if block is not None and block.features:
-            yield from _lines(block, taken)
+    proposed = [_proposal(spine, table, entities, groups) for table in others]
+    blocks = [block for block in proposed if block is not None and block.features]
+    for block in blocks[:_MOST_BLOCKS]:
+        yield from _lines(block, taken)
+    left = [block.table.ref for block in blocks[_MOST_BLOCKS:]]
+    if left:
+        yield f"      # {len(left)} more tables share a column with it: {', '.join(left)[:200]}"
 
 
 def _proposal(spine: KnownTable, table: KnownTable, entities: set[str], groups: Sequence[str]) -> _Block | None:

@@ -167,6 +167,16 @@ def test_a_spine_without_time_is_joined_with_facts_alone(tmp_path: Path) -> None
     assert set(made.features[0].columns) == {"class_feature", "size", "secret"}
 
 
+def test_of_very_many_tables_a_dozen_are_joined_and_the_rest_counted(tmp_path: Path) -> None:
+    sources = "".join(
+        f"  s{number}: {{kind: csv, path: s.csv, columns: {{kunde: varchar, size: double}}, key: [kunde]}}\n"
+        for number in range(30)
+    )
+    made = features_of(tmp_path, f"spec_version: 2\nsources:\n{sources}", "raw.s0")
+    assert len(joined(made)) == 12
+    assert "# 17 more tables share a column with it: raw.s13" in (tmp_path / "metadata" / "made.yaml").read_text()
+
+
 def ask(*arguments: str) -> str:
     result = CliRunner().invoke(commands.app, ["new", *arguments])
     if isinstance(result.exception, DataError):
