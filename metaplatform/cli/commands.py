@@ -4,12 +4,23 @@ import sys
 
 import typer
 
-from metaplatform.cli import book_database, planning, running, schema, starting, upgrading, validating
+from metaplatform.cli import book_database, new_entries, planning, running, schema, starting, upgrading, validating
 from metaplatform.cli.app import app
 from metaplatform.errors import MetaplatformError
 from metaplatform.resources.quiet import quiet_libraries
 
-__all__ = ["app", "book_database", "main", "planning", "running", "schema", "starting", "upgrading", "validating"]
+__all__ = [
+    "app",
+    "book_database",
+    "main",
+    "new_entries",
+    "planning",
+    "running",
+    "schema",
+    "starting",
+    "upgrading",
+    "validating",
+]
 """Each module named here adds its commands to ``app`` when it is imported."""
 
 

@@ -46,12 +46,12 @@ def for_github(issue: Issue, *, folder: Path, base: Path) -> str:
     return f"::{issue.severity} {written}::{_escaped(message)}"
 
 
-def github_base(environment: Mapping[str, str], folder: Path) -> Path:
-    """Return the folder that GitHub takes files from: the checkout, or ``folder`` where that is no part of it."""
+def github_base(environment: Mapping[str, str], book: Path) -> Path:
+    """Return the folder that GitHub takes files from: the checkout that has the book, or else the current one."""
     workspace = environment.get("GITHUB_WORKSPACE")
-    if workspace and folder.resolve().is_relative_to(Path(workspace).resolve()):
+    if workspace and book.resolve().is_relative_to(Path(workspace).resolve()):
         return Path(workspace).resolve()
-    return folder.resolve()
+    return Path.cwd().resolve()
 
 
 def visible(text: str) -> str:

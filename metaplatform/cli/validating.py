@@ -91,8 +91,8 @@ def _texts(chosen: Format, issues: Sequence[Issue], *, folder: Path, summary: st
     if chosen is Format.JSON:
         return [for_machines(issues)]
     if chosen is Format.GITHUB:
-        base = github_base(os.environ, Path.cwd())
-        return [*(for_github(issue, folder=folder, base=base) for issue in issues), summary]
+        base = github_base(os.environ, folder)
+        return [*(for_github(issue, folder=folder.resolve(), base=base) for issue in issues), summary]
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return [*(for_people(issue, folder=folder, colour=colour) for issue in issues), summary]
 

@@ -10,6 +10,7 @@ import ibis
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 from ibis.util import gen_name
+from sqlglot import exp
 
 from metaplatform.errors import DataError
 from metaplatform.specs.ingestion import CsvSource
@@ -22,6 +23,8 @@ _DELIMITERS = (",", ";", "\t", "|")
 # No text has it, so that a line comes as one field.
 _NO_DELIMITER = "\x1f"
 _QUOTE = '"'
+_ARCHIVE, _OLD_WORKBOOK = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _UNTYPED = '"NULL"'
 
 
@@ -95,7 +98,8 @@ def read_header(
         )
         line = first.limit(1).fetchall()
     except duckdb.InvalidInputException as error:
-        raise DataError(owner=owner, culprit=f"{label} is not UTF-8", fix="convert the file to UTF-8") from error
+        culprit, fix = _why_no_text(path, label, str(error))
+        raise DataError(owner=owner, culprit=culprit, fix=fix) from error
     if not line or not line[0][0]:
         raise DataError(
             owner=owner, culprit=f"{label} has no header line", fix="give its columns names in the first line"
@@ -105,6 +109,20 @@ def read_header(
         for delimiter in ((spec.delimiter,) if spec.delimiter else _DELIMITERS)
     ]
     return max(headers, key=lambda header: (len(set(header[1]) & set(spec.columns)), len(header[1])))
+
+
+def _why_no_text(path: Path, label: str, told: str) -> tuple[str, str]:
+    """Return what is wrong with a file whose first line DuckDB cannot read, and the fix."""
+    with path.open("rb") as file:
+        head = file.read(len(_OLD_WORKBOOK))
+    if head == _OLD_WORKBOOK or head.startswith(_ARCHIVE):
+        return f"{label} is a workbook or an archive, whatever its name", "export the sheet as CSV, in UTF-8"
+    if "utf-8" in told.lower() or "unicode" in told.lower():
+        encoding = ": it is UTF-16" if head.startswith(_UTF_16) else ""
+        return f"{label} is not UTF-8{encoding}", "convert the file to UTF-8"
+    # The line itself, of any length, is left out.
+    lines = [line for line in told.splitlines() if not line.startswith("Original Line")]
+    return f"{label}: {' '.join(lines[:2])[:300]}", "mend the file's first lines"
 
 
 def _read_group(
@@ -140,10 +158,11 @@ def _read_group(
 def untyped_as_text(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     """Return the relation with its columns that have no value anywhere, and so no type to infer, as text."""
     columns = []
-    for column, kind in zip(relation.columns, map(str, relation.types), strict=True):
-        value = duckdb.ColumnExpression(column)
-        columns.append(value.cast(duckdb.sqltype("VARCHAR")).alias(column) if kind == _UNTYPED else value)
-    return relation.select(*columns)
+    for name, kind in zip(relation.columns, map(str, relation.types), strict=True):
+        # Not by ColumnExpression, which takes a quote in a name for one around it.
+        value = exp.column(name, quoted=True)
+        columns.append(exp.alias_(exp.cast(value, "varchar"), name, quoted=True) if kind == _UNTYPED else value)
+    return relation.project(", ".join(column.sql("duckdb") for column in columns))
 
 
 def _union(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> str:

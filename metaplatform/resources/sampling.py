@@ -3,8 +3,6 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,13 @@ from sqlglot import exp
 from metaplatform.errors import DataError
 from metaplatform.resources.csv_files import check_columns, read_header
 from metaplatform.resources.duckdb_connections import memory_connection
+from metaplatform.resources.sampled_columns import twin_columns, unique_keys
+from metaplatform.resources.samples import FEW, ColumnFacts, Sample
 from metaplatform.resources.source_files import find_files, unpacked
-from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
+from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource
 
 SAMPLE_ROWS = 20_000
 """Rows that are looked at, at most; half of the first file, half of the last."""
-FEW = 20
 MARKERS = ("", "NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "NaN", "nan", "-", "?", "\\N")
 """Texts that stand for nothing in files found in the wild."""
 DATE_FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m%d")
@@ -30,41 +29,8 @@ _TIMES = ("date", "timestamptz", "timestamp", *(day + clock for day in DATE_FORM
 _TABLE = "sample"
 
 
-@dataclass(frozen=True)
-class ColumnFacts:
-    """What the sample says of a column.
-
-    ``type`` is DuckDB's (VARCHAR for text files). ``values`` are neither null nor a marker, ``distinct`` counts
-    those. ``fits`` says how many values are of a type, or are written in a format of dates; empty for columns
-    that are no text. ``markers`` counts texts that may stand for null. ``first`` and ``last`` bound a column of
-    dates or moments (UTC). ``few`` holds the values, as text, if there are at most :data:`FEW`.
-    """
-
-    name: str
-    type: str
-    values: int
-    distinct: int
-    fits: Mapping[str, int]
-    markers: Mapping[str, int]
-    first: datetime | None
-    last: datetime | None
-    few: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Files and the sample of their rows; ``whole`` if it holds all of them. ``unique`` names keys of the sample."""
-
-    paths: tuple[Path, ...]
-    rows: int
-    whole: bool
-    columns: tuple[ColumnFacts, ...]
-    unique: tuple[tuple[str, ...], ...]
-    delimiter: str | None = None
-
-
-def sample_source(spec: FileSource, project_root: str) -> Sample:
-    """Return what a sample of the source's rows holds.
+def sample_source(spec: FileSource, project_root: str, *, twins_of: str | None = None) -> Sample:
+    """Return what a sample of the source's rows holds, and which columns are twins of ``twins_of``.
 
     Raises:
         DataError: if there is no file, none can be read, or there is no row.
@@ -74,8 +40,13 @@ def sample_source(spec: FileSource, project_root: str) -> Sample:
     with tempfile.TemporaryDirectory() as folder, memory_connection(Path(folder)) as connection:
         labels = unpacked(paths, spec, Path(folder), owner=owner)
         try:
-            delimiter, whole = _load(connection, spec, labels)
-            return _describe(connection, paths, whole=whole, delimiter=delimiter, owner=owner)
+            delimiter, whole, rejected = _load(connection, spec, labels)
+            _refuse_empty(connection, paths[0], rejected, owner=owner)
+            columns = _columns(connection)
+            rows = _rows(connection)
+            unique = unique_keys(connection, _TABLE, columns, rows)
+            twins = twin_columns(connection, _TABLE, columns, twins_of, rows)
+            return Sample(paths, rows, whole, columns, unique, delimiter, rejected, twins)
         except duckdb.Error as error:
             shown = str(error).splitlines()[0]
             raise DataError(owner=owner, culprit=f"{spec.path}: {shown}", fix="give an intact file") from error
@@ -83,14 +54,14 @@ def sample_source(spec: FileSource, project_root: str) -> Sample:
 
 def _load(
     connection: duckdb.DuckDBPyConnection, spec: FileSource, labels: Mapping[Path, str]
-) -> tuple[str | None, bool]:
-    """Make the table of sampled rows; return the delimiter of text, and whether these are all rows."""
+) -> tuple[str | None, bool, str]:
+    """Make the table of sampled rows; return the delimiter of text, whether these are all rows, and lines left out."""
     ends = list(dict.fromkeys([next(iter(labels)), next(reversed(list(labels)))]))
     share = SAMPLE_ROWS // len(ends)
     delimiter: str | None = None
     parts = []
     for number, path in enumerate(ends):
-        relation, delimiter = _relation(connection, spec, path, labels[path])
+        relation, delimiter = _relation(connection, spec, path, labels[path], number)
         relation.limit(share + 1).create(f"part_{number}")
         parts.append(f"part_{number}")
     whole = len(ends) == len(labels)
@@ -99,12 +70,25 @@ def _load(
         whole = whole and counted <= share
     rows = " UNION ALL BY NAME ".join(f"(FROM {part} LIMIT {share})" for part in parts)
     connection.execute(f"CREATE TABLE {_TABLE} AS {rows}")
-    return delimiter, whole
+    return delimiter, whole, _rejected(connection, parts) if isinstance(spec, CsvSource) else ""
+
+
+def _rejected(connection: duckdb.DuckDBPyConnection, parts: Sequence[str]) -> str:
+    """Return what is said of the lines of text that are no rows."""
+    errors = " UNION ALL ".join(f"FROM {part}_errors" for part in parts)
+    found = connection.execute(
+        f"SELECT count(DISTINCT (scan_id, file_id, line)), arg_min((line, error_message), line) FROM ({errors})"  # noqa: S608
+    ).fetchall()
+    count, first = found[0]
+    return (
+        f"{count} line(s) are no rows, the first of them line {first[0]}: {first[1].splitlines()[0]}" if count else ""
+    )
 
 
 def _relation(
-    connection: duckdb.DuckDBPyConnection, spec: FileSource, path: Path, label: str
+    connection: duckdb.DuckDBPyConnection, spec: FileSource, path: Path, label: str, number: int
 ) -> tuple[duckdb.DuckDBPyRelation, str | None]:
+    """Return the rows of a file, the ``number``-th to be looked at, and the delimiter of text."""
     match spec:
         case CsvSource():
             delimiter, header = read_header(connection, path, spec, label=label)
@@ -119,7 +103,9 @@ def _relation(
                 quotechar='"',
                 escapechar='"',
                 na_values=list(spec.null_values),
-                ignore_errors=True,
+                store_rejects=True,
+                rejects_table=f"part_{number}_errors",
+                rejects_scan=f"part_{number}_scans",
             ), delimiter
         case JsonSource():
             try:
@@ -137,10 +123,13 @@ def _check_header(header: Sequence[str], *, owner: str, label: str) -> None:
     check_columns(header, {}, frozen=False, owner=owner, culprit=label)
     for name in header:
         number = None
-        with suppress(ValueError):
-            number = float(name.replace(",", "."))
+        # Not `inf`, nor `nan`: they are words too.
+        if any(map(str.isdigit, name)):
+            with suppress(ValueError):
+                number = float(name.replace(",", "."))
         a_year = number is not None and name.isdigit() and 1900 <= number <= 2100  # noqa: PLR2004  # years head columns
-        if not name.strip() or (number is not None and not a_year) or name[:10].replace("-", "").isdigit():
+        a_value = not a_year and (number is not None or name[:10].replace("-", "").isdigit())
+        if not name.strip() or a_value:
             raise DataError(
                 owner=owner,
                 culprit=f"{label} has no header line: '{name}' is no name of a column",
@@ -148,22 +137,22 @@ def _check_header(header: Sequence[str], *, owner: str, label: str) -> None:
             )
 
 
-def _describe(
-    connection: duckdb.DuckDBPyConnection,
-    paths: tuple[Path, ...],
-    *,
-    whole: bool,
-    delimiter: str | None,
-    owner: str,
-) -> Sample:
-    table = connection.table(_TABLE)
-    rows = int(table.count("*").fetchall()[0][0])
-    if rows == 0:
-        raise DataError(
-            owner=owner, culprit=f"{paths[0]} has no rows", fix="put some there: types are inferred from them"
+def _rows(connection: duckdb.DuckDBPyConnection) -> int:
+    return int(connection.table(_TABLE).count("*").fetchall()[0][0])
+
+
+def _refuse_empty(connection: duckdb.DuckDBPyConnection, path: Path, rejected: str, *, owner: str) -> None:
+    if _rows(connection) == 0:
+        told = f"{path} has no rows" + (f": {rejected}" if rejected else "")
+        fix = (
+            "see that its first line names the columns" if rejected else "put some there: types are inferred from them"
         )
-    columns = tuple(_column(connection, name, str(kind)) for name, kind in zip(table.columns, table.types, strict=True))
-    return Sample(paths, rows, whole, columns, tuple(_unique(connection, columns, rows)), delimiter)
+        raise DataError(owner=owner, culprit=told, fix=fix)
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> tuple[ColumnFacts, ...]:
+    table = connection.table(_TABLE)
+    return tuple(_column(connection, name, str(kind)) for name, kind in zip(table.columns, table.types, strict=True))
 
 
 def _column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> ColumnFacts:
@@ -239,50 +228,3 @@ def _tests(value: exp.Expr) -> dict[str, exp.Expr]:
             form = exp.Literal.string(day + clock)
             tests[day + clock] = exp.func("try_strptime", value.copy(), form, dialect="duckdb")
     return tests
-
-
-def _unique(connection: duckdb.DuckDBPyConnection, columns: Sequence[ColumnFacts], rows: int) -> list[tuple[str, ...]]:
-    """Return keys: single columns without nulls or repeats, or else pairs and triples that have none, few first."""
-    full = [column for column in columns if column.values == rows and _plain(column.type)]
-    single: list[tuple[str, ...]] = [(column.name,) for column in full if column.distinct == rows]
-    if single:
-        return single
-    names = [column.name for column in sorted(full, key=lambda each: -each.distinct)[:6]]
-    pairs: list[tuple[str, ...]] = [(one, two) for at, one in enumerate(names) for two in names[at + 1 :]]
-    triples: list[tuple[str, ...]] = [(*pair, three) for pair in pairs for three in names[names.index(pair[1]) + 1 :]]
-    for group in (pairs, triples):
-        if found := [key for key in group if _is_key(connection, key, rows)]:
-            return found
-    return []
-
-
-def _plain(kind: str) -> bool:
-    return not kind.startswith(("STRUCT", "MAP", "UNION", "DOUBLE", "FLOAT", "BLOB")) and not kind.endswith("]")
-
-
-def _is_key(connection: duckdb.DuckDBPyConnection, key: tuple[str, ...], rows: int) -> bool:
-    inner = exp.select(*(exp.column(name, quoted=True) for name in key)).distinct().from_(_TABLE)
-    counted = exp.select(exp.Count(this=exp.Star())).from_(inner.subquery("keys"))
-    return bool(connection.execute(counted.sql("duckdb")).fetchall()[0][0] == rows)
-
-
-def kind_of(path: str) -> type[FileSource]:
-    """Return the kind of source that files of this name are, by their ending.
-
-    Raises:
-        DataError: if no kind has such an ending.
-    """
-    name = path.lower().removesuffix(".gz").removesuffix(".zip").removesuffix(".zst")
-    kinds: dict[type[FileSource], tuple[str, ...]] = {
-        CsvSource: (".csv", ".tsv", ".txt", ".tab"),
-        ParquetSource: (".parquet", ".pq"),
-        JsonSource: (".json", ".jsonl", ".ndjson"),
-    }
-    for kind, endings in kinds.items():
-        if name.endswith(endings):
-            return kind
-    raise DataError(
-        owner="new source",
-        culprit=f"'{path}' ends like no kind of source",
-        fix="name files that end in .csv, .tsv, .txt, .parquet, .json or .ndjson, or one such ending with .gz or .zip",
-    )

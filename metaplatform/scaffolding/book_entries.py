@@ -5,14 +5,21 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode
 
 from metaplatform.errors import BookError, DataError
+from metaplatform.resources.file_writing import write_whole
+from metaplatform.scaffolding.modeline import schema_for, with_modeline
+from metaplatform.specs.base import Name
+from metaplatform.specs.book_files import book_paths
+from metaplatform.specs.language.versions import NEWEST_VERSION, VERSION_KEY
 from metaplatform.specs.loading import read_book
 from metaplatform.specs.manifest import Manifest
 
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 _SUFFIXES = {".yaml", ".yml"}
 Entries = Mapping[str, Sequence[str]]
 """Lines of new entries by chapter, indented as below the chapter's key."""
@@ -32,12 +39,19 @@ def sound_book(book: Path) -> Manifest:
     return manifest
 
 
-def refuse_taken(manifest: Manifest, refs: Sequence[str]) -> None:
-    """Refuse names that the book has already, whatever the case.
+def refuse_names(manifest: Manifest, refs: Sequence[str]) -> None:
+    """Refuse names that no book can have, and those that this one has already, whatever the case.
 
     Raises:
-        DataError: naming all of them.
+        DataError: naming the first that is no name, or all that are taken.
     """
+    for ref in refs:
+        name = ref.split(".", 1)[1]
+        try:
+            _NAME.validate_python(name)
+        except ValidationError as error:
+            told = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+            raise DataError(owner="new", culprit=f"'{name}': {told}", fix="give another name") from error
     known = {ref.casefold(): ref for ref in manifest.entities}
     taken = [known[ref.casefold()] for ref in refs if ref.casefold() in known]
     if taken:
@@ -45,7 +59,7 @@ def refuse_taken(manifest: Manifest, refs: Sequence[str]) -> None:
 
 
 def text_of(entries: Entries) -> str:
-    """Return the entries as a file of their own."""
+    """Return the entries as lines of a file."""
     chapters = ("\n".join([f"{chapter}:", *lines]) for chapter, lines in entries.items())
     return "\n\n".join(chapters) + "\n"
 
@@ -61,7 +75,7 @@ def add_entries(book: Path, entries: Entries, *, target: Path) -> None:
     if not place.resolve().is_relative_to(book.resolve()) or place.suffix not in _SUFFIXES:
         raise DataError(owner="new", culprit=f"{target} is no YAML file below {book}", fix="name one with --into")
     before = _read(place)
-    after = _with_entries(before, entries, place) if before.strip() else text_of(entries)
+    after = _with_entries(before, entries, place) if before.strip() else _new_file(book, entries, place)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / book.name
         for path in book.rglob("*"):
@@ -69,12 +83,18 @@ def add_entries(book: Path, entries: Entries, *, target: Path) -> None:
                 _copy(path, copy / path.relative_to(book))
         trial = copy / place.relative_to(book.absolute())
         trial.parent.mkdir(parents=True, exist_ok=True)
-        trial.write_text(after, encoding="utf-8")
+        trial.write_bytes(after.encode())
         sound_book(copy)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    arriving = place.with_name(f".{place.name}.part")
-    arriving.write_text(after, encoding="utf-8")
-    arriving.replace(place)
+    # Line ends are the author's.
+    write_whole(place, after.encode(), folders=True)
+
+
+def _new_file(book: Path, entries: Entries, path: Path) -> str:
+    """Return a file of the entries, with the schema that the book's other files name; of a new book, its version."""
+    others = book_paths(book) if book.is_dir() else []
+    schema = schema_for(path, others)
+    text = text_of(entries) if others else f"{VERSION_KEY}: {NEWEST_VERSION}\n{text_of(entries)}"
+    return with_modeline(text, schema) if schema else text
 
 
 def _read(path: Path) -> str:

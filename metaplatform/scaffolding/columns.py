@@ -9,7 +9,8 @@ from datetime import datetime
 from pydantic import TypeAdapter, ValidationError
 from sqlglot import exp
 
-from metaplatform.resources.sampling import CLOCK_FORMATS, DATE_FORMATS, ColumnFacts
+from metaplatform.resources.samples import ColumnFacts
+from metaplatform.resources.sampling import CLOCK_FORMATS, DATE_FORMATS
 from metaplatform.scaffolding.yaml_text import sql_column
 from metaplatform.specs.base import Name
 

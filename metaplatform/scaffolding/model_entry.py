@@ -7,14 +7,16 @@ from datetime import datetime
 from sqlglot import exp
 
 from metaplatform.errors import DataError
-from metaplatform.resources.sampling import ColumnFacts, Sample, sample_source
-from metaplatform.scaffolding.columns import free_name, plain_name
+from metaplatform.resources.samples import Sample
+from metaplatform.resources.sampling import sample_source
+from metaplatform.scaffolding.feature_set_entry import own_features
+from metaplatform.scaffolding.known_tables import known_tables
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.rules.sql_texts import facts_of
 
-_CATEGORIES = 64
 _NUMBERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "DOUBLE", "FLOAT", "REAL", "DECIMAL", "NUMERIC", "U")
 _LEAST_ROWS = 50
 _DAY = 86_400
@@ -79,11 +81,14 @@ def model_entries(manifest: Manifest, name: str, *, target: str, table: str) -> 
         near = nearest_name(target, columns)
         hint = f"; did you mean '{near}'?" if near else ""
         raise DataError(owner=table, culprit=f"it has no column '{target}'{hint}", fix="name one of its columns")
-    sample = sample_source(source, manifest.root)
+    if target in {*source.key, source.event_timestamp}:
+        fix = "name what is to be known of the row"
+        raise DataError(owner=table, culprit=f"'{target}' says which row this is, or when", fix=fix)
+    sample = sample_source(source, manifest.root, twins_of=target)
     label = _label(source, sample, target)
     span = _span(source, sample)
     return {
-        "feature_sets": tuple(_features(source, sample, name, target)),
+        "feature_sets": tuple(_features(manifest, source, sample, name, target)),
         "models": tuple(_model(source, name, label, span, target)),
         "predictions": (f"  {name}_predictions: {{model: {name}, version: champion}}",),
         "monitors": tuple(_monitors(name, label, span)),
@@ -129,14 +134,20 @@ def _label(source: FileSource, sample: Sample, target: str) -> _Target:
         return _Target(column, "binary", "true or false")
     two = len(values) == 2  # noqa: PLR2004  # binary
     if kind.startswith(_NUMBERS):
-        if two and {float(value) for value in values} == {0.0, 1.0}:
-            return _Target(f"{column} = 1", "binary", "0 or 1")
+        if two:
+            less, more = sorted(values, key=float)
+            return _Target(f"{column} = {more}", "binary", f"{less} or {more}")
         return _Target(column, "regression", f"numbers, {facts.distinct} different in the sample")
     if two:
         said = exp.Literal.string(values[-1]).sql("duckdb")
         return _Target(f"{column} = {said}", "binary", f"the other value is {values[0]!r}")
     culprit = f"'{target}' is {kind.lower() or 'of unknown type'} of {facts.distinct} different values"
-    raise DataError(owner=owner, culprit=culprit, fix="name a number, a boolean, or a column of two values")
+    raise DataError(
+        owner=owner,
+        culprit=culprit,
+        fix="name a number, a boolean, or a column of two values; "
+        "of several classes, `derive` one against the rest in the source's entry",
+    )
 
 
 def source_markers(source: FileSource) -> tuple[str, ...]:
@@ -158,45 +169,24 @@ def _span(source: FileSource, sample: Sample) -> _Span:
     return span
 
 
-def _features(source: FileSource, sample: Sample, name: str, target: str) -> Iterator[str]:
+def _features(manifest: Manifest, source: FileSource, sample: Sample, name: str, target: str) -> Iterator[str]:
     """Yield a feature set of the columns that are known at the row's event timestamp."""
-    facts = {each.name: each for each in sample.columns}
     yield f"  {name}_features:"
-    yield "    # Columns of the row itself. Windows over the past, lookups and as-of joins: docs/book.md."
+    yield "    # Columns of the row itself. Windows over the past, lookups and as-of joins of other tables:"
+    yield f"    # metaplatform new feature-set NAME --spine raw.{source.name}"
     yield f"    spine: raw.{source.name}"
     yield "    features:"
     yield "      - kind: expression"
     yield "        columns:"
-    moment = sql_column(str(source.event_timestamp))
-    taken = [*source.key, str(source.event_timestamp)]
-    chosen = free_name("weekday", [*taken, *source.columns])
-    yield f"          {chosen}: {scalar(f'isodow({moment})')}"
-    taken.append(chosen)
-    for column, kind in source.columns.items():
-        why = _left_out(source, column, kind, target, facts.get(column))
-        if why:
-            yield commented(f"          # {' '.join(column.split())} is left out:", why).replace(":  #", ":")
-            continue
-        feature = free_name(plain_name(column, otherwise="feature"), taken)
-        taken.append(feature)
-        yield f"          {feature}: {scalar(sql_column(column))}"
-
-
-def _left_out(source: FileSource, column: str, kind: str, target: str, facts: ColumnFacts | None) -> str:
-    """Return why a column is no feature; empty if it is one."""
-    if column == target:
-        return "it is the target"
-    if column in source.key or column == source.event_timestamp:
-        return "it says which row this is"
-    if source.outcomes and column in source.outcomes.columns:
-        return "it is known only later"
-    upper = kind.upper()
-    if upper == "VARCHAR":
-        distinct = facts.distinct if facts else 0
-        return "" if 0 < distinct <= _CATEGORIES else f"text of {distinct} different values"
-    if upper == "BOOLEAN" or upper.startswith(_NUMBERS):
-        return "" if facts and facts.values else "it has no value in the sample"
-    return f"{kind.lower()} is no number and no category: derive one from it"
+    spine = next(each for each in known_tables(manifest)[0] if each.ref == f"raw.{source.name}")
+    made_of_it = {
+        derived: "it is made of the target"
+        for derived, sql in source.derive.items()
+        if target.casefold() in {column.casefold() for column in facts_of(sql).columns}
+    }
+    same = dict.fromkeys(sample.twins, f"in the sample it says the same as {target}, in other words: a leak?")
+    but = {**same, **made_of_it, target: "it is the target"}
+    yield from own_features(spine, {each.name: each for each in sample.columns}, list(spine.identity), but)
 
 
 def _model(source: FileSource, name: str, label: _Target, span: _Span, target: str) -> Iterator[str]:

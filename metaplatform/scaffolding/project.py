@@ -1,5 +1,6 @@
 """A new project: a book that runs, Dagster's files, CI and tests, written together or not at all."""
 
+import json
 import os
 import re
 import shutil
@@ -13,18 +14,25 @@ from jinja2 import Environment, StrictUndefined
 
 from metaplatform.errors import StorageError
 from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.scaffolding.examples import Example, ExampleName, find_example, make_data
+from metaplatform.scaffolding.modeline import with_modeline
+from metaplatform.specs.language.schema import book_schema
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+# As pip takes them, and Python's packages begin.
+_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_SCHEMA = "book.schema.json"
 _TEMPLATE = ".j2"
+_CONTENTS = ("data", "make_data.py")
 # Package data with a leading dot is easily lost, by tools and by people.
 _HIDDEN = {"github": ".github", "gitignore": ".gitignore"}
 
 
-def new_project(folder: Path, *, name: str | None = None) -> tuple[Path, ...]:
+def new_project(folder: Path, *, name: str | None = None, example: ExampleName | None = None) -> tuple[Path, ...]:
     """Write a new project into ``folder``, made if it is not there; return its files, relative and sorted.
 
-    ``name`` (default: the folder's) is the project's and Dagster's code location's. Nothing that is there is
-    touched, and nothing is written unless all of it is.
+    ``name`` (default: the folder's) is the project's and Dagster's code location's. Its book is that of
+    ``example``, or else a small one to begin with. Nothing that is there is touched, and nothing is written
+    unless all of it is.
 
     Raises:
         StorageError: if the name is none, a file is there already (all are named), or one cannot be written.
@@ -35,7 +43,7 @@ def new_project(folder: Path, *, name: str | None = None) -> tuple[Path, ...]:
         made = _nearest_existing(folder.parent)
         with tempfile.TemporaryDirectory(prefix=".metaplatform-init-", dir=made) as temporary:
             prepared = Path(temporary) / "project"
-            _render(prepared, chosen)
+            _render(prepared, chosen, find_example(example) if example else None)
             files = tuple(sorted(path.relative_to(prepared) for path in prepared.rglob("*") if path.is_file()))
             _refuse_conflicts(folder, files)
             _move(prepared, folder, files)
@@ -47,11 +55,12 @@ def new_project(folder: Path, *, name: str | None = None) -> tuple[Path, ...]:
 
 
 def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name.lower() == "metaplatform":
         raise StorageError(
             owner="init",
             culprit=f"'{name}' is no name of a project",
-            fix="give --name a letter, then letters, digits, hyphens or underscores (63 at most)",
+            fix="give --name a letter, then letters, digits, hyphens or underscores (63 at most), the last one neither "
+            "hyphen nor underscore; not 'metaplatform'",
         )
     return name
 
@@ -60,20 +69,44 @@ def _nearest_existing(folder: Path) -> Path:
     return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
 
 
-def _render(folder: Path, name: str) -> None:
+def _render(folder: Path, name: str, example: Example | None) -> None:
     """Write all files of the project below ``folder``."""
     # Values are checked names, and none of the files is HTML.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
-    values = {"name": name, "version": metadata.version("metaplatform")}
-    root = resources.files("metaplatform.scaffolding") / "templates" / "project"
-    for path, template in _templates(root, PurePosixPath()):
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
+    templates = resources.files("metaplatform.scaffolding") / "templates"
+    contents = example.folder if example else templates / "starter"
+    values = {
+        "name": name,
+        "version": metadata.version("metaplatform"),
+        "about": _about(contents),
+        "until": example.until if example else None,
+    }
+    for path, template in _templates(templates / "project", PurePosixPath()):
         text = template.read_text(encoding="utf-8")
         if template.name.endswith(_TEMPLATE):
             text = environment.from_string(text).render(values)
-        target.write_text(text, encoding="utf-8")
+        _write(folder / path, text)
+    for path, template in _templates(contents, PurePosixPath()):
+        if path.parts[0] == "metadata":
+            _write(folder / path, with_modeline(template.read_text(encoding="utf-8"), f"../{_SCHEMA}"))
+        elif path.parts[0] in _CONTENTS and not (example and path.parts[0] == "data"):
+            _write(folder / path, template.read_text(encoding="utf-8"))
+    if example:
+        make_data(example, folder / "data")
+    _write(folder / _SCHEMA, json.dumps(book_schema(), indent=2) + "\n")
     write_dagster_home(folder)
+
+
+def _about(contents: Traversable) -> str:
+    """Return what the project's page says of its book: the book's own page, which its title opens."""
+    text = (contents / "README.md").read_text(encoding="utf-8")
+    inside = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("cd "))
+    return inside.removeprefix("# ").replace("\n## ", "\n### ").rstrip()
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _templates(folder: Traversable, path: PurePosixPath) -> Iterator[tuple[PurePosixPath, Traversable]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from metaplatform.errors import DataError
-from metaplatform.resources.sampling import MARKERS, Sample, kind_of, sample_source
+from metaplatform.resources.samples import Sample
+from metaplatform.resources.sampling import MARKERS, sample_source
 from metaplatform.scaffolding.columns import ColumnGuess, guess_column, plain_name
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar
 from metaplatform.specs.base import ColumnName
@@ -40,9 +41,11 @@ def source_entry(path: str, *, folder: Path, project: Path, name: str | None) ->
     """
     if (folder / path).is_dir():
         raise DataError(
-            owner="new source", culprit=f"'{path}' is a folder", fix=f"name its files, as in '{path}/*.csv'"
+            owner="new source",
+            culprit=f"'{path}' is a folder",
+            fix=f"name its files, as in '{(Path(path) / '*.csv').as_posix()}'",
         )
-    kind = kind_of(path)
+    kind = _kind_of(path)
     absolute = Path(f"{folder.absolute()}/{path}") if not Path(path).is_absolute() else Path(path)
     inside = absolute.is_relative_to(project)
     shown = absolute.relative_to(project).as_posix() if inside else absolute.as_posix()
@@ -50,6 +53,28 @@ def source_entry(path: str, *, folder: Path, project: Path, name: str | None) ->
     spec = kind.model_validate({"kind": _KINDS[kind], "name": _safe(chosen), "path": shown})
     sample = sample_source(spec, str(project))
     return SourceEntry(chosen, tuple(_lines(chosen, spec, sample)))
+
+
+def _kind_of(path: str) -> type[FileSource]:
+    """Return the kind of source that files of this name are, by their ending.
+
+    Raises:
+        DataError: if no kind has such an ending.
+    """
+    name = path.lower().removesuffix(".gz").removesuffix(".zip").removesuffix(".zst")
+    kinds: dict[type[FileSource], tuple[str, ...]] = {
+        CsvSource: (".csv", ".tsv", ".txt", ".tab"),
+        ParquetSource: (".parquet", ".pq"),
+        JsonSource: (".json", ".jsonl", ".ndjson"),
+    }
+    for kind, endings in kinds.items():
+        if name.endswith(endings):
+            return kind
+    raise DataError(
+        owner="new source",
+        culprit=f"'{path}' ends like no kind of source",
+        fix="name files that end in .csv, .tsv, .txt, .parquet, .json or .ndjson, or one such ending with .gz or .zip",
+    )
 
 
 def _safe(name: str) -> str:
@@ -74,6 +99,8 @@ def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
     _check_names(name, columns)
     looked = "all" if sample.whole else "the first and last"
     yield f"  # Inferred from {looked} {sample.rows:,} rows of {len(sample.paths):,} file(s): check, then edit freely."
+    if sample.rejected:
+        yield f"  # Left out: {' '.join(sample.rejected.split())}"
     yield f"  {name}:"
     yield f"    kind: {_KINDS[type(spec)]}"
     yield f"    path: {scalar(spec.path)}"

@@ -68,7 +68,8 @@ class SqlText:
     query: bool
 
 
-Name = Annotated[str, AfterValidator(_check_name), _form(f"(?!.*__){_NAME.pattern}")]
+_TAKEN = "|".join(sorted({*keyword.kwlist, *_RESERVED}))
+Name = Annotated[str, AfterValidator(_check_name), _form(f"(?!.*__|(?:{_TAKEN})$){_NAME.pattern}")]
 """Name of an entity or a feature: a plain identifier, safe in paths, keys and SQL."""
 ColumnName = Annotated[str, AfterValidator(_check_column), _form(r"[^_].{0,127}")]
 """Name of a column of the user's data: any printable text; always quoted in SQL."""

@@ -17,6 +17,7 @@ _MAX_DEPTH = 40
 MAX_NODES = 1_000_000
 """Values of one file, and of all that defaults add to a book."""
 _TEXT_OF_A_NODE = 16
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMBER_STARTS = frozenset("0123456789+-.")
@@ -198,7 +199,14 @@ def _scalar(event: Any, source: Source) -> Node:
     style, text = event.style or "", event.value
     value = _resolve(text) if event.implicit[0] and not style else text
     size = 1 + len(text) // _TEXT_OF_A_NODE
-    return Node("scalar", mark.line + 1, mark.column + 1, mark.index, source, value, text, style, size=size)
+    index = after_properties(source.text, mark.index) if event.anchor or event.tag else mark.index
+    return Node("scalar", mark.line + 1, mark.column + 1, index, source, value, text, style, size=size)
+
+
+def after_properties(text: str, start: int) -> int:
+    """Return where a value itself begins, behind its anchor and tag."""
+    found = _PROPERTIES.match(text, start)
+    return found.end() if found else start
 
 
 def _as_key(node: Node) -> Node:

@@ -57,8 +57,9 @@ def test_files_of_annotations_start_from_the_checkout_not_from_the_folder_of_a_s
 ):
     folder = book(project, BROKEN)
     monkeypatch.setenv("GITHUB_WORKSPACE", str(project))
-    monkeypatch.chdir(project / "shop")
-    assert ask("--format", "github", "--book", folder).stdout.startswith("::error file=shop/metadata/book.yaml,")
+    for step in (project / "shop", project.parent):
+        monkeypatch.chdir(step)
+        assert ask("--format", "github", "--book", folder).stdout.startswith("::error file=shop/metadata/book.yaml,")
 
 
 def test_a_warning_is_an_annotation_too_and_fails_only_when_asked(project: Path):

@@ -83,6 +83,22 @@ def test_features_are_the_columns_known_when_the_row_happens(project: Path) -> N
     assert manifest.models["paying"].label_delay is None
 
 
+def test_what_says_the_same_as_the_target_in_other_words_is_no_feature(project: Path) -> None:
+    assert "class" not in " ".join(with_model(target="paid").feature_sets["paying_features"].feature_names)
+    assert "# class is left out: in the sample it says the same as paid" in (
+        project / "metadata" / "paying.yaml"
+    ).read_text(encoding="utf-8")
+
+
+def test_two_numbers_are_two_classes_whatever_they_are(project: Path) -> None:
+    lines = [f"{number},2024-01-{number % 28 + 1:02},{-1 if number % 3 else 7.5},{number % 9}" for number in range(90)]
+    (project / "data" / "signs.csv").write_text("\n".join(["n,at,sign,x", *lines]), encoding="utf-8")
+    ask("source", "data/signs.csv")
+    ask("model", "signed", "--target", "sign", "--table", "raw.signs")
+    model = load_book(Path("metadata")).models["signed"]
+    assert (model.task, model.target.sql) == ("binary", "sign = 7.5")
+
+
 def test_a_target_of_unknown_delay_gets_one_that_is_to_be_checked(project: Path) -> None:
     assert with_model(target="paid").models["paying"].label_delay is not None
     assert "declare it there under outcomes" in (project / "metadata" / "paying.yaml").read_text(encoding="utf-8")
@@ -107,6 +123,10 @@ def test_printed_entries_are_written_nowhere(project: Path) -> None:
     [
         ("paying", "payed", "raw.sales", "did you mean 'paid'"),
         ("paying", "paid", "raw.sale", "did you mean 'raw.sales'"),
+        ("paying", "Nr", "raw.sales", "says which row this is"),
+        ("paying", "sold at", "raw.sales", "says which row this is"),
+        ("a b", "paid", "raw.sales", "a b_features': a name is a letter"),
+        ("x" * 60, "paid", "raw.sales", "a name is a letter"),
         ("paying", "grade", "raw.sales", "of 3 different values"),
         ("paying", "note", "raw.sales", "different values"),
     ],

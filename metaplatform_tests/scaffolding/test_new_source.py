@@ -154,6 +154,11 @@ def test_a_key_of_several_columns_is_found(project: Path) -> None:
         ("numbers.json", b"[1, 2]", "holds no objects"),
         ("broken.parquet", b"PAR1", "broken.parquet"),
         ("sheet.xlsx", b"PK", "ends like no kind of source"),
+        ("sheet.csv", b"PK\x03\x04\xff\xfe\xfa", "is a workbook or an archive"),
+        ("old_sheet.csv", b"\xd0\xcf\x11\xe0\xff\xfe", "is a workbook or an archive"),
+        ("utf16.csv", "a,b\n1,2\n".encode("utf-16"), "is not UTF-8: it is UTF-16"),
+        ("headline.csv", b"# made today\na,b\n1,2\n", "no rows: 2 line.s. are no rows, the first of them line 2: Exp"),
+        ("endless.csv", b"a,b\n1," + b"x" * 3_000_000, "Maximum line size"),
     ],
 )
 def test_files_that_are_no_table_are_refused_and_nothing_is_written(
@@ -164,6 +169,25 @@ def test_files_that_are_no_table_are_refused_and_nothing_is_written(
         ask(f"data/{name}")
     assert refused.value.fix
     assert list((project / "metadata").iterdir()) == [project / "metadata" / "shop.yaml"]
+
+
+def test_names_of_columns_may_hold_quotes(project: Path) -> None:
+    source, rows = added(write("data/quoted.csv", '"say ""hi""",n\nyes,1\nno,2\n'))
+    assert list(source.columns) == ['say "hi"', "n"]
+    assert [row['say "hi"'] for row in rows] == ["yes", "no"]
+    checked = CliRunner().invoke(commands.app, ["validate", "--with-data", "--json"])
+    assert {issue["rule"] for issue in json.loads(checked.stdout) if issue["owner"] == "raw.quoted"} <= {"unused"}
+
+
+def test_a_word_that_python_takes_for_a_number_is_a_name(project: Path) -> None:
+    source, _ = added(write("data/words.csv", "inf,nan,2024\n1,2,3\n"))
+    assert list(source.columns) == ["inf", "nan", "2024"]
+
+
+def test_lines_that_are_no_rows_are_counted_beside_the_entry(project: Path) -> None:
+    ask(write("data/ragged.csv", "a,b\n1,2\n1,2,3\n4\n5,6\n"))
+    text = (project / "metadata" / "ragged.yaml").read_text(encoding="utf-8")
+    assert "# Left out: 2 line(s) are no rows, the first of them line 3: Expected Number of Columns: 2" in text
 
 
 def test_a_file_that_is_not_there_is_told(project: Path) -> None:

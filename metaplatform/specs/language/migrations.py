@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from metaplatform.specs.language.versions import NEWEST_VERSION, PARAMETERS_KEY, VERSION_KEY
-from metaplatform.specs.yaml_source import Node, YamlError, read_yaml
+from metaplatform.specs.yaml_source import Node, YamlError, after_properties, read_yaml
 
 Texts = Mapping[str, str]
 """The texts of a book's files, by file, in the book's order."""
@@ -96,7 +96,7 @@ def _values(text: str) -> Iterator[_Scalar]:
     """Yield the scalars of a text that are no keys, in their order."""
     open_mappings: list[bool | None] = []
     for event in _events(text):
-        start, end = event.start_mark.index, event.end_mark.index
+        start, end = after_properties(text, event.start_mark.index), event.end_mark.index
         if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             open_mappings.pop()
             continue
@@ -140,9 +140,13 @@ def _with_version(texts: Texts) -> dict[str, str]:
 
 def _same_but_for_version(file: str, text: str, before: Node | None) -> bool:
     try:
-        after = _plain(_root(file, text), leave_out=VERSION_KEY)
+        root = _root(file, text)
     except MigrationError:
         return False
+    declared = root.get(VERSION_KEY) if root else None
+    if declared is None or declared.value != NEWEST_VERSION:
+        return False
+    after = _plain(root, leave_out=VERSION_KEY)
     return bool(after == (_plain(before, leave_out=VERSION_KEY) or []))
 
 

@@ -72,3 +72,11 @@ def test_keys_that_start_with_x_are_left_alone(tmp_path: Path) -> None:
     manifest, issues = read(tmp_path, VERSION + "x-notes: [anything, {at: all}]\nx-: ${unknown}\n" + SHOP)
     assert manifest is not None
     assert told(issues) == []
+
+
+def test_a_fault_in_sql_behind_an_anchor_is_told_where_it_stands(tmp_path: Path) -> None:
+    line = '  t: {sql: &query "select order_id, amonut from raw.orders"}'
+    _, issues = read(tmp_path, f"{VERSION}{SHOP}tables:\n{line}\n")
+    (place, rule, culprit, _) = told(issues)[0]
+    row = (VERSION + SHOP).count("\n") + 2
+    assert (place, rule, culprit) == (f"metadata/a.yaml:{row}:{line.index('amonut') + 1}", "unknown-column", "amonut")

@@ -39,6 +39,7 @@ def test_every_version_but_the_first_has_its_migration_in_order() -> None:
         ("", "spec_version: 2\n"),
         ("# nothing yet", "# nothing yet\nspec_version: 2\n"),
         ("sources: {}\nspec_version: 1 # old\n", "sources: {}\nspec_version: 2 # old\n"),
+        ("spec_version: &v 1\nsources: {}\n", "spec_version: &v 2\nsources: {}\n"),
     ],
 )
 def test_the_version_stands_below_the_leading_comment(before: str, after: str) -> None:
@@ -57,6 +58,8 @@ def test_the_version_stands_below_the_leading_comment(before: str, after: str) -
         ("tags: {'${k}': v, k: '${v}'}", "tags: {'${k}': v, k: '$${v}'}"),
         ("null_values: ['${a}', [ '${b}' ] ]", "null_values: ['$${a}', [ '$${b}' ] ]"),
         ("path: &a ${x}\n    package: *a", "path: &a $${x}\n    package: *a"),
+        ('path: &a "\\x24{x}"\n    package: *a', 'path: &a "$${x}"\n    package: *a'),
+        ("path: &a |\n      ${x}\n    package: *a", "path: &a |\n      $${x}\n    package: *a"),
     ],
 )
 def test_a_sign_in_a_value_is_doubled_and_nothing_else_is_touched(before: str, after: str) -> None:

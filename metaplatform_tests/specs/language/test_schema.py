@@ -82,6 +82,8 @@ MODEL = "models: {a: {kind: xgboost, %s}}"
         "sources: {a: 3}",
         "sources: {1a: {kind: csv}}",
         "sources: {a__b: {kind: csv}}",
+        "sources: {class: {kind: csv}}",
+        "feature_sets: {a: {spine: raw.b, features: [{kind: expression, columns: {input: b}}]}}",
         "sources: {a: {kind: cvs}}",
         SOURCE % "pth: a",
         SOURCE % "key: a",

@@ -1,0 +1,80 @@
+"""What the book says of a table that a new entry reads: its columns, their kinds, and which are known only later."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from metaplatform.errors import DataError
+from metaplatform.specs.columns import KnownColumns
+from metaplatform.specs.ingestion import TimedTable
+from metaplatform.specs.kinds import KnownKinds
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.rules.leakage import outcomes_of
+from metaplatform.specs.value_kinds import Kind
+
+
+@dataclass(frozen=True)
+class KnownTable:
+    """A table with the kind of each column, in order. ``later`` are outcomes, and what is derived from them."""
+
+    ref: str
+    spec: TimedTable
+    kinds: Mapping[str, Kind]
+    later: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """Return the table's name without its chapter."""
+        return self.ref.split(".", 1)[1]
+
+    @property
+    def entity_key(self) -> tuple[str, ...]:
+        """Return the key's columns without the event timestamp: whom or what a row is about."""
+        return tuple(name for name in self.spec.key if name != self.spec.event_timestamp)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Return the columns that say which row this is, and when."""
+        moment = self.spec.event_timestamp
+        return (*self.spec.key, *([moment] if moment and moment not in self.spec.key else []))
+
+
+def entity_at(manifest: Manifest, ref: str, prefixes: Sequence[str], *, owner: str) -> object:
+    """Return the entity at a reference below any of ``prefixes``.
+
+    Raises:
+        DataError: if there is none, with the nearest.
+    """
+    found = manifest.entities.get(ref) if ref.split(".", 1)[0] in prefixes else None
+    if found is None:
+        known = [each for each in manifest.entities if each.split(".", 1)[0] in prefixes]
+        near = nearest_name(ref, known)
+        hint = f"; did you mean '{near}'?" if near else ""
+        wanted = " or ".join(f"{prefix}.NAME" for prefix in prefixes)
+        raise DataError(owner=owner, culprit=f"the book has no '{ref}'{hint}", fix=f"name one as in {wanted}")
+    return found
+
+
+def known_tables(manifest: Manifest) -> tuple[list[KnownTable], list[str]]:
+    """Return the book's sources and tables whose columns it knows, and the references of those it does not."""
+    columns, kinds = KnownColumns(manifest), KnownKinds(manifest)
+    known: list[KnownTable] = []
+    unknown: list[str] = []
+    for ref, spec in manifest.entities.items():
+        if not isinstance(spec, TimedTable):
+            continue
+        names = columns.of(ref)
+        if not names:
+            unknown.append(ref)
+            continue
+        by_name = kinds.of(ref) or {}
+        later = outcomes_of(spec)
+        known.append(
+            KnownTable(
+                ref,
+                spec,
+                {name: by_name.get(name.lower()) for name in names},
+                frozenset(name for name in names if name.lower() in later),
+            )
+        )
+    return known, unknown

@@ -1,0 +1,116 @@
+"""A model → its predictions; predictions → what watches them, and what they set in motion."""
+
+from collections.abc import Iterator
+
+from metaplatform.scaffolding.known_tables import KnownTable, entity_at, known_tables
+from metaplatform.scaffolding.yaml_text import commented, listed
+from metaplatform.specs.inference import SCORE_COLUMNS
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.outputs import ReportOutput
+from metaplatform.specs.training import ModelSpec
+
+_KEPT = 5
+
+
+def prediction_entry(manifest: Manifest, name: str, *, model: str) -> tuple[str, ...]:
+    """Return the lines of predictions by a model of the book.
+
+    Raises:
+        DataError: if the book has no such model.
+    """
+    entity_at(manifest, f"models.{model}", ("models",), owner="new prediction")
+    return tuple(_prediction(manifest, name, model))
+
+
+def monitor_entry(manifest: Manifest, name: str, *, prediction: str, kind: str) -> tuple[str, ...]:
+    """Return the lines of a monitor of ``kind`` (drift or performance).
+
+    Raises:
+        DataError: if the book has no such prediction.
+    """
+    model = _model_of(manifest, prediction, owner="new monitor")
+    lines = _drift(name, prediction) if kind == "drift" else _performance(name, prediction, model)
+    return (*lines, *_votes(manifest, name, prediction, kind))
+
+
+def reaction_entry(manifest: Manifest, name: str, *, prediction: str) -> tuple[str, ...]:
+    """Return the lines of a reaction.
+
+    Raises:
+        DataError: if the book has no such prediction.
+    """
+    model = _model_of(manifest, prediction, owner="new reaction")
+    return tuple(_reaction(manifest, name, prediction, model))
+
+
+def _model_of(manifest: Manifest, prediction: str, *, owner: str) -> ModelSpec:
+    entity_at(manifest, f"predictions.{prediction}", ("predictions",), owner=owner)
+    return manifest.models[manifest.predictions[prediction].model]
+
+
+def _prediction(manifest: Manifest, name: str, model: str) -> Iterator[str]:
+    yield f"  {name}:"
+    yield f"    model: {model}"
+    yield commented("    version: champion", "or the number of a version, to pin it")
+    spine = manifest.feature_sets[manifest.models[model].feature_set].spine
+    table = next((each for each in known_tables(manifest)[0] if each.ref == spine), None)
+    kept = _readable(table) if table else []
+    if kept:
+        yield commented(f"    keep: {listed(kept)}", f"columns of {spine} for readers: take those that they need")
+    else:
+        yield f"    # keep: []  # columns of {spine} for readers"
+
+
+def _readable(spine: KnownTable) -> list[str]:
+    """Return columns of the spine that tell readers more than its key does, and are known at once."""
+    hidden = {*spine.identity, *spine.later}
+    return [name for name, kind in spine.kinds.items() if name not in hidden and kind == "text"][:_KEPT]
+
+
+def _drift(name: str, prediction: str) -> Iterator[str]:
+    yield f"  {name}:"
+    yield "    kind: drift"
+    yield f"    prediction: {prediction}"
+    yield commented("    min_rows: 300", "under so many rows a partition is not judged: what is usual is not known")
+    yield commented("    drift_share: 0.5", "fails from this share of drifted columns on: check on a replay")
+    yield "    # exclude: []  # features that move by themselves, such as counters and calendars"
+
+
+def _performance(name: str, prediction: str, model: ModelSpec) -> Iterator[str]:
+    metric = model.promotion.metric
+    yield f"  {name}:"
+    yield "    kind: performance"
+    yield f"    prediction: {prediction}"
+    yield commented("    min_rows: 300", "under so many mature labels nothing is judged: what is usual is not known")
+    yield "    metrics:"
+    if model.task == "binary":
+        loss = "0.05" if metric == "roc_auc" else "0.1"
+        yield commented(f"      {metric}: {{max_loss: {loss}}}", "against the version's holdout: check on a replay")
+        return
+    yield commented("      r2: {min: 0.0}", "0 is as good as the mean; a max_loss of rmse is in the target's unit")
+
+
+def _votes(manifest: Manifest, name: str, prediction: str, trigger: str) -> Iterator[str]:
+    model = manifest.predictions[prediction].model
+    yield f"    # To train {model} again when it fails, name it there: retrain.{trigger}.monitors: [{name}]"
+
+
+def _reaction(manifest: Manifest, name: str, prediction: str, model: ModelSpec) -> Iterator[str]:
+    score = SCORE_COLUMNS[model.task]
+    limit = "0.5" if model.task == "binary" else "0"
+    reports = [
+        f"outputs.{each}"
+        for each, output in manifest.outputs.items()
+        if isinstance(output, ReportOutput) and output.partitioned_by == f"predictions.{prediction}"
+    ]
+    yield f"  {name}:"
+    yield f"    prediction: {prediction}"
+    yield commented(f"    when: {score} > {limit}", "from where on someone should act is not known: check")
+    yield commented("    min_rows: 1", "so many rows must meet it")
+    if reports:
+        yield commented(f"    materialize: {listed(reports)}", "made anew before anyone is told")
+    else:
+        yield "    # materialize: []  # what to make anew first, such as a report: metaplatform new output"
+    yield "    notify:"
+    yield commented("      - kind: file", "a line below notifications/ of the storage root")
+    yield "      # - {kind: apprise, url_env: ALERTS_URL}  # a chat, a mail or a webhook, its URL in the environment"

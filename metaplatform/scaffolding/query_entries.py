@@ -1,0 +1,101 @@
+"""A table of the book → what is made from it by SQL, or written from it, its real columns named."""
+
+from collections.abc import Iterator, Sequence
+
+from metaplatform.errors import DataError
+from metaplatform.resources.sampling import sample_source
+from metaplatform.scaffolding.known_tables import entity_at
+from metaplatform.scaffolding.yaml_text import commented, listed, scalar, sql_column
+from metaplatform.specs.columns import columns_of
+from metaplatform.specs.inference import SCORE_COLUMNS, STAMP_COLUMNS, PredictionSpec
+from metaplatform.specs.ingestion import FileSource, TimedTable
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.rules.leakage import outcomes_of
+
+STORED = ("raw", "tables", "features", "predictions", "outputs")
+
+
+def table_entry(manifest: Manifest, name: str, *, source: str) -> tuple[str, ...]:
+    """Return the lines of a table over ``source``, with all its columns, key and time.
+
+    Raises:
+        DataError: if the book has no such table, or its columns are known neither to the book nor from its files.
+    """
+    found = entity_at(manifest, source, STORED, owner="new table")
+    columns = _columns(manifest, source)
+    return tuple(_table(manifest, name, source, found, columns))
+
+
+def output_entry(manifest: Manifest, name: str, *, table: str, kind: str) -> tuple[str, ...]:
+    """Return the lines of an output of ``kind`` from ``table``.
+
+    Raises:
+        DataError: as :func:`table_entry`.
+    """
+    entity_at(manifest, table, STORED, owner="new output")
+    if kind == "report":
+        return tuple(_report(manifest, name, table, _columns(manifest, table)))
+    if kind == "views":
+        return (
+            f"  {name}:",
+            "    kind: views",
+            commented(f"    tables: [{table}]", "any tables of the book: views of them in warehouse.duckdb"),
+        )
+    return (f"  {name}:", f"    kind: {kind}", commented(f"    table: {table}", "one file for each of its partitions"))
+
+
+def _columns(manifest: Manifest, ref: str) -> tuple[str, ...]:
+    known = columns_of(manifest, ref)
+    if known:
+        return known
+    entity = manifest.entities[ref]
+    if isinstance(entity, FileSource):
+        return (*(each.name for each in sample_source(entity, manifest.root).columns), *entity.derive)
+    fix = "name them in its SQL instead of `*`, or declare the `columns` of its sources"
+    raise DataError(owner=ref, culprit="the book does not know its columns", fix=fix)
+
+
+def _table(manifest: Manifest, name: str, source: str, found: object, columns: Sequence[str]) -> Iterator[str]:
+    yield f"  {name}:"
+    yield f"    # A copy of {source} to begin with: filter, join, aggregate. What each row is about cannot be known:"
+    yield "    # correct key and time below when the query no longer gives them."
+    yield "    sql: |"
+    yield from _select(columns, source)
+    if isinstance(found, TimedTable):
+        yield from ([f"    key: {listed(found.key)}"] if found.key else [])
+        if found.event_timestamp:
+            yield f"    event_timestamp: {scalar(found.event_timestamp)}"
+        if found.outcomes:
+            known_later = [column for column in columns if column.lower() in outcomes_of(found)]
+            later = f"{{columns: {listed(known_later)}, delay: {found.outcomes.delay}}}"
+            yield commented(f"    outcomes: {later}", "and what is made of them")
+    yield from _partitions(manifest, source)
+
+
+def _report(manifest: Manifest, name: str, table: str, columns: Sequence[str]) -> Iterator[str]:
+    entity = manifest.entities[table]
+    yield f"  {name}:"
+    yield "    kind: report"
+    yield commented(f"    title: {scalar(name.replace('_', ' ').capitalize())}", "heads the page: say what it is for")
+    yield "    sql: |"
+    if isinstance(entity, PredictionSpec):
+        score = SCORE_COLUMNS[manifest.models[entity.model].task]
+        yield from _select([column for column in columns if column not in STAMP_COLUMNS], table)
+        yield f"      order by {score} desc"
+    else:
+        yield from _select(columns, table)
+    yield "      limit 500"
+    yield from _partitions(manifest, table)
+
+
+def _select(columns: Sequence[str], table: str) -> Iterator[str]:
+    yield "      select"
+    last = len(columns) - 1
+    for number, column in enumerate(columns):
+        yield f"        {sql_column(column)}{'' if number == last else ','}"
+    yield f"      from {table}"
+
+
+def _partitions(manifest: Manifest, ref: str) -> Iterator[str]:
+    if manifest.partitions(ref):
+        yield commented(f"    partitioned_by: {ref}", "made anew for each partition that arrives; without it, whole")
