@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 
 from metaplatform.composition import platform_resources
 from metaplatform.errors import BookError, MetaplatformError
 from metaplatform.factories.automation.book import book_sensor
 from metaplatform.resources.code_server import serves
+from metaplatform.resources.code_server_watch import CodeServerWatch
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.served_book import ServedBook, accept_served, serve_book
 from metaplatform.resources.servers import dagster_service, running
@@ -212,7 +214,7 @@ RELOAD = 'mutation { reloadRepositoryLocation(repositoryLocationName: "metaplatf
 
 
 @pytest.mark.live
-def test_a_reload_of_a_broken_file_keeps_every_asset_and_its_mending_is_taken_by_itself(tmp_path: Path) -> None:
+def test_assets_outlive_a_broken_file_and_a_killed_code_server_with_nobodys_help(tmp_path: Path) -> None:
     """As `metaplatform ui` runs them, also after a restart with the broken file in place."""
     metadata = write_project(tmp_path, book=COUNTRIES)
     (tmp_path / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
@@ -250,4 +252,12 @@ def test_a_reload_of_a_broken_file_keeps_every_asset_and_its_mending_is_taken_by
         assert alert["data"]["entities"] == ["book"]
         mended = "tables: {ages: {sql: select max(age) as age from raw.customers}}\n"
         (metadata / "more.yaml").write_text(mended, encoding="utf-8")
+        wait_for(lambda: assets_shown(service.url) == good | {"tables.ages"})
+        watch = CodeServerWatch(child.process.pid)
+        watch.look(time.monotonic())
+        for process in psutil.Process(child.process.pid).children(recursive=True):
+            if "grpc" in process.cmdline():
+                process.kill()
+        wait_for(lambda: not assets_shown(service.url))
+        wait_for(lambda: watch.look(time.monotonic()))
         wait_for(lambda: assets_shown(service.url) == good | {"tables.ages"})

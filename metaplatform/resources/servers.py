@@ -17,6 +17,7 @@ from types import FrameType
 import psutil
 
 from metaplatform.errors import ServerError
+from metaplatform.resources.code_server_watch import CodeServerWatch
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.quiet import quiet_libraries
 from metaplatform.resources.report_server import LOOPBACK, report_server
@@ -77,9 +78,12 @@ def serve(
             child.wait_healthy(startup_seconds, stopped)
         if not stopped.is_set():
             _tell(announce, {"Dagster": services[0].url, "MLflow": services[1].url, "Reports": reports})
+        watch = CodeServerWatch(children[0].process.pid)
         while not stopped.wait(_POLL_SECONDS):
             for child in children:
                 child.check()
+            if watch.look(time.monotonic()):
+                announce("Dagster's code server was gone; it starts anew.")
         announce("Stopping.")
     return 0
 
