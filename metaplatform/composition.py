@@ -1,9 +1,8 @@
 """The composition root: environment → book → definitions; importing it reads nothing."""
 
 import gc
-import multiprocessing
 import warnings
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,18 +11,19 @@ import dagster as dg
 from metaplatform.factories.automation.book import book_sensor
 from metaplatform.factories.mlflow_tracking import mlflow_tracking
 from metaplatform.factories.platform import build_definitions
-from metaplatform.resources.book_source import load_deployed_book
 from metaplatform.resources.clock import Clock
+from metaplatform.resources.code_server import is_child, serves
 from metaplatform.resources.deployed_book import DeployedBook
 from metaplatform.resources.exports import Exports
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.notifier import Notifier
+from metaplatform.resources.served_book import accept_served, serve_book
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.manifest import Manifest
 
 PINNED_BOOK = "METAPLATFORM_BOOK_SNAPSHOT"
-"""Environment variable that a process hands down: the hash of the snapshot that it was built from."""
+"""Environment variable that a process hands down: the pin of the book that it was built from."""
 
 
 def platform_resources(deployment: Deployment) -> dict[str, object]:
@@ -39,16 +39,20 @@ def platform_resources(deployment: Deployment) -> dict[str, object]:
         "exports": Exports(root=root, reports_url=deployment.reports_url),
         "notifier": Notifier(root=root),
         "clock": Clock(),
-        "book": DeployedBook(root=root, project=str(deployment.book.parent), url_env=deployment.book_url_env),
+        "book": DeployedBook(
+            root=root,
+            book=str(deployment.book),
+            environment=deployment.environment,
+            url_env=deployment.book_url_env if deployment.book_source == "sql" else "",
+        ),
         "mlflow": mlflow_tracking(deployment.tracking_uri),
     }
 
 
-def definitions_of(manifest: Manifest, deployment: Deployment, *, snapshot: str | None = None) -> dg.Definitions:
-    """Return the Dagster definitions of a book in a deployment.
-
-    ``snapshot`` is the hash of the snapshot that the book was read from, if it is kept in a database.
-    """
+def definitions_of(
+    manifest: Manifest, deployment: Deployment, *, sensors: Sequence[dg.SensorDefinition] = ()
+) -> dg.Definitions:
+    """Return the Dagster definitions of a book in a deployment; ``sensors`` come beside those of the loop."""
     executor = dg.in_process_executor if deployment.executor == "in_process" else dg.multiprocess_executor
     with warnings.catch_warnings():
         # Code references and partitioned checks are young in Dagster: a warning each would bury all others.
@@ -59,27 +63,33 @@ def definitions_of(manifest: Manifest, deployment: Deployment, *, snapshot: str 
             resources=platform_resources(deployment),
             executor=executor,
             sensor_interval_seconds=deployment.sensor_interval_seconds,
-            sensors=[book_sensor(snapshot, deployment.sensor_interval_seconds)] if snapshot else (),
+            sensors=sensors,
         )
 
 
 def load_definitions(environment: MutableMapping[str, str], folder: Path) -> dg.Definitions:
     """Read the deployment's book and return its definitions.
 
-    A book in a database is read from a snapshot, whose hash is put into ``environment``: the processes that
-    a code server starts for a run, and those that the run starts for its steps, inherit it and read that same
-    snapshot, whatever is accepted meanwhile. A process that is nobody's child so reads the accepted one.
+    A pin of the book is put into ``environment``: the processes that a code server starts for a run, and those that
+    the run starts for its steps, inherit it and read that same book, whatever is edited meanwhile. A process that
+    is nobody's child so reads the book at its source; a live code server takes the last good one if that has faults.
 
     Raises:
-        BookError: if the book has faults, with all of them.
+        BookError: if the book has faults, with all of them, and no good one is to be kept.
     """
     deployment = Deployment.from_environment(environment, folder)
-    inherited = environment.get(PINNED_BOOK) if multiprocessing.parent_process() else None
+    inherited = environment.pop(PINNED_BOOK, None)
+    live = serves(environment)
     with _without_collector():
-        manifest, snapshot = load_deployed_book(deployment, snapshot=inherited, variables=environment)
-        if snapshot:
-            environment[PINNED_BOOK] = snapshot
-        return definitions_of(manifest, deployment, snapshot=snapshot)
+        pinned = inherited if is_child() else None
+        served = serve_book(deployment, pinned=pinned, live=live, variables=environment)
+        if served.pin:
+            environment[PINNED_BOOK] = served.pin
+        watching = book_sensor(served, deployment.sensor_interval_seconds, in_files=deployment.book_source == "yaml")
+        definitions = definitions_of(served.manifest, deployment, sensors=[watching])
+        if live:
+            accept_served(deployment, served)
+        return definitions
 
 
 @contextmanager

@@ -36,6 +36,7 @@ LONGEST_FIRST = (
     "test_live_loop.py",
     "examples/test_retail.py",
     "test_book_in_a_database.py",
+    "test_book_in_files.py",
     "replay/test_history.py",
     "test_readme.py",
     "resources/test_run_launcher.py",

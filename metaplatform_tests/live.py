@@ -1,15 +1,19 @@
 """Dagster's real daemon and code server over a project of the tests."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+from deltalake import DeltaTable
 
 from metaplatform.resources.dagster_home import InstanceSettings, write_dagster_home
 from metaplatform.resources.ledger import Ledger
@@ -82,7 +86,40 @@ class Daemon:
     def looks(self, sensor: str) -> int:
         """Return how often a sensor was asked since the daemon was started last."""
         log = (self.project / "daemon.log").read_text(encoding="utf-8", errors="replace")
-        return log[self._log_start :].count(f"Sensor {sensor} skipped")
+        return log[self._log_start :].count(f"Checking for new runs for sensor: {sensor}\n")
 
     def tail(self) -> str:
         return (self.project / "daemon.log").read_text(encoding="utf-8", errors="replace")[-4000:]
+
+
+def spec_hashes(table: Path) -> list[str]:
+    return [commit["spec_hash"] for commit in reversed(DeltaTable(table).history()) if "spec_hash" in commit]
+
+
+def run_of_all(project: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    command = [str(Path(sys.executable).parent / "dagster"), "asset", "materialize", "--select", "*"]
+    with (project / "run.log").open("wb") as log:
+        return subprocess.Popen(
+            [*command, "-m", "metaplatform.definitions"], cwd=project, env=environment, stdout=log, stderr=log
+        )
+
+
+def wait_for_log(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while text not in log.read_text():
+        assert process.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.05)
+
+
+def graphql(url: str, query: str) -> Any:
+    request = urllib.request.Request(  # noqa: S310  # an address of our own
+        f"{url}/graphql", data=json.dumps({"query": query}).encode(), headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310
+        return json.load(response)["data"]
+
+
+def assets_shown(url: str) -> set[str]:
+    nodes = graphql(url, "{ assetNodes { assetKey { path } } }")["assetNodes"]
+    return {".".join(node["assetKey"]["path"]) for node in nodes}

@@ -1,20 +1,18 @@
 """A deployment whose book is in a database: a sound edit reaches it by itself, a bad one never, a run keeps its own."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from deltalake import DeltaTable
 from typer.testing import CliRunner
 
 from metaplatform.cli.commands import app
@@ -27,10 +25,11 @@ from metaplatform.resources.book_snapshots import BookSnapshots
 from metaplatform.resources.book_source import load_deployed_book
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.deployed_book import DeployedBook
+from metaplatform.resources.served_book import serve_book
 from metaplatform.resources.servers import dagster_service, running
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
-from metaplatform_tests.live import WORKSPACE, Daemon
+from metaplatform_tests.live import WORKSPACE, Daemon, assets_shown, run_of_all, spec_hashes, wait_for_log
 from metaplatform_tests.resources import databases
 from metaplatform_tests.scenario import write_month, write_project
 
@@ -80,7 +79,7 @@ def test_a_deployment_reads_the_accepted_snapshot_and_never_the_database(shop: s
 def test_a_look_accepts_a_sound_edit_and_refuses_an_unsound_one(shop: str, tmp_path: Path) -> None:
     deployment = deployment_at(tmp_path)
     _, first = load_deployed_book(deployment)
-    book = DeployedBook(root=str(deployment.root), project=str(tmp_path), url_env=URL)
+    book = DeployedBook(root=str(deployment.root), book=str(deployment.book), url_env=URL)
     assert (book.look().hash, book.look().refused) == (first, ())
     edit(shop, "UPDATE ML_Models SET rounds = 41")
     second = book.look().hash
@@ -147,19 +146,10 @@ def told_by(*words: str) -> str:
     return str(caught.value)
 
 
-def test_only_a_book_in_a_database_has_the_sensor_that_watches_it(shop: str, tmp_path: Path) -> None:
-    deployment = deployment_at(tmp_path)
-    manifest, snapshot = load_deployed_book(deployment)
-    watched = definitions_of(manifest, deployment, snapshot=snapshot).get_repository_def()
-    assert watched.has_sensor_def("book")
-    plain = deployment.model_copy(update={"book_source": "yaml"})
-    assert not definitions_of(manifest, plain).get_repository_def().has_sensor_def("book")
-
-
 def test_a_refused_edit_is_told_at_every_look_and_alerts_once_even_after_a_restart(shop: str, tmp_path: Path) -> None:
     deployment = deployment_at(tmp_path)
     alerts = deployment.root / "notifications" / "book.jsonl"
-    assert "is the database's" in looked(deployment)
+    assert "is that of its source" in looked(deployment)
     edit(shop, "UPDATE ML_Predictions SET model = 'nobody'")
     for _ in range(2):
         told = looked(deployment)
@@ -176,25 +166,23 @@ def test_a_refused_edit_is_told_at_every_look_and_alerts_once_even_after_a_resta
 
 def looked(deployment: Deployment, *, loaded: str | None = None) -> str:
     """Return what the sensor of a code server that was just started says."""
-    snapshot = load_deployed_book(deployment)[1]
-    assert snapshot is not None
+    served = serve_book(deployment, pinned=None, live=True)
+    sensor = book_sensor(replace(served, content=loaded or served.content), 1, in_files=False)
     resources = platform_resources(deployment)
-    sensor = book_sensor(loaded or snapshot, 1)
     context = dg.build_sensor_context(resources={name: resources[name] for name in ("book", "notifier")})
-    result = sensor(context)
+    try:
+        result = sensor(context)
+    except MetaplatformError as error:
+        return str(error)
     assert isinstance(result, dg.SkipReason)
     return result.skip_message or ""
 
 
 def test_assets_of_a_book_in_a_database_link_to_no_file(shop: str, tmp_path: Path) -> None:
     deployment = deployment_at(tmp_path)
-    manifest, snapshot = load_deployed_book(deployment)
-    graph = definitions_of(manifest, deployment, snapshot=snapshot).get_repository_def().asset_graph
+    manifest, _ = load_deployed_book(deployment)
+    graph = definitions_of(manifest, deployment).get_repository_def().asset_graph
     assert "dagster/code_references" not in graph.get(dg.AssetKey(["models", "returns"])).metadata
-
-
-def spec_hashes(table: Path) -> list[str]:
-    return [commit["spec_hash"] for commit in reversed(DeltaTable(table).history()) if "spec_hash" in commit]
 
 
 def test_a_run_keeps_the_book_it_started_with_in_all_its_processes(tmp_path: Path) -> None:
@@ -219,7 +207,7 @@ def test_a_run_keeps_the_book_it_started_with_in_all_its_processes(tmp_path: Pat
             # The run's own process has read the book; none of its steps has been started.
             wait_for_log(tmp_path / "run.log", "RUN_START", run)
             edit(url, "UPDATE SQL_Tables SET sql = sql || ' order by country'")
-            DeployedBook(root=str(root), project=str(tmp_path), url_env=URL).look()
+            DeployedBook(root=str(root), book=str(book.book), url_env=URL).look()
             new, _ = load_deployed_book(book)
             assert "STEP_SUCCESS" not in (tmp_path / "run.log").read_text(), "the edit came too late to prove anything"
             assert run.wait(180) == 0, (tmp_path / "run.log").read_text()[-3000:]
@@ -231,22 +219,6 @@ def test_a_run_keeps_the_book_it_started_with_in_all_its_processes(tmp_path: Pat
         ref = f"tables.{name}"
         assert old.spec_hash(ref) != new.spec_hash(ref)
         assert spec_hashes(root / "warehouse" / "tables" / name) == [old.spec_hash(ref), new.spec_hash(ref)]
-
-
-def run_of_all(project: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    command = [str(Path(sys.executable).parent / "dagster"), "asset", "materialize", "--select", "*"]
-    with (project / "run.log").open("wb") as log:
-        return subprocess.Popen(
-            [*command, "-m", "metaplatform.definitions"], cwd=project, env=environment, stdout=log, stderr=log
-        )
-
-
-def wait_for_log(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while text not in log.read_text():
-        assert process.poll() is None, log.read_text()[-3000:]
-        assert time.monotonic() < deadline, log.read_text()[-3000:]
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -298,17 +270,6 @@ def test_one_update_in_postgresql_changes_the_version_used_for_inference_and_a_b
     assert "nobody" in alert
     assert "predictions.order_returns" in alert
     assert scored_by(daemon) == {1}
-
-
-DAGSTER_ASKED = '{"query": "{ assetNodes { assetKey { path } } }"}'
-
-
-def assets_shown(url: str) -> set[str]:
-    request = urllib.request.Request(  # noqa: S310  # an address of our own
-        f"{url}/graphql", data=DAGSTER_ASKED.encode(), headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310
-        return {".".join(node["assetKey"]["path"]) for node in json.load(response)["data"]["assetNodes"]}
 
 
 @pytest.mark.live

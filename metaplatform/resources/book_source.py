@@ -70,7 +70,15 @@ def load_deployed_book(
 
 def _load_files(deployment: Deployment, compiled: CompiledBooks, variables: Mapping[str, str]) -> Manifest:
     written = WrittenBook.read(deployment.book, deployment.environment)
-    key = compiled_key(*written.texts())
+    return load_compiled(written, compiled_key(*written.texts()), compiled, variables)
+
+
+def load_compiled(written: WrittenBook, key: str, compiled: CompiledBooks, variables: Mapping[str, str]) -> Manifest:
+    """Return the book that is written: as it was compiled under ``key``, or checked and compiled now.
+
+    Raises:
+        BookError: with every fault, if the book is not sound.
+    """
     found = compiled.find(key, project=written.root, variables=variables)
     if found is None:
         asked = AskedVariables(variables)

@@ -28,7 +28,11 @@ run_monitoring:
 # Only crashed runs: a step that failed by itself fails again, and its error should be seen once.
 run_retries: {{enabled: true, max_retries: {max_retries}, retry_on_asset_or_op_failure: false}}
 
-run_queue: {{dequeue_interval_seconds: 1}}
+run_queue:
+  dequeue_interval_seconds: 1
+  # A run that is to start while the code server is away waits for it; Dagster's default is to fail it for good.
+  user_code_failure_retry_delay: 10
+  max_user_code_failure_retries: {code_server_retries}
 concurrency:
   runs: {{max_concurrent_runs: {max_concurrent_runs}}}
   pools: {{default_limit: {pool_limit}, granularity: op}}
@@ -48,7 +52,8 @@ class InstanceSettings:
     """What of dagster.yaml differs between deployments; every value is a positive whole number.
 
     ``max_runtime_seconds`` ends any run that takes longer, ``max_retries`` is how often a crashed run is tried again,
-    ``pool_limit`` how many steps of one concurrency pool run at once.
+    ``pool_limit`` how many steps of one concurrency pool run at once, ``code_server_retries`` how often, every 10 s, a
+    run that is to start asks for a code server that is away.
     """
 
     max_runtime_seconds: int = 7200
@@ -59,6 +64,7 @@ class InstanceSettings:
     max_concurrent_runs: int = 4
     pool_limit: int = 1
     code_startup_seconds: int = 180
+    code_server_retries: int = 60
     keep_ticks_days: int = 30
 
     def __post_init__(self) -> None:

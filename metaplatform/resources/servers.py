@@ -15,8 +15,10 @@ from pathlib import Path
 from types import FrameType
 
 import psutil
+from filelock import FileLock, Timeout
 
 from metaplatform.errors import ServerError
+from metaplatform.resources.code_server_watch import CodeServerWatch
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.quiet import quiet_libraries
 from metaplatform.resources.report_server import LOOPBACK, report_server
@@ -61,7 +63,8 @@ def serve(
     it started is left.
 
     Raises:
-        ServerError: if a port is in use, or a server ends or is not healthy after ``startup_seconds``.
+        ServerError: if a port is in use, the root is served already, or a server ends or is not healthy after
+            ``startup_seconds``.
     """
     chosen = ports or Ports()
     quiet_libraries()
@@ -70,6 +73,7 @@ def serve(
     extra = {**(environment or {}), "DAGSTER_HOME": str(write_dagster_home(base / "dagster"))}
     services = (dagster_service(project, chosen.dagster), mlflow_service(base, chosen.mlflow))
     with ExitStack() as stack:
+        stack.enter_context(_sole_server(base))
         stopped = stack.enter_context(_stop_signals())
         reports = stack.enter_context(report_server(base / "reports", port=chosen.reports))
         children = [stack.enter_context(running(each, logs=base / "logs", environment=extra)) for each in services]
@@ -77,9 +81,12 @@ def serve(
             child.wait_healthy(startup_seconds, stopped)
         if not stopped.is_set():
             _tell(announce, {"Dagster": services[0].url, "MLflow": services[1].url, "Reports": reports})
+        watch = CodeServerWatch(children[0].process.pid)
         while not stopped.wait(_POLL_SECONDS):
             for child in children:
                 child.check()
+            if watch.look(time.monotonic()):
+                announce("Dagster's code server was gone; it starts anew.")
         announce("Stopping.")
     return 0
 
@@ -257,6 +264,28 @@ def _claim(ports: Ports) -> None:
                     culprit=f"port {port} of {LOOPBACK} cannot be used: {error.strerror}",
                     fix=f"stop what listens there, or choose another port with {setting}",
                 ) from error
+
+
+@contextmanager
+def _sole_server(root: Path) -> Iterator[None]:
+    """Be the only one to serve a root: two daemons would both ask for its runs. The lock of a killed one is free.
+
+    Raises:
+        ServerError: if another serves it.
+    """
+    lock = FileLock(root / "ui.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise ServerError(
+            owner=str(root),
+            culprit="another `metaplatform ui` serves this storage root",
+            fix="use that one, stop it, or name another --root",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _tell(announce: Callable[[str], None], links: Mapping[str, str]) -> None:

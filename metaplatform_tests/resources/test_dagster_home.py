@@ -35,6 +35,8 @@ def test_a_fresh_home_queues_at_once_and_bounds_runs_and_pools(tmp_path: Path) -
         limits = instance.get_concurrency_config()
         assert limits.run_queue_config is not None
         assert limits.run_queue_config.max_concurrent_runs == 2
+        assert limits.run_queue_config.max_user_code_failure_retries == 60, "a run waits while the code server is away"
+        assert limits.run_queue_config.user_code_failure_retry_delay == 10
         assert limits.pool_config.default_pool_limit == 3
         assert instance.get_sensor_settings()["use_threads"]
         assert instance.code_server_process_startup_timeout == 180

@@ -141,6 +141,24 @@ def service(tmp_path: Path, code: str, port: int = 1) -> Service:
     return Service("tiny", (sys.executable, "-c", textwrap.dedent(code)), tmp_path, f"http://127.0.0.1:{port}", "/")
 
 
+def test_a_root_is_served_once_and_the_lock_of_a_killed_server_is_free(tmp_path: Path) -> None:
+    holder = "import sys, filelock; it = filelock.FileLock(sys.argv[1]); it.acquire(); print(1, flush=True); input()"
+    project = make_project(tmp_path / "project")
+    (tmp_path / "root").mkdir()
+    dagster, mlflow, reports = free_ports(3)
+    ports = Ports(dagster=dagster, mlflow=mlflow, reports=reports)
+    command = [sys.executable, "-c", holder, str(tmp_path / "root" / "ui.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(ServerError, match="another `metaplatform ui` serves this storage root"):
+            serve(tmp_path / "root", project=project, announce=print, ports=ports)
+        other.kill()
+    (project / "tiny.py").write_text("raise RuntimeError\n")
+    with pytest.raises(ServerError, match="does not answer"):
+        serve(tmp_path / "root", project=project, announce=print, ports=ports, startup_seconds=0.1)
+
+
 def test_a_server_that_ends_at_once_is_an_error_with_the_end_of_its_log(tmp_path: Path) -> None:
     broken = service(tmp_path, "import sys; sys.exit('no database here')")
     with (

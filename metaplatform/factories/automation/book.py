@@ -1,64 +1,89 @@
-"""The sensor of a book in a database: a sound edit is accepted and reloaded, an unsound one refused with an alert."""
+"""The sensor of the book's source: a sound edit reaches the code server, an unsound one is refused with an alert."""
 
 import logging
 import threading
-from collections.abc import Sequence
 
 import dagster as dg
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 
-from metaplatform.errors import Issue, MetaplatformError
-from metaplatform.resources.deployed_book import DeployedBook
+from metaplatform.errors import MetaplatformError
+from metaplatform.resources.deployed_book import BookLook, DeployedBook
 from metaplatform.resources.notifier import Notifier
+from metaplatform.resources.served_book import ServedBook, refusal
 from metaplatform.specs.reactions import FileNotification
 
 _RELOAD_SECONDS = 180
-_ISSUES_IN_A_NOTE = 20
+_REFUSED_SECONDS = 30
+"""A refused edit is a failed tick, and those are kept for long: so few of them at least."""
+
+_SHORT = 12
 
 
-def book_sensor(loaded: str, interval_seconds: int) -> dg.SensorDefinition:
-    """Return the sensor ``book``; ``loaded`` is the hash of the snapshot that this code server was built from."""
+def book_sensor(served: ServedBook, interval_seconds: int, *, in_files: bool) -> dg.SensorDefinition:
+    """Return the sensor ``book`` of a code server that was built from ``served``.
+
+    What a database holds is taken as soon as it is sound. Files may be in the middle of an edit: they are taken when
+    the code location is reloaded, or by themselves if they were what could not be loaded.
+    """
     reload = _Reload()
+    seen = _Seen(served)
 
     @dg.sensor(
         name="book",
-        description="Look at the book's database; take a sound edit, refuse an unsound one and say why.",
-        minimum_interval_seconds=interval_seconds,
+        description="Look at the book's source; take a sound edit, refuse an unsound one and say why.",
+        minimum_interval_seconds=max(interval_seconds, _REFUSED_SECONDS) if served.refused else interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def evaluate(context: dg.SensorEvaluationContext, book: DeployedBook, notifier: Notifier) -> dg.SkipReason:
         try:
-            found = book.look()
+            found = seen.look(book)
         except MetaplatformError as error:
-            return dg.SkipReason(f"the last good book {loaded} runs on: {error}")
-        notes = []
+            return dg.SkipReason(f"the last good book {served.content[:_SHORT]} runs on: {error}")
+        behind = found.accepted is not None and (found.accepted != served.content or bool(served.refused))
+        if not behind:
+            told = f"book {served.content[:_SHORT]} is that of its source"
+        elif in_files and not served.refused:
+            told = f"the files hold another sound book: {_taken(context)}"
+        else:
+            told = f"book {found.hash[:_SHORT]} is accepted; {reload.ask(context)}"
         if found.refused:
-            _alert(notifier, found.hash, found.refused)
-            notes.append(f"edit {found.hash} is refused, book {found.accepted} runs on:\n{_told(found.refused)}")
-        if found.accepted != loaded:
-            notes.append(f"book {found.accepted} is accepted; {reload.ask(context)}")
-        return dg.SkipReason("\n".join(notes) or f"book {loaded} is the database's")
+            refused = refusal(found.refused, served.since)
+            _alert(notifier, found, refused)
+            raise refused
+        return dg.SkipReason(told)
 
     return evaluate
 
 
-def _alert(notifier: Notifier, book_hash: str, issues: Sequence[Issue]) -> None:
+class _Seen:
+    """The last look of this code server."""
+
+    def __init__(self, served: ServedBook) -> None:
+        accepted = None if served.refused else served.content
+        self._last = BookLook(served.content, accepted, served.refused)
+
+    def look(self, book: DeployedBook) -> BookLook:
+        self._last = book.look(self._last)
+        return self._last
+
+
+def _alert(notifier: Notifier, found: BookLook, refused: MetaplatformError) -> None:
     """Tell people once: the file keeps each event's id, so a restart tells nothing twice."""
     notifier.send(
         FileNotification(kind="file"),
         reaction="book",
         title="An edit of the book is refused; the last good book runs on",
-        body=_told(issues),
-        data={"hash": book_hash, "entities": sorted({issue.owner for issue in issues})},
-        event_id=f"refused-{book_hash}",
+        body=refused.culprit,
+        data={"hash": found.hash, "entities": sorted({issue.owner for issue in found.refused})},
+        event_id=f"refused-{found.hash}",
     )
 
 
-def _told(issues: Sequence[Issue]) -> str:
-    lines = [str(issue) for issue in issues[:_ISSUES_IN_A_NOTE]]
-    more = len(issues) - len(lines)
-    return "\n".join((*lines, f"and {more} more") if more > 0 else lines)
+def _taken(context: dg.SensorEvaluationContext) -> str:
+    if isinstance(context.code_location_origin, GrpcServerCodeLocationOrigin):
+        return "reload the code location to take it"
+    return "the daemon's next code server, within a minute, is built from it"
 
 
 class _Reload:
