@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import ibis
+
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.factories.automation.state import Loop
@@ -50,7 +52,7 @@ def _row(loop: Loop, prediction: PredictionSpec, partition: str, period: Period)
     monitors = frozenset(
         name for name, monitor in loop.manifest.monitors.items() if monitor.prediction == prediction.name
     )
-    champion, live = _live(loop, prediction, partition)
+    champion, live, since = _live(loop, prediction, partition)
     decision = period.decision
     return ReplayRow(
         prediction=prediction.name,
@@ -60,7 +62,7 @@ def _row(loop: Loop, prediction: PredictionSpec, partition: str, period: Period)
         champion=champion,
         metric=model.promotion.metric,
         live=live,
-        first=_first_version(loop, prediction, partition),
+        first=_first_version(loop, prediction, partition, since),
         decision=decision.outcome if decision else "",
         reason=decision.reasons if decision else "",
         promotion=period.promotion,
@@ -74,26 +76,30 @@ def _step(loop: Loop, prediction: PredictionSpec, partition: str) -> Step:
     )
 
 
-def _live(loop: Loop, prediction: PredictionSpec, partition: str) -> tuple[int, float | None]:
-    """Return the version whose out-of-sample scores the partition got, and its realized metric."""
+def _live(loop: Loop, prediction: PredictionSpec, partition: str) -> tuple[int, float | None, datetime | None]:
+    """Return the version whose out-of-sample scores the partition got, their metric, and where its rows begin."""
     model = loop.manifest.models[prediction.model]
     realized = realized_rows(_step(loop, prediction, partition), prediction.name, model, loop.warehouse, loop.registry)
     if realized.version is None:
-        return loop.warehouse.partitions(history_ref(f"predictions.{prediction.name}"))[
-            partition
-        ].model_version or 0, None
+        scored = loop.warehouse.partitions(history_ref(f"predictions.{prediction.name}"))[partition]
+        return scored.model_version or 0, None, None
     scores = evaluate(realized.labels, realized.scores, model.task).scores
-    return realized.version.version, scores[model.promotion.metric]
+    return realized.version.version, scores[model.promotion.metric], realized.version.trained_until
 
 
-def _first_version(loop: Loop, prediction: PredictionSpec, partition: str) -> float | None:
-    """Return the metric of the model's first version on the partition, as if it had never been retrained."""
+def _first_version(loop: Loop, prediction: PredictionSpec, partition: str, since: datetime | None) -> float | None:
+    """Return the metric of the model's first version on the partition, as if it had never been retrained.
+
+    Rows before ``since`` are left out: what the live version has learnt from, the first one may have, too.
+    """
     model = loop.manifest.models[prediction.model]
     step = _step(loop, prediction, partition)
     bundle = loop.registry.load(model.name, min(found.version for found in loop.registry.versions(model.name)))
     with loop.warehouse.session() as session:
         labels = labels_of(session, loop.manifest, model, loop.now, step.window)
         frame = labelled_frame(session, loop.manifest, model, labels, step.window)
+        moment = loop.manifest.spine_of(model).event_timestamp
+        frame = frame if since is None else frame.filter(frame[moment] >= ibis.literal(since))
         predictor = Predictor(bundle.booster, bundle.encoding.names, threads=THREADS)
         order = order_of(loop.manifest, model)
         encoded = encoded_rows(frame, bundle.encoding, order=order)
