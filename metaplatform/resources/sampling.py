@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,13 +11,11 @@ import duckdb
 from sqlglot import exp
 
 from metaplatform.errors import DataError
-from metaplatform.resources.csv_files import check_columns, read_header
 from metaplatform.resources.duckdb_connections import memory_connection
+from metaplatform.resources.sampled_rows import SAMPLE_TABLE, SampledRows, load_sample
 from metaplatform.resources.source_files import find_files, unpacked
 from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
 
-SAMPLE_ROWS = 20_000
-"""Rows that are looked at, at most; half of the first file, half of the last."""
 FEW = 20
 MARKERS = ("", "NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "NaN", "nan", "-", "?", "\\N")
 """Texts that stand for nothing in files found in the wild."""
@@ -27,7 +24,7 @@ CLOCK_FORMATS = ("", " %H:%M", " %H:%M:%S")
 _DECIMAL_COMMA = r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+"
 _OFFSET = r".*\d([+-]\d\d(:?\d\d)?|Z)"
 _TIMES = ("date", "timestamptz", "timestamp", *(day + clock for day in DATE_FORMATS for clock in CLOCK_FORMATS))
-_TABLE = "sample"
+_TABLE = SAMPLE_TABLE
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,10 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Sample:
-    """Files and the sample of their rows; ``whole`` if it holds all of them. ``unique`` names keys of the sample."""
+    """Files and the sample of their rows; ``whole`` if it holds all of them.
+
+    ``unique`` names keys of the sample, ``not_everywhere`` columns that a file of the sample lacks.
+    """
 
     paths: tuple[Path, ...]
     rows: int
@@ -61,6 +61,7 @@ class Sample:
     columns: tuple[ColumnFacts, ...]
     unique: tuple[tuple[str, ...], ...]
     delimiter: str | None = None
+    not_everywhere: frozenset[str] = frozenset()
 
 
 def sample_source(spec: FileSource, project_root: str) -> Sample:
@@ -74,86 +75,18 @@ def sample_source(spec: FileSource, project_root: str) -> Sample:
     with tempfile.TemporaryDirectory() as folder, memory_connection(Path(folder)) as connection:
         labels = unpacked(paths, spec, Path(folder), owner=owner)
         try:
-            delimiter, whole = _load(connection, spec, labels)
-            return _describe(connection, paths, whole=whole, delimiter=delimiter, owner=owner)
+            loaded = load_sample(connection, spec, labels)
+            return _describe(connection, paths, loaded, owner=owner)
         except duckdb.Error as error:
             shown = str(error).splitlines()[0]
             raise DataError(owner=owner, culprit=f"{spec.path}: {shown}", fix="give an intact file") from error
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, spec: FileSource, labels: Mapping[Path, str]
-) -> tuple[str | None, bool]:
-    """Make the table of sampled rows; return the delimiter of text, and whether these are all rows."""
-    ends = list(dict.fromkeys([next(iter(labels)), next(reversed(list(labels)))]))
-    share = SAMPLE_ROWS // len(ends)
-    delimiter: str | None = None
-    parts = []
-    for number, path in enumerate(ends):
-        relation, delimiter = _relation(connection, spec, path, labels[path])
-        relation.limit(share + 1).create(f"part_{number}")
-        parts.append(f"part_{number}")
-    whole = len(ends) == len(labels)
-    for part in parts:
-        counted = connection.table(part).count("*").fetchall()[0][0]
-        whole = whole and counted <= share
-    rows = " UNION ALL BY NAME ".join(f"(FROM {part} LIMIT {share})" for part in parts)
-    connection.execute(f"CREATE TABLE {_TABLE} AS {rows}")
-    return delimiter, whole
-
-
-def _relation(
-    connection: duckdb.DuckDBPyConnection, spec: FileSource, path: Path, label: str
-) -> tuple[duckdb.DuckDBPyRelation, str | None]:
-    match spec:
-        case CsvSource():
-            delimiter, header = read_header(connection, path, spec, label=label)
-            _check_header(header, owner=f"raw.{spec.name}", label=label)
-            files: Any = [str(path)]
-            return connection.read_csv(
-                files,
-                columns=dict.fromkeys(header, "VARCHAR"),
-                header=True,
-                auto_detect=False,
-                delimiter=delimiter,
-                quotechar='"',
-                escapechar='"',
-                na_values=list(spec.null_values),
-                ignore_errors=True,
-            ), delimiter
-        case JsonSource():
-            try:
-                return connection.read_json(str(path), sample_size=SAMPLE_ROWS, records="true"), None
-            except duckdb.BinderException as error:
-                raise DataError(
-                    owner=f"raw.{spec.name}", culprit=f"{label} holds no objects", fix="give JSON objects with columns"
-                ) from error
-        case _:
-            return connection.read_parquet(str(path)), None
-
-
-def _check_header(header: Sequence[str], *, owner: str, label: str) -> None:
-    """Refuse a first line that is a row, or names that no table can have."""
-    check_columns(header, {}, frozen=False, owner=owner, culprit=label)
-    for name in header:
-        number = None
-        with suppress(ValueError):
-            number = float(name.replace(",", "."))
-        a_year = number is not None and name.isdigit() and 1900 <= number <= 2100  # noqa: PLR2004  # years head columns
-        if not name.strip() or (number is not None and not a_year) or name[:10].replace("-", "").isdigit():
-            raise DataError(
-                owner=owner,
-                culprit=f"{label} has no header line: '{name}' is no name of a column",
-                fix="give its columns names in the first line",
-            )
-
-
 def _describe(
     connection: duckdb.DuckDBPyConnection,
     paths: tuple[Path, ...],
+    loaded: SampledRows,
     *,
-    whole: bool,
-    delimiter: str | None,
     owner: str,
 ) -> Sample:
     table = connection.table(_TABLE)
@@ -163,7 +96,8 @@ def _describe(
             owner=owner, culprit=f"{paths[0]} has no rows", fix="put some there: types are inferred from them"
         )
     columns = tuple(_column(connection, name, str(kind)) for name, kind in zip(table.columns, table.types, strict=True))
-    return Sample(paths, rows, whole, columns, tuple(_unique(connection, columns, rows)), delimiter)
+    unique = tuple(_unique(connection, columns, rows))
+    return Sample(paths, rows, loaded.whole, columns, unique, loaded.delimiter, loaded.not_everywhere)
 
 
 def _column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> ColumnFacts:
