@@ -17,6 +17,7 @@ from metaplatform.specs.partitions import Window
 REASON = "_reason"
 """Column of quarantined rows that says why; no column of the book starts with an underscore."""
 _SHOWN = 80
+_STORED = "_stored_moment"
 _WIDER = {"int": "double", "decimal": "double", "date": "timestamp"}
 """Kinds of types that round what they are cast from → a type that holds it as it is."""
 
@@ -68,7 +69,7 @@ def conform(raw: ibis.Table, spec: FileSource) -> Conformed:
     unfit = exp.select("*").from_(source(judged)).where(exp.NEQ(this=column(REASON), expression=text("")))
     accepted, rejected = steps.add("fit", fit), [steps.add("unfit", unfit)]
     if spec.key:
-        accepted, again = _first_of_each_key(reading, spec, accepted)
+        accepted, again = _first_of_each_key(reading, spec, _with_stored_moment(reading, spec, accepted))
         rejected.append(again)
     return Conformed(_accepted(reading, spec, accepted), _quarantined(reading, rejected))
 
@@ -137,7 +138,7 @@ def _with_nulls(reading: _Reading, spec: FileSource) -> _Reading:
     faults = [
         _fault(_is_null(column(reading.scope.find(name))), text(f"key column {name} is null"))
         for name in spec.key
-        if not moment or name.lower() != moment.lower()
+        if not _is_moment(name, spec)
     ]
     if moment:
         missing = _is_null(_moment(reading, moment))
@@ -161,13 +162,25 @@ def _joined(faults: Sequence[exp.Expr]) -> exp.Expr:
     return call("concat_ws", text("; "), *faults) if faults else text("")
 
 
+def _with_stored_moment(reading: _Reading, spec: FileSource, fit: str) -> str:
+    """Add the event timestamp as it will be stored, if it is part of the key: finer moments are one there."""
+    if not any(_is_moment(name, spec) for name in spec.key):
+        return fit
+    stored = named(_moment(reading, str(spec.event_timestamp)), _STORED)
+    return reading.steps.add("stored", exp.select(all_columns(ROW), stored).from_(source(fit)))
+
+
+def _is_moment(name: str, spec: FileSource) -> bool:
+    return spec.event_timestamp is not None and name.lower() == spec.event_timestamp.lower()
+
+
 def _first_of_each_key(reading: _Reading, spec: FileSource, fit: str) -> tuple[str, str]:
     """Return the steps of the rows that stay, and of those that repeat a key.
 
     Only rows whose key repeats are ranked: where there are none, nothing is sorted.
     """
     steps = reading.steps
-    keys = [column(reading.scope.find(name)) for name in spec.key]
+    keys = [column(_STORED if _is_moment(name, spec) else reading.scope.find(name)) for name in spec.key]
     repeated = exp.select(*(key.copy() for key in keys)).from_(source(fit)).group_by(*(key.copy() for key in keys))
     many = exp.GT(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(1))
     repeats = steps.add("repeated keys", repeated.having(many))
