@@ -107,7 +107,7 @@ def _misfit(book: Book, ref: str, source: FileSource, look: SourceLook, misfit: 
             fix = "name columns that every row has"
         case _:
             path, message = ("key",), f"{of} have the key of an earlier row, and would go to quarantine"
-            fix = "name the columns that tell rows apart"
+            fix = "name the columns that tell rows apart; if a newer row corrects an older one, what says so is one"
     culprit = misfit.column
     return book.issue("misfit", ref, path, culprit=culprit, message=message, fix=fix, severity="warning")
 
