@@ -75,6 +75,8 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "better in" in done.stdout
+    assert "INFO mlflow" not in done.stderr
+    assert "BetaWarning" not in done.stderr
     return root, json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
 
