@@ -16,8 +16,8 @@ from metaplatform.specs.partitions import Window
 
 REASON = "_reason"
 """Column of quarantined rows that says why; no column of the book starts with an underscore."""
-_SHOWN = 80
-_STORED = "_stored_moment"
+_NAIVE = {exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ}
+_SHOWN, _STORED = 80, "_stored_moment"
 _WIDER = {"int": "double", "decimal": "double", "date": "timestamp"}
 """Kinds of types that round what they are cast from → a type that holds it as it is."""
 
@@ -94,7 +94,9 @@ def _with_types(reading: _Reading, spec: FileSource) -> _Reading:
 def _cast(found: exp.Expr, declared: str, dtype: dt.DataType) -> exp.Expr:
     """Return the value in its declared type, or null if it is no such value or would be rounded."""
     target = exp.DataType.build(declared, dialect="duckdb")
-    cast = exp.TryCast(this=found.copy(), to=target)
+    cast: exp.Expr = exp.TryCast(this=found.copy(), to=target)
+    if dtype.is_string() and target.this in _NAIVE:
+        cast = _with_offset(found, target, cast)
     wider = next((wide for kind, wide in _WIDER.items() if _is_kind(target, kind)), None)
     if wider is None or dtype.is_integer() or dtype.is_date():
         return cast
@@ -103,6 +105,13 @@ def _cast(found: exp.Expr, declared: str, dtype: dt.DataType) -> exp.Expr:
         expression=exp.TryCast(this=found.copy(), to=exp.DataType.build(wider, dialect="duckdb")),
     )
     return exp.Case(ifs=[exp.If(this=whole, true=cast)])
+
+
+def _with_offset(found: exp.Expr, target: exp.DataType, cast: exp.Expr) -> exp.Expr:
+    """Return the moment that a text means: DuckDB's cast drops an offset from UTC without a word."""
+    zoned = call("regexp_matches", call("substr", found.copy(), exp.Literal.number(len("2024-01-01T"))), text("[+-]"))
+    moment = exp.TryCast(this=found.copy(), to=exp.DataType.build("timestamptz", dialect="duckdb"))
+    return exp.Case(ifs=[exp.If(this=zoned, true=exp.TryCast(this=moment, to=target))], default=cast)
 
 
 def _is_kind(target: exp.DataType, kind: str) -> bool:
@@ -164,10 +173,10 @@ def _joined(faults: Sequence[exp.Expr]) -> exp.Expr:
 
 def _with_stored_moment(reading: _Reading, spec: FileSource, fit: str) -> str:
     """Add the event timestamp as it will be stored, if it is part of the key: finer moments are one there."""
-    if not any(_is_moment(name, spec) for name in spec.key):
-        return fit
-    stored = named(_moment(reading, str(spec.event_timestamp)), _STORED)
-    return reading.steps.add("stored", exp.select(all_columns(ROW), stored).from_(source(fit)))
+    for name in (name for name in spec.key if _is_moment(name, spec)):
+        query = exp.select(all_columns(ROW), named(_moment(reading, name), _STORED))
+        return reading.steps.add("stored", query.from_(source(fit)))
+    return fit
 
 
 def _is_moment(name: str, spec: FileSource) -> bool:

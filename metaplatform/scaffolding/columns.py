@@ -109,6 +109,8 @@ def _typed(facts: ColumnFacts, *, as_text: bool) -> tuple[str, str, None]:
         return "varchar", "no value to tell by: check", None
     if nested and as_text:
         return "varchar", "nested: kept as JSON text", None
+    if kind == "TIMESTAMP" and as_text:
+        return "timestamptz", "moments; without a time zone: taken as UTC", None
     if kind == "TIMESTAMP WITH TIME ZONE":
         return "timestamptz", "the file's own type", None
     return kind if nested else kind.lower(), "inferred by DuckDB" if as_text else "the file's own type", None

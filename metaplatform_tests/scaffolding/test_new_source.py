@@ -234,10 +234,16 @@ def test_an_empty_file_among_others_is_passed_over(project: Path) -> None:
     assert "all 1 values are whole numbers" in ask("data/days/*.csv", "--print").stdout
 
 
+def test_moments_of_json_keep_their_offset_from_utc(project: Path) -> None:
+    lines = [json.dumps({"id": n, "at": f"2024-10-27T02:30:00+0{n}:00"}) for n in (1, 2)]
+    _, rows = added(write("data/hours.ndjson", "\n".join(lines)))
+    assert {row["id"]: row["at"].astimezone(UTC).hour for row in rows} == {1: 1, 2: 0}
+
+
 def test_nested_json_is_kept_as_text(project: Path) -> None:
     lines = [json.dumps({"id": n, "at": f"2024-01-0{n}T00:00:00", "place": {"x": n}}) for n in (1, 2)]
     source, rows = added(write("data/events.ndjson", "\n".join(lines)))
-    assert source.columns == {"id": "bigint", "at": "timestamp", "place": "varchar"}
+    assert source.columns == {"id": "bigint", "at": "timestamptz", "place": "varchar"}
     assert json.loads(rows[0]["place"]) == {"x": 1}
 
 
