@@ -94,8 +94,11 @@ def versions_table(versions: Sequence[ModelVersion], *, as_json: bool) -> None:
 
 
 def decisions_table(decisions: Sequence[Decision], promotions: Sequence[Promotion], *, as_json: bool) -> None:
-    """Print decisions and the promotions they led to, in time order."""
-    everything: list[Decision | Promotion] = [*decisions, *promotions]
+    """Print decisions and the promotions they led to, in time order; of one moment, by version."""
+    everything: list[Decision | Promotion] = [
+        *decisions,
+        *sorted(promotions, key=lambda promotion: promotion.challenger_version),
+    ]
     rows: list[dict[str, Any]] = [
         {"when": kept.decided_at.isoformat(), "model": kept.model, "outcome": kept.outcome, "reasons": kept.reasons}
         for kept in sorted(everything, key=lambda kept: kept.decided_at)

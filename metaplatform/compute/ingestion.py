@@ -16,7 +16,8 @@ from metaplatform.specs.partitions import Window
 
 REASON = "_reason"
 """Column of quarantined rows that says why; no column of the book starts with an underscore."""
-_SHOWN = 80
+_NAIVE = {exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ}
+_SHOWN, _STORED = 80, "_stored_moment"
 _WIDER = {"int": "double", "decimal": "double", "date": "timestamp"}
 """Kinds of types that round what they are cast from → a type that holds it as it is."""
 
@@ -68,7 +69,7 @@ def conform(raw: ibis.Table, spec: FileSource) -> Conformed:
     unfit = exp.select("*").from_(source(judged)).where(exp.NEQ(this=column(REASON), expression=text("")))
     accepted, rejected = steps.add("fit", fit), [steps.add("unfit", unfit)]
     if spec.key:
-        accepted, again = _first_of_each_key(reading, spec, accepted)
+        accepted, again = _first_of_each_key(reading, spec, _with_stored_moment(reading, spec, accepted))
         rejected.append(again)
     return Conformed(_accepted(reading, spec, accepted), _quarantined(reading, rejected))
 
@@ -93,7 +94,9 @@ def _with_types(reading: _Reading, spec: FileSource) -> _Reading:
 def _cast(found: exp.Expr, declared: str, dtype: dt.DataType) -> exp.Expr:
     """Return the value in its declared type, or null if it is no such value or would be rounded."""
     target = exp.DataType.build(declared, dialect="duckdb")
-    cast = exp.TryCast(this=found.copy(), to=target)
+    cast: exp.Expr = exp.TryCast(this=found.copy(), to=target)
+    if dtype.is_string() and target.this in _NAIVE:
+        cast = _with_offset(found, target, cast)
     wider = next((wide for kind, wide in _WIDER.items() if _is_kind(target, kind)), None)
     if wider is None or dtype.is_integer() or dtype.is_date():
         return cast
@@ -102,6 +105,13 @@ def _cast(found: exp.Expr, declared: str, dtype: dt.DataType) -> exp.Expr:
         expression=exp.TryCast(this=found.copy(), to=exp.DataType.build(wider, dialect="duckdb")),
     )
     return exp.Case(ifs=[exp.If(this=whole, true=cast)])
+
+
+def _with_offset(found: exp.Expr, target: exp.DataType, cast: exp.Expr) -> exp.Expr:
+    """Return the moment that a text means: DuckDB's cast drops an offset from UTC without a word."""
+    zoned = call("regexp_matches", call("substr", found.copy(), exp.Literal.number(len("2024-01-01T"))), text("[+-]"))
+    moment = exp.TryCast(this=found.copy(), to=exp.DataType.build("timestamptz", dialect="duckdb"))
+    return exp.Case(ifs=[exp.If(this=zoned, true=exp.TryCast(this=moment, to=target))], default=cast)
 
 
 def _is_kind(target: exp.DataType, kind: str) -> bool:
@@ -137,7 +147,7 @@ def _with_nulls(reading: _Reading, spec: FileSource) -> _Reading:
     faults = [
         _fault(_is_null(column(reading.scope.find(name))), text(f"key column {name} is null"))
         for name in spec.key
-        if not moment or name.lower() != moment.lower()
+        if not _is_moment(name, spec)
     ]
     if moment:
         missing = _is_null(_moment(reading, moment))
@@ -161,13 +171,25 @@ def _joined(faults: Sequence[exp.Expr]) -> exp.Expr:
     return call("concat_ws", text("; "), *faults) if faults else text("")
 
 
+def _with_stored_moment(reading: _Reading, spec: FileSource, fit: str) -> str:
+    """Add the event timestamp as it will be stored, if it is part of the key: finer moments are one there."""
+    for name in (name for name in spec.key if _is_moment(name, spec)):
+        query = exp.select(all_columns(ROW), named(_moment(reading, name), _STORED))
+        return reading.steps.add("stored", query.from_(source(fit)))
+    return fit
+
+
+def _is_moment(name: str, spec: FileSource) -> bool:
+    return spec.event_timestamp is not None and name.lower() == spec.event_timestamp.lower()
+
+
 def _first_of_each_key(reading: _Reading, spec: FileSource, fit: str) -> tuple[str, str]:
     """Return the steps of the rows that stay, and of those that repeat a key.
 
     Only rows whose key repeats are ranked: where there are none, nothing is sorted.
     """
     steps = reading.steps
-    keys = [column(reading.scope.find(name)) for name in spec.key]
+    keys = [column(_STORED if _is_moment(name, spec) else reading.scope.find(name)) for name in spec.key]
     repeated = exp.select(*(key.copy() for key in keys)).from_(source(fit)).group_by(*(key.copy() for key in keys))
     many = exp.GT(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(1))
     repeats = steps.add("repeated keys", repeated.having(many))

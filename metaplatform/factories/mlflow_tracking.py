@@ -21,10 +21,10 @@ def mlflow_tracking(tracking_uri: str) -> dg.ResourceDefinition:
         description="dagster-mlflow: the MLflow run of this Dagster run",
     )
     def tracking(context: dg.InitResourceContext) -> Iterator[object]:
-        from dagster_mlflow.resources import MlFlow
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)
+            from dagster_mlflow.resources import MlFlow
+
             tracked: Any = MlFlow(context)  # type: ignore[no-untyped-call]
         status = "FAILED"
         try:

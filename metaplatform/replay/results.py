@@ -64,8 +64,9 @@ class Period:
 
     @property
     def promotion(self) -> str:
-        """Return the promotion verdicts, for people."""
-        return "; ".join(told(promotion) for promotion in self.promotions)
+        """Return the promotion verdicts, for people; of one moment, those of earlier versions first."""
+        ordered = sorted(self.promotions, key=lambda kept: (kept.decided_at, kept.challenger_version))
+        return "; ".join(told(promotion) for promotion in ordered)
 
 
 def told(promotion: Promotion) -> str:

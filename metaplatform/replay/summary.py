@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
+import ibis
+
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.factories.automation.state import Loop
@@ -87,7 +89,7 @@ class _History:
         ]
 
     def _row(self, partition: str, period: Period) -> ReplayRow:
-        champion, live = self._live(partition)
+        champion, live, since = self._live(partition)
         decision = period.decision
         return ReplayRow(
             prediction=self.prediction.name,
@@ -97,7 +99,7 @@ class _History:
             champion=champion,
             metric=self._model.promotion.metric,
             live=live,
-            first=self._first(partition),
+            first=self._first(partition, since),
             decision=decision.outcome if decision else "",
             reason=decision.reasons if decision else "",
             promotion=period.promotion,
@@ -107,22 +109,26 @@ class _History:
     def _step(self, partition: str) -> Step:
         return Step(self.loop.manifest, self._ref, "replay", partition or None, self.loop.now, {}, lambda _: None)
 
-    def _live(self, partition: str) -> tuple[int, float | None]:
-        """Return the version whose out-of-sample scores the partition got, and its realized metric."""
+    def _live(self, partition: str) -> tuple[int, float | None, datetime | None]:
+        """Return the version whose out-of-sample scores the partition got, their metric, and where its rows begin."""
         step, warehouse = self._step(partition), self.loop.warehouse
         realized = realized_rows(step, self.prediction.name, self._model, warehouse, self.loop.registry)
         if realized.version is None:
-            return warehouse.partitions(history_ref(self._ref))[partition].model_version or 0, None
+            return warehouse.partitions(history_ref(self._ref))[partition].model_version or 0, None, None
         scores = evaluate(realized.labels, realized.scores, self._model.task).scores
-        return realized.version.version, scores[self._model.promotion.metric]
+        return realized.version.version, scores[self._model.promotion.metric], realized.version.trained_until
 
-    def _first(self, partition: str) -> float | None:
-        """Return the metric of the model's first version on the partition, as if it had never been retrained."""
+    def _first(self, partition: str, since: datetime | None) -> float | None:
+        """Return the metric of the model's first version on the partition, as if it had never been retrained.
+
+        Rows before ``since`` are left out: what the live version has learnt from, the first one may have, too.
+        """
         manifest, window = self.loop.manifest, self._step(partition).window
-        bundle = self._first_bundle
+        bundle, moment = self._first_bundle, manifest.spine_of(self._model).event_timestamp
         with self.loop.warehouse.session() as session:
             labels = labels_of(session, manifest, self._model, self.loop.now, window)
             frame = labelled_frame(session, manifest, self._model, labels, window)
+            frame = frame if since is None else frame.filter(frame[moment] >= ibis.literal(since))
             predictor = Predictor(bundle.booster, bundle.encoding.names, threads=THREADS)
             order = order_of(manifest, self._model)
             encoded = encoded_rows(frame, bundle.encoding, order=order)

@@ -1,7 +1,7 @@
 """Delimited text: rows as they stand, and lines that are no row kept aside with their reason."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ibis.util import gen_name
 from sqlglot import exp
 
 from metaplatform.errors import DataError
-from metaplatform.specs.ingestion import CsvSource
+from metaplatform.specs.ingestion import CsvSource, FileSource
 
 REJECT_COLUMNS: pa.Schema = pa.schema(
     [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())]  # type: ignore[arg-type]
@@ -32,23 +32,26 @@ def read_csv_files(backend: Backend, spec: CsvSource, labels: Mapping[Path, str]
     """Return the rows of ``labels``' files, and their rejected lines (:data:`REJECT_COLUMNS`), as tables.
 
     With declared columns every value is text; without, types are inferred from all rows. Files may have
-    their columns in different orders. ``labels`` says what each file is called in messages.
+    their columns in different orders. Beside others, a file without a byte is a reject. ``labels`` says what
+    each file is called in messages.
 
     Raises:
         DataError: if a header does not go with the declared columns, or a file is not UTF-8.
     """
     owner = f"raw.{spec.name}"
+    held = with_content(labels)
+    heads = {path: read_header(backend.con, path, spec, label=labels[path]) for path in held}
+    check_headers({labels[path]: header for path, (_, header) in heads.items()}, spec)
     groups: dict[tuple[str, tuple[str, ...]], list[Path]] = {}
-    for path, label in labels.items():
-        delimiter, header = read_header(backend.con, path, spec, label=label)
-        check_columns(header, spec.columns, frozen=spec.contract == "freeze", owner=owner, culprit=label)
-        groups.setdefault((delimiter, header), []).append(path)
+    for path, head in heads.items():
+        groups.setdefault(head, []).append(path)
     tables = [
         _read_group(backend.con, spec, paths, delimiter=delimiter, header=header)
         for (delimiter, header), paths in groups.items()
     ]
     rows = _union(backend.con, tables)
     rejects = _rejects(backend.con, tables, labels, owner=owner)
+    rejects = pa.concat_tables([rejects, _empty_files([label for path, label in labels.items() if path not in held])])
     return backend.table(rows), backend.create_table(gen_name("rejects"), rejects)
 
 
@@ -72,6 +75,33 @@ def check_columns(found: Sequence[str], declared: Mapping[str, str], *, frozen: 
             culprit=f"{culprit}: {listed}",
             fix="mend the file, or declare its columns as they are (`contract: evolve` adds new ones by itself)",
         )
+
+
+def check_headers(headers: Mapping[str, Sequence[str]], spec: FileSource) -> None:
+    """Compare the columns of each file, by its name for people, with those declared, if any are.
+
+    Where the source evolves, a file may lack what another file has.
+
+    Raises:
+        DataError: as :func:`check_columns` does, for the first file at fault.
+    """
+    frozen = spec.contract == "freeze"
+    somewhere = {name for found in headers.values() for name in found}
+    for label, found in headers.items():
+        spared = [] if frozen else [name for name in spec.columns if name in somewhere and name not in found]
+        check_columns([*found, *spared], spec.columns, frozen=frozen, owner=f"raw.{spec.name}", culprit=label)
+
+
+def with_content(paths: Iterable[Path]) -> list[Path]:
+    """Return the files that have a byte at least; all of them if none has, for the first to tell what is wrong."""
+    every = list(paths)
+    return [path for path in every if path.stat().st_size] or every
+
+
+def _empty_files(labels: Sequence[str]) -> pa.Table:
+    """Return a reject for each file without a byte: an export that found nothing, or one that broke off."""
+    rejects = [{"file": label, "line": 1, "reason": "the file is empty", "text": ""} for label in labels]
+    return pa.Table.from_pylist(rejects, schema=REJECT_COLUMNS)
 
 
 def read_header(

@@ -8,7 +8,7 @@ _SETTINGS = {
     "DO_NOT_TRACK": "true",
     "DAGSTER_DISABLE_TELEMETRY": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Else it tells of each table that it makes.
+    # Each experiment and table that it makes is a line among what the platform tells.
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_UV_AUTO_DETECT": "false",
@@ -17,6 +17,6 @@ _SETTINGS = {
 
 
 def quiet_libraries() -> None:
-    """Turn telemetry, pickle and busy waiting off, unless the environment says otherwise."""
+    """Turn telemetry, chatter, pickle and busy waiting off, unless the environment says otherwise."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)

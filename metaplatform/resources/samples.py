@@ -35,6 +35,7 @@ class Sample:
     """Files and the sample of their rows; ``whole`` if it holds all of them. ``unique`` names keys of the sample.
 
     ``twins`` are columns that say the same as the one asked about, in other words: each value goes with one of it.
+    ``not_everywhere`` names columns that a file of the sample lacks.
     ``rejected`` says of the lines that are no rows how many there are, and why the first is none; empty if all are.
     """
 
@@ -46,3 +47,4 @@ class Sample:
     delimiter: str | None = None
     rejected: str = ""
     twins: tuple[str, ...] = ()
+    not_everywhere: frozenset[str] = frozenset()

@@ -88,7 +88,8 @@ class Session:
             DataError: if a table is not among ``tables``, or DuckDB cannot bind the query to their columns.
         """
         views = {ref: self._view(table) for ref, table in tables.items()}
-        text = with_tables(sql, views, owner=owner).sql("duckdb")
+        # Columns may have words of SQL as names (`at`, `end`): the parser tells them by their place, DuckDB does not.
+        text = with_tables(sql, views, owner=owner).sql("duckdb", identify=True)
         with query_errors(owner):
             return self.backend.sql(text)
 

@@ -18,7 +18,7 @@ from ibis.util import gen_name
 
 from metaplatform.errors import DataError
 from metaplatform.naming import stable_id
-from metaplatform.resources.csv_files import check_columns, read_csv_files
+from metaplatform.resources.csv_files import check_columns, check_headers, read_csv_files
 from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
 
 _MEMBERS = {
@@ -190,12 +190,13 @@ def _read_json(backend: Backend, spec: JsonSource, paths: list[Path]) -> ibis.Ta
 
 def _read_parquet(backend: Backend, spec: FileSource, labels: Mapping[Path, str]) -> ibis.Table:
     owner = f"raw.{spec.name}"
+    headers: dict[str, list[str]] = {}
     for path, label in labels.items():
         try:
-            found = pq.read_schema(path).names
+            headers[label] = pq.read_schema(path).names
         except pa.ArrowException as error:
             raise DataError(owner=owner, culprit=f"{label}: {error}", fix="give an intact Parquet file") from error
-        check_columns(found, spec.columns, frozen=spec.contract == "freeze", owner=owner, culprit=label)
+    check_headers(headers, spec)
     name = gen_name("parquet")
     backend.con.read_parquet([str(path) for path in labels], union_by_name=True).create_view(name)
     return backend.table(name)

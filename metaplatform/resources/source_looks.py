@@ -12,9 +12,10 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
+from sqlglot import exp
 
 from metaplatform.errors import DataError, MetaplatformError
-from metaplatform.resources.csv_files import read_header, untyped_as_text
+from metaplatform.resources.csv_files import read_header, untyped_as_text, with_content
 from metaplatform.resources.duckdb_connections import memory_connection
 from metaplatform.resources.source_files import find_files, members_of
 from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource
@@ -106,11 +107,19 @@ def _look_into(backend: Backend, spec: FileSource, labels: Mapping[Path, str], j
         read(path).limit(each).create(f"looks.part_{number}")
     parts = " UNION ALL BY NAME ".join(f"FROM looks.part_{number}" for number in range(len(chosen)))
     backend.con.execute(f"CREATE TABLE looked_at AS {parts}")
+    _add_lacking(backend.con, spec, {found for header in names.values() for found in header})
     rows = backend.table("looked_at")
     types = dict(zip(rows.columns, map(str, backend.con.table("looked_at").types), strict=True))
     seen = int(backend.con.execute("SELECT count(*) FROM looked_at").fetchall()[0][0])
     misfits = tuple(_misfits(backend, judge, rows, spec)) if seen else ()
     return SourceLook(names, types if not spec.columns else {}, misfits, seen)
+
+
+def _add_lacking(connection: duckdb.DuckDBPyConnection, spec: FileSource, somewhere: set[str]) -> None:
+    """Add the declared columns that only files which were not looked at have, as nulls."""
+    for name in somewhere.intersection(spec.columns).difference(connection.table("looked_at").columns):
+        column = exp.column(name, quoted=True).sql("duckdb")
+        connection.execute(f"ALTER TABLE looked_at ADD COLUMN {column} VARCHAR")
 
 
 Reader = Callable[[Path], duckdb.DuckDBPyRelation]
@@ -121,7 +130,7 @@ def _reader(
 ) -> tuple[dict[Path, tuple[str, ...]], Reader]:
     """Return the column names of each file, and what reads one file's rows."""
     if isinstance(spec, CsvSource):
-        found = {path: read_header(connection, path, spec, label=label) for path, label in labels.items()}
+        found = {path: read_header(connection, path, spec, label=labels[path]) for path in with_content(labels)}
         delimiters = {path: delimiter for path, (delimiter, _) in found.items()}
         headers = {path: header for path, (_, header) in found.items()}
         return headers, partial(_csv_rows, connection, spec, headers, delimiters)
@@ -170,8 +179,9 @@ def _json_rows(connection: duckdb.DuckDBPyConnection, spec: JsonSource, path: Pa
 
 
 def _is_sound(header: Sequence[str], spec: FileSource) -> bool:
-    """Tell whether a file has every declared column, and none twice."""
-    return set(spec.columns) <= set(header) and len({name.casefold() for name in header}) == len(header)
+    """Tell whether a file has every declared column (some, if the source evolves), and none twice."""
+    full = spec.contract == "evolve" or set(spec.columns) <= set(header)
+    return full and len({name.casefold() for name in header}) == len(header)
 
 
 def _spread(paths: Sequence[Path], count: int) -> list[Path]:

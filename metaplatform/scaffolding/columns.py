@@ -24,7 +24,7 @@ _PLAIN = (
     ("timestamp", "moments without a time zone: taken as UTC"),
 )
 """Types in the order they are tried, with what people call their values."""
-_TIMES = {"date", "timestamp", "timestamptz"}
+_TIMES = {"date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamptz"}
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,12 @@ def _comma_number(column: str) -> str:
 def _typed(facts: ColumnFacts, *, as_text: bool) -> tuple[str, str, None]:
     kind = facts.type
     nested = kind.startswith(_NESTED) or kind.endswith("]")
-    if kind == '"NULL"':
+    if not facts.values and kind in {'"NULL"', "JSON"}:
         return "varchar", "no value to tell by: check", None
     if nested and as_text:
         return "varchar", "nested: kept as JSON text", None
+    if kind == "TIMESTAMP" and as_text:
+        return "timestamptz", "moments; without a time zone: taken as UTC", None
     if kind == "TIMESTAMP WITH TIME ZONE":
         return "timestamptz", "the file's own type", None
     return kind if nested else kind.lower(), "inferred by DuckDB" if as_text else "the file's own type", None

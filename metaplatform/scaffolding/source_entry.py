@@ -106,6 +106,9 @@ def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
     yield f"    path: {scalar(spec.path)}"
     if sample.delimiter not in {None, ","}:
         yield f"    delimiter: {scalar(str(sample.delimiter))}"
+    lacking = [column.name for column in columns if column.name in sample.not_everywhere]
+    if lacking and not isinstance(spec, JsonSource):
+        yield commented("    contract: evolve", f"the first or the last file lacks {', '.join(lacking)}")
     markers = [mark for mark in MARKERS if mark and any(mark in column.markers for column in columns)]
     if markers:
         yield commented(f"    null_values: {listed(['', *markers])}", "texts that stand for nothing")

@@ -47,9 +47,9 @@ class AsOfFeatures(JoinedFeatures):
 
 
 class WindowFeatures(JoinedFeatures):
-    """Aggregates over the table's rows of the ``window`` before the spine row's event timestamp.
+    """Aggregates over the table's rows that became known in the ``window`` before the spine row's event timestamp.
 
-    Only rows known by then count: their event timestamp plus ``delay`` lies before it. ``where`` keeps
+    A row is known ``delay`` after its own event timestamp, so a delay moves the window back. ``where`` keeps
     some rows only. ``columns`` are aggregate expressions such as ``avg(arr_delay)``.
     """
 

@@ -35,8 +35,9 @@ class FileSource(TimedTable):
 
     ``path`` is a file or a glob, relative to the book's project folder, or to the folder of an installed
     ``package``; a ``.zip`` is read through. ``columns`` declares column types in DuckDB's words; with
-    it, rows that do not fit go to quarantine and ``contract`` decides whether a new column is an error
-    (``freeze``) or is added (``evolve``). Without it the types are inferred. ``derive`` adds columns,
+    it, rows that do not fit go to quarantine and ``contract`` decides whether a new column, and one that
+    some of the files lack, is an error (``freeze``) or is added and null there (``evolve``). Without it the
+    types are inferred. ``derive`` adds columns,
     each an expression over the others.
     """
 

@@ -52,6 +52,24 @@ def test_text_becomes_the_declared_types_in_declared_order(connection: Backend):
     assert reasons(conformed) == []
 
 
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
+@pytest.mark.parametrize("written", ["2024-10-27T02:30:00+02:00", "2024-10-27 00:30:00", "2024-10-27T00:30:00Z"])
+def test_text_with_an_offset_is_the_moment_it_says(connection: Backend, kind: str, written: str):
+    raw = table(connection, {"at": [written], "also": [written]})
+    conformed = conform(raw, source(columns={"at": kind, "also": kind}, event_timestamp="at"))
+    (row,) = rows(conformed.accepted)
+    assert row["at"] == datetime(2024, 10, 27, 0, 30, tzinfo=UTC)
+    assert row["also"].replace(tzinfo=UTC) == row["at"]
+
+
+def test_moments_that_are_stored_as_one_are_one_in_a_key(connection: Backend):
+    raw = table(connection, {"at": ["2024-01-01 10:00:00.0000001", "2024-01-01 10:00:00.0000002"], "k": ["a", "a"]})
+    spec = source(columns={"at": "timestamp_ns", "k": "varchar"}, key=["k", "AT"], event_timestamp="at")
+    conformed = conform(raw, spec)
+    assert [row["at"] for row in rows(conformed.accepted)] == [datetime(2024, 1, 1, 10, tzinfo=UTC)]
+    assert reasons(conformed) == ["key (k, AT) repeats an earlier row's"]
+
+
 def test_a_row_that_does_not_fit_is_quarantined_as_text_with_every_reason(connection: Backend):
     raw = table(connection, {"a": ["1", "x" * 100], "b": ["2024-01-01", "soon"]})
     conformed = conform(raw, source(columns={"a": "integer", "b": "timestamptz"}))

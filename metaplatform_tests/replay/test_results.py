@@ -1,9 +1,11 @@
 """What a replay's table says does not hang on the ids that a run gave to what it kept."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import permutations
 
-from metaplatform.replay.results import drift_share
+from metaplatform.replay.results import Period, drift_share
+from metaplatform.specs.records import Promotion
 from metaplatform_tests.compute.policy.observing import DRIFT, seen
 
 
@@ -17,3 +19,26 @@ def test_the_drift_share_is_that_of_the_version_that_scored_the_partition_first(
 
 def test_a_partition_that_no_monitor_judged_has_no_drift_share() -> None:
     assert drift_share([seen("05")], frozenset({"another"}), "05") is None
+
+
+def test_verdicts_of_one_moment_are_told_by_version_whatever_their_ids() -> None:
+    first, second = (
+        Promotion(
+            promotion_id=name,
+            model="returns",
+            challenger_version=version,
+            champion_version=version - 1,
+            outcome="kept",
+            metric="roc_auc",
+            challenger_score=None,
+            champion_score=None,
+            gain=None,
+            lower_bound=None,
+            rows=500,
+            reasons="",
+            decided_at=datetime(2024, 1, 1, tzinfo=UTC),
+            run_id="",
+        )
+        for name, version in (("b", 1), ("a", 2))
+    )
+    assert Period((), (second, first), ()).promotion == "v1 kept; v2 kept"

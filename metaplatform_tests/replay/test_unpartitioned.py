@@ -41,6 +41,7 @@ models:
     retrain: {schedule: "0 5 1 * *", cooldown: 10 days}
 predictions:
   prices: {model: price, keep: [zone]}
+  prices_by_the_first: {model: price, version: 1}
 monitors:
   price_errors: {kind: performance, prediction: prices, metrics: {rmse: {max: 5}}}
 """
@@ -74,6 +75,8 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "better in" in done.stdout
+    assert "INFO mlflow" not in done.stderr
+    assert "BetaWarning" not in done.stderr
     return root, json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
 
@@ -90,10 +93,18 @@ def test_history_is_walked_from_the_first_row_to_the_last_and_not_from_the_begin
 
 def test_a_regression_without_partitions_is_trained_scored_and_judged(replayed: tuple[Path, dict[str, Any]]) -> None:
     root, result = replayed
-    (row,) = result["rows"]
+    row = next(row for row in result["rows"] if row["prediction"] == "prices")
     assert (row["partition"], row["rows"], row["metric"]) == ("", ROWS, "rmse")
     assert 0 < row["live"] < 8
     assert Ledger(Warehouse(root=str(root))).read(Decision, outcome="retrain")
+
+
+def test_the_first_version_is_judged_on_the_rows_that_the_live_one_is_judged_on(
+    replayed: tuple[Path, dict[str, Any]],
+) -> None:
+    row = next(row for row in replayed[1]["rows"] if row["prediction"] == "prices_by_the_first")
+    assert row["champion"] == 1
+    assert row["live"] == pytest.approx(row["first"])
 
 
 def test_a_kept_column_keeps_its_own_values_where_a_feature_has_its_name(replayed: tuple[Path, dict[str, Any]]) -> None:

@@ -153,6 +153,14 @@ class TestQueries:
         with warehouse.session() as session:
             assert answer(session, text) == [(2,)]
 
+    @pytest.mark.parametrize("word", ["at", "end", "left", "desc", "check", "full", "binary"])
+    def test_may_name_columns_by_words_of_sql(self, warehouse: Warehouse, word: str):
+        ordered = "select WORD from (select id as WORD from raw.flights) as t order by t.WORD limit 1"
+        ranked = "select id as WORD from raw.flights qualify row_number() over (order by WORD desc) = 4"
+        with warehouse.session() as session:
+            assert answer(session, ordered.replace("WORD", word)) == [(1,)]
+            assert answer(session, ranked.replace("WORD", word)) == [(1,)]
+
     def test_see_only_what_they_are_given(self, warehouse: Warehouse):
         with warehouse.session() as session:
             table = session.table("raw.flights")

@@ -151,6 +151,26 @@ class TestDeclaredCsv:
         rows, _ = read(tmp_path, csv_source("a.csv", columns=COLUMNS, contract="evolve"))
         assert rows == [{"id": "1", "name": "a", "x": "2", "new": "z"}]
 
+    def test_may_lack_a_column_that_another_file_has_where_the_contract_lets_it_evolve(self, tmp_path: Path):
+        (tmp_path / "a.csv").write_text("id,name\n1,a\n")
+        (tmp_path / "b.csv").write_text("id,name,x\n2,b,3\n")
+        with pytest.raises(DataError, match=r"a\.csv: columns missing: 'x'"):
+            read(tmp_path, csv_source("*.csv", columns=COLUMNS))
+        rows, _ = read(tmp_path, csv_source("*.csv", columns=COLUMNS, contract="evolve"))
+        assert [row["x"] for row in sorted(rows, key=lambda row: str(row["id"]))] == [None, "3"]
+        (tmp_path / "b.csv").unlink()
+        with pytest.raises(DataError, match="columns missing: 'x'"):
+            read(tmp_path, csv_source("*.csv", columns=COLUMNS, contract="evolve"))
+
+    def test_without_a_byte_is_a_reject_beside_others(self, tmp_path: Path):
+        (tmp_path / "a.csv").write_text("id,name,x\n1,a,2\n")
+        (tmp_path / "b.csv").write_text("")
+        rows, rejects = read(tmp_path, csv_source("*.csv", columns=COLUMNS))
+        assert [row["id"] for row in rows] == ["1"]
+        assert [(reject["file"], reject["reason"]) for reject in rejects] == [
+            (str(tmp_path / "b.csv"), "the file is empty")
+        ]
+
     def test_with_a_column_twice_is_an_error(self, tmp_path: Path):
         (tmp_path / "a.csv").write_text("id,name,x,ID\n1,a,2,3\n")
         with pytest.raises(DataError, match="columns twice: 'ID', 'id'"):
@@ -260,6 +280,15 @@ class TestArchives:
 
 
 class TestParquet:
+    def test_may_lack_a_column_that_another_file_has_where_the_contract_lets_it_evolve(self, tmp_path: Path):
+        pq.write_table(pa.table({"id": [1]}), tmp_path / "a.parquet")
+        pq.write_table(pa.table({"id": [2], "druck": [2.5]}), tmp_path / "b.parquet")
+        spec = {"kind": "parquet", "name": "p", "path": "*.parquet", "columns": {"id": "integer", "druck": "double"}}
+        with pytest.raises(DataError, match=r"a\.parquet: columns missing: 'druck'"):
+            read(tmp_path, ParquetSource.model_validate(spec))
+        rows, _ = read(tmp_path, ParquetSource.model_validate({**spec, "contract": "evolve"}))
+        assert rows == [{"id": 1, "druck": None}, {"id": 2, "druck": 2.5}]
+
     def test_is_typed_and_joins_files_by_column_name(self, tmp_path: Path):
         pq.write_table(pa.table({"id": [1], "name": ["a"]}), tmp_path / "a.parquet")
         pq.write_table(pa.table({"name": ["b"], "id": [2], "x": [0.5]}), tmp_path / "b.parquet")

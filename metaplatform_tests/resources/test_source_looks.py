@@ -100,6 +100,28 @@ def test_a_new_column_is_welcome_where_the_contract_says_so(project: Path):
     assert issues_of(project, book, a="order_id,amount,ordered_at,note\n1,2,2024-01-01,x\n") == []
 
 
+def test_a_column_that_only_some_files_have_is_told_with_the_contract_that_lets_it_be(project: Path):
+    files = {"a": "order_id,ordered_at\n1,2024-01-01\n", "b": "order_id,amount,ordered_at\n2,cheap,2024-01-01\n"}
+    (issue,) = [issue for issue in issues_of(project, ORDERS, **files) if issue.severity == "error"]
+    assert (issue.rule, issue.culprit) == ("missing-column", "amount")
+    assert "contract: evolve" in issue.fix
+    book = ORDERS.replace("    key:", "    contract: evolve\n    key:")
+    assert found(issues_of(project, book, **files)) == [(7, "misfit", "amount", "warning")]
+    gone = {"a": "order_id,ordered_at\n1,2024-01-01\n", "b": "order_id,ordered_at\n2,2024-01-01\n"}
+    assert found(issues_of(project, book, **gone)) == [(7, "missing-column", "amount", "error")]
+
+
+def test_rows_are_judged_though_the_files_looked_at_lack_a_column(project: Path):
+    files = {f"f{n:02}": f"order_id,ordered_at\n{n},yesterday\n" for n in range(30)}
+    files["f01"] = "order_id,amount,ordered_at\n1,5,2024-01-01\n"
+    book = ORDERS.replace("    key:", "    contract: evolve\n    key:")
+    assert (8, "misfit", "ordered_at", "warning") in found(issues_of(project, book, **files))
+
+
+def test_an_empty_file_among_others_is_no_fault(project: Path):
+    assert issues_of(project, ORDERS, a=GOOD, b="") == []
+
+
 def test_a_broken_source_does_not_hide_the_others_nor_the_faults_of_the_book(project: Path):
     book = ORDERS + (
         "  nothing: {kind: csv, table: raw.oders}\nsources:\n"

@@ -226,10 +226,48 @@ def test_parquet_keeps_its_types_nested_ones_too(project: Path) -> None:
     assert rows[0]["place"] == {"x": 1, "y": "p"}
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_timestamps_of_parquet_are_the_moment_of_a_row_whatever_their_unit(project: Path, unit: str) -> None:
+    at = pa.array([datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)]).cast(pa.timestamp(unit))
+    pq.write_table(pa.table({"id": [1, 2], "at": at}), project / "data" / "moved.parquet")
+    source, rows = added("data/moved.parquet")
+    assert source.event_timestamp == "at"
+    assert sorted(row["at"] for row in rows) == [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2)]
+
+
+def test_columns_that_a_file_lacks_are_declared_and_the_contract_lets_them_come_and_go(project: Path) -> None:
+    pq.write_table(pa.table({"id": [1], "old": [1]}), project / "data" / "parts_1.parquet")
+    pq.write_table(pa.table({"id": [2], "new": [2.5]}), project / "data" / "parts_2.parquet")
+    source, rows = added("data/parts_*.parquet", "--name", "parts")
+    assert (source.contract, list(source.columns)) == ("evolve", ["id", "old", "new"])
+    assert {(row["id"], row["old"], row["new"]) for row in rows} == {(1, 1, None), (2, None, 2.5)}
+
+
+def test_json_that_is_null_all_through_one_file_has_the_type_of_the_other(project: Path) -> None:
+    write("data/winds/1.json", '[{"id": 1, "gusts": null, "never": null}]')
+    write("data/winds/2.json", '[{"id": 2, "gusts": 7.5, "never": null}]')
+    source, rows = added("data/winds/*.json")
+    assert source.columns == {"id": "bigint", "gusts": "double", "never": "varchar"}
+    assert "nested" not in (project / "metadata" / "winds.yaml").read_text(encoding="utf-8")
+    assert {(row["id"], row["gusts"]) for row in rows} == {(1, None), (2, 7.5)}
+
+
+def test_an_empty_file_among_others_is_passed_over(project: Path) -> None:
+    write("data/days/1.csv", "id\n1\n")
+    write("data/days/2.csv", "")
+    assert "all 1 values are whole numbers" in ask("data/days/*.csv", "--print").stdout
+
+
+def test_moments_of_json_keep_their_offset_from_utc(project: Path) -> None:
+    lines = [json.dumps({"id": n, "at": f"2024-10-27T02:30:00+0{n}:00"}) for n in (1, 2)]
+    _, rows = added(write("data/hours.ndjson", "\n".join(lines)))
+    assert {row["id"]: row["at"].astimezone(UTC).hour for row in rows} == {1: 1, 2: 0}
+
+
 def test_nested_json_is_kept_as_text(project: Path) -> None:
     lines = [json.dumps({"id": n, "at": f"2024-01-0{n}T00:00:00", "place": {"x": n}}) for n in (1, 2)]
     source, rows = added(write("data/events.ndjson", "\n".join(lines)))
-    assert source.columns == {"id": "bigint", "at": "timestamp", "place": "varchar"}
+    assert source.columns == {"id": "bigint", "at": "timestamptz", "place": "varchar"}
     assert json.loads(rows[0]["place"]) == {"x": 1}
 
 

@@ -10,6 +10,8 @@ from metaplatform.specs.source_looks import Misfit, SourceLook
 from metaplatform.specs.structure import Path
 
 _MANY = 3
+_LACKING_FIX = "name it as the files do, or take it out"
+_SOMETIMES_LACKING_FIX = "name it as the files do, or write `contract: evolve`: a file may then lack it"
 
 
 def unreadable_sources(book: Book) -> Iterator[Issue]:
@@ -54,7 +56,8 @@ def _repeated_columns(book: Book, ref: str, look: SourceLook) -> Iterator[Issue]
 def _lacking_columns(book: Book, ref: str, source: FileSource, look: SourceLook) -> Iterator[Issue]:
     for name in source.columns:
         lacking = [file for file, names in look.headers.items() if name not in names]
-        if lacking:
+        spared = source.contract == "evolve" and len(lacking) < len(look.headers)
+        if lacking and not spared:
             found = {found for file in lacking for found in look.headers[file]} - set(source.columns)
             yield book.issue(
                 "missing-column",
@@ -62,7 +65,7 @@ def _lacking_columns(book: Book, ref: str, source: FileSource, look: SourceLook)
                 ("columns", name),
                 culprit=name,
                 message=f"there is no column '{name}' in {_shown(lacking)}",
-                fix="name it as the files do, or take it out",
+                fix=_LACKING_FIX if len(lacking) == len(look.headers) else _SOMETIMES_LACKING_FIX,
                 nearest=nearest_name(name, found),
                 at_key=True,
             )
@@ -104,7 +107,7 @@ def _misfit(book: Book, ref: str, source: FileSource, look: SourceLook, misfit: 
             fix = "name columns that every row has"
         case _:
             path, message = ("key",), f"{of} have the key of an earlier row, and would go to quarantine"
-            fix = "name the columns that tell rows apart"
+            fix = "name the columns that tell rows apart; if a newer row corrects an older one, what says so is one"
     culprit = misfit.column
     return book.issue("misfit", ref, path, culprit=culprit, message=message, fix=fix, severity="warning")
 
