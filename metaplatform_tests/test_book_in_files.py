@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -256,8 +257,9 @@ def test_assets_outlive_a_broken_file_and_a_killed_code_server_with_nobodys_help
         watch = CodeServerWatch(child.process.pid)
         watch.look(time.monotonic())
         for process in psutil.Process(child.process.pid).children(recursive=True):
-            if "grpc" in process.cmdline():
-                process.kill()
+            with suppress(psutil.NoSuchProcess):
+                if "grpc" in process.cmdline():
+                    process.kill()
         wait_for(lambda: not assets_shown(service.url))
         wait_for(lambda: watch.look(time.monotonic()))
         wait_for(lambda: assets_shown(service.url) == good | {"tables.ages"})

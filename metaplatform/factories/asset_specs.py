@@ -9,6 +9,7 @@ import dagster as dg
 
 from metaplatform.naming import asset_path
 from metaplatform.specs.base import Entity
+from metaplatform.specs.descriptions import description_of
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.outputs import FileOutput, ReportOutput, ViewsOutput
@@ -50,7 +51,7 @@ def asset_spec(manifest: Manifest, ref: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=asset_key(ref),
         deps=[asset_key(parent) for parent in manifest.upstream(ref)],
-        description=entity.description or None,
+        description=description_of(entity),
         group_name=asset_path(ref)[0],
         kinds=set(_kinds(ref, entity)),
         owners=list(entity.owners),

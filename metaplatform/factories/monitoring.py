@@ -13,6 +13,7 @@ from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import Step, step_of
 from metaplatform.naming import op_name
 from metaplatform.resources.ledger import Ledger
+from metaplatform.specs.descriptions import description_of
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
 
@@ -36,7 +37,10 @@ def check_keys(manifest: Manifest, monitor: str) -> tuple[dg.AssetCheckKey, ...]
 
 def monitoring_spec(manifest: Manifest, name: str) -> dg.AssetSpec:
     """Return the asset that stands for a monitor's observations; its checks report what they add."""
-    return asset_spec(manifest, f"monitoring.{name}")
+    prediction = asset_key(f"predictions.{manifest.monitors[name].prediction}")
+    return asset_spec(manifest, f"monitoring.{name}").merge_attributes(
+        metadata={"checks on": dg.MetadataValue.asset(prediction)}
+    )
 
 
 def monitor_checks(manifest: Manifest, name: str) -> dg.AssetChecksDefinition:
@@ -48,7 +52,7 @@ def monitor_checks(manifest: Manifest, name: str) -> dg.AssetChecksDefinition:
         dg.AssetCheckSpec(
             name=key.name,
             asset=key.asset_key,
-            description=monitor.description or None,
+            description=description_of(monitor),
             metadata=metadata,
             partitions_def=partitions_definition(manifest.partitions(ref)),
         )
