@@ -16,13 +16,14 @@ from metaplatform.specs.records import Decision, Promotion
 from metaplatform.specs.training import HIGHER_IS_BETTER
 
 _BRACKETS = re.compile(r" \([^()]*\)")
+_PIPE_WIDTH = 160
 _MOST_TOLD = 24
 """A table of more lines has short reasons: nobody reads pages."""
 
 
 def replay_table(result: ReplayResult) -> None:
     """Print what a replay found: a line for each scored partition, then the totals."""
-    console = Console(width=None if Console().is_terminal else 160)
+    console = _console()
     for prediction in dict.fromkeys(row.prediction for row in result.rows):
         rows = [row for row in result.rows if row.prediction == prediction]
         table = Table(title=f"predictions.{prediction}", show_lines=False)
@@ -109,11 +110,17 @@ def decisions_table(decisions: Sequence[Decision], promotions: Sequence[Promotio
 
 def _print(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
-        Console().print_json(json.dumps(rows, default=str))
+        _console().print_json(json.dumps(rows, default=str))
         return
     table = Table()
     for heading in rows[0] if rows else ("nothing yet",):
         table.add_column(str(heading))
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Return a console as wide as the terminal; a file or a pipe has room for whole moments and reasons."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
