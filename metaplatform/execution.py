@@ -1,15 +1,15 @@
 """Runs of the platform's assets in this process, on the deployment's own Dagster instance."""
 
-import fcntl
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import dagster as dg
 
 from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.resources.root_lock import sole_holder
 from metaplatform.resources.run_launcher import worker_tags
 from metaplatform.specs.deployment import Deployment
 
@@ -63,24 +63,18 @@ def _failure(result: dg.ExecuteInProcessResult) -> RunFailedError:
     )
 
 
-@contextmanager
-def sole_owner(root: Path) -> Iterator[None]:
-    """Be the only replay or apply at work below a storage root; the kernel frees the lock of a killed one.
+def sole_owner(root: Path) -> AbstractContextManager[None]:
+    """Be the only replay or apply at work below a storage root.
 
     Raises:
         StorageError: if another is.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / "replay.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StorageError(
-                owner=str(root),
-                culprit="another replay or apply is at work there",
-                fix="wait for it, or name another --root",
-            ) from error
-        yield
+    refusal = StorageError(
+        owner=str(root),
+        culprit="another replay or apply is at work there",
+        fix="wait for it, or name another --root",
+    )
+    return sole_holder(root / "replay.lock", refusal)
 
 
 @contextmanager

@@ -19,6 +19,13 @@ from metaplatform.resources.dagster_home import InstanceSettings, write_dagster_
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.warehouse import Warehouse
 
+COUNTRIES = """\
+sources:
+  customers: {kind: csv, path: data/customers.csv, key: [customer]}
+tables:
+  countries: {sql: "select country, count(*) as people from raw.customers group by country"}
+  shares: {sql: "select country, people / 300 as share from tables.countries"}
+"""
 WORKSPACE = "load_from:\n  - python_module: {module_name: metaplatform.definitions, location_name: metaplatform}\n"
 
 

@@ -29,17 +29,10 @@ from metaplatform.resources.served_book import serve_book
 from metaplatform.resources.servers import dagster_service, running
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
-from metaplatform_tests.live import WORKSPACE, Daemon, assets_shown, run_of_all, spec_hashes, wait_for_log
+from metaplatform_tests.live import COUNTRIES, WORKSPACE, Daemon, assets_shown, run_of_all, spec_hashes, wait_for_log
 from metaplatform_tests.resources import databases
 from metaplatform_tests.scenario import write_month, write_project
 
-COUNTRIES = """\
-sources:
-  customers: {kind: csv, path: data/customers.csv, key: [customer]}
-tables:
-  countries: {sql: "select country, count(*) as people from raw.customers group by country"}
-  shares: {sql: "select country, people / 300 as share from tables.countries"}
-"""
 URL = "METAPLATFORM_BOOK_URL"
 
 

@@ -23,16 +23,9 @@ from metaplatform.resources.served_book import ServedBook, accept_served, serve_
 from metaplatform.resources.servers import dagster_service, running
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
-from metaplatform_tests.live import WORKSPACE, assets_shown, graphql, run_of_all, spec_hashes, wait_for_log
+from metaplatform_tests.live import COUNTRIES, WORKSPACE, assets_shown, graphql, run_of_all, spec_hashes, wait_for_log
 from metaplatform_tests.scenario import BOOK, write_project
 
-COUNTRIES = """\
-sources:
-  customers: {kind: csv, path: data/customers.csv, key: [customer]}
-tables:
-  countries: {sql: "select country, count(*) as people from raw.customers group by country"}
-  shares: {sql: "select country, people / 300 as share from tables.countries"}
-"""
 BROKEN = BOOK.replace("metric: roc_auc", "metric: roc_auk")
 EDITED = BOOK.replace("rounds: 40", "rounds: 41")
 

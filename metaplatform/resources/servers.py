@@ -9,19 +9,19 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 import psutil
-from filelock import FileLock, Timeout
 
 from metaplatform.errors import ServerError
 from metaplatform.resources.code_server_watch import CodeServerWatch
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.quiet import quiet_libraries
 from metaplatform.resources.report_server import LOOPBACK, report_server
+from metaplatform.resources.root_lock import sole_holder
 
 _POLL_SECONDS = 0.2
 _TAIL_LINES = 15
@@ -266,26 +266,18 @@ def _claim(ports: Ports) -> None:
                 ) from error
 
 
-@contextmanager
-def _sole_server(root: Path) -> Iterator[None]:
-    """Be the only one to serve a root: two daemons would both ask for its runs. The lock of a killed one is free.
+def _sole_server(root: Path) -> AbstractContextManager[None]:
+    """Be the only one to serve a root: two daemons would both ask for its runs.
 
     Raises:
         ServerError: if another serves it.
     """
-    lock = FileLock(root / "ui.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise ServerError(
-            owner=str(root),
-            culprit="another `metaplatform ui` serves this storage root",
-            fix="use that one, stop it, or name another --root",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    refusal = ServerError(
+        owner=str(root),
+        culprit="another `metaplatform ui` serves this storage root",
+        fix="use that one, stop it, or name another --root",
+    )
+    return sole_holder(root / "ui.lock", refusal)
 
 
 def _tell(announce: Callable[[str], None], links: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.records import Action, Decision, Observation, Promotion
+from metaplatform_tests.replay.silence import Silent
 from metaplatform_tests.scenario import MONTHS, ORDERS_A_MONTH, write_month, write_project
 
 SHIFT = "2024-04"
@@ -172,13 +173,3 @@ def test_a_second_replay_says_what_is_there_and_touches_nothing(
             progress=Silent(),
         )
     assert Warehouse(root=str(root)).version("predictions.order_returns") == version
-
-
-class Silent:
-    """A progress that says nothing."""
-
-    def start(self, total: int) -> None: ...
-
-    def moment(self, now: object) -> None: ...
-
-    def run(self, reason: str) -> None: ...

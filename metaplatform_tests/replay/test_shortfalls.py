@@ -8,17 +8,8 @@ from metaplatform.replay.history import replay_history
 from metaplatform.replay.results import ReplayResult
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
+from metaplatform_tests.replay.silence import Silent
 from metaplatform_tests.scenario import BOOK, write_month, write_project
-
-
-class Silent:
-    """A progress that says nothing."""
-
-    def start(self, total: int) -> None: ...
-
-    def moment(self, now: object) -> None: ...
-
-    def run(self, reason: str) -> None: ...
 
 
 def replay(project: Path) -> ReplayResult:

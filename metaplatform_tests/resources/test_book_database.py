@@ -2,9 +2,7 @@
 
 import multiprocessing
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -26,25 +24,6 @@ from metaplatform_tests.specs.relational.any_books import manifests
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DIALECTS = {"mssql": mssql.dialect, "postgresql": postgresql.dialect, "sqlite": sqlite.dialect}
-numbers = count()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with databases.postgresql(tmp_path_factory.mktemp("server")) as uri:
-        yield uri
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'book.db'}"
-    return databases.new_database(request.getfixturevalue("server"), f"book_{next(numbers)}")
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Manifest:
-    return load_book(write_project(tmp_path))
 
 
 def push(

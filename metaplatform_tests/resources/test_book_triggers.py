@@ -4,9 +4,8 @@ import multiprocessing
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +21,6 @@ from metaplatform_tests.resources import databases
 from metaplatform_tests.scenario import BOOK, write_project
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-numbers = count()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with databases.postgresql(tmp_path_factory.mktemp("server")) as uri:
-        yield uri
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'book.db'}"
-    return databases.new_database(request.getfixturevalue("server"), f"book_{next(numbers)}")
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Manifest:
-    return load_book(write_project(tmp_path))
 
 
 @pytest.fixture

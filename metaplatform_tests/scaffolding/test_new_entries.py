@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from metaplatform.cli import commands
 from metaplatform.errors import DataError
 from metaplatform.scaffolding.feature_set_entry import feature_set_entry
 from metaplatform.scaffolding.prediction_entries import monitor_entry, prediction_entry, reaction_entry
@@ -18,6 +16,7 @@ from metaplatform.specs.loading import load_book, read_book
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.outputs import FileOutput, ViewsOutput
 from metaplatform.specs.rules.sql_texts import facts_of
+from metaplatform_tests.scaffolding.asking import ask
 from metaplatform_tests.scenario import write_project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,14 +174,6 @@ def test_of_very_many_tables_a_dozen_are_joined_and_the_rest_counted(tmp_path: P
     made = features_of(tmp_path, f"spec_version: 2\nsources:\n{sources}", "raw.s0")
     assert len(joined(made)) == 12
     assert "# 17 more tables share a column with it: raw.s13" in (tmp_path / "metadata" / "made.yaml").read_text()
-
-
-def ask(*arguments: str) -> str:
-    result = CliRunner().invoke(commands.app, ["new", *arguments])
-    if isinstance(result.exception, DataError):
-        raise result.exception
-    assert result.exit_code == 0, result.output + repr(result.exception)
-    return result.stdout
 
 
 def test_the_commands_add_to_the_book_or_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

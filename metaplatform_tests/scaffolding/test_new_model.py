@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from metaplatform.cli import commands
 from metaplatform.errors import DataError
 from metaplatform.specs.loading import load_book, read_book
 from metaplatform.specs.manifest import Manifest
+from metaplatform_tests.scaffolding.asking import ask
 
 
 @pytest.fixture
@@ -33,14 +32,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     ask("source", "data/sales.csv")
     return tmp_path
-
-
-def ask(*arguments: str) -> str:
-    result = CliRunner().invoke(commands.app, ["new", *arguments])
-    if isinstance(result.exception, DataError):
-        raise result.exception
-    assert result.exit_code == 0, result.output + repr(result.exception)
-    return result.stdout
 
 
 def with_model(*options: str, target: str) -> Manifest:
