@@ -5,8 +5,9 @@ import dagster as dg
 from metaplatform.compute.features import build_features
 from metaplatform.factories.asset_specs import asset_key, asset_spec
 from metaplatform.factories.builds import kept_as_built
+from metaplatform.factories.keys import check_key
 from metaplatform.factories.signatures import with_signature
-from metaplatform.factories.steps import step_of, table_metadata
+from metaplatform.factories.steps import in_partition, step_of, table_metadata
 from metaplatform.naming import op_name
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.warehouse import Warehouse
@@ -27,6 +28,8 @@ def feature_set_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         step = step_of(context, manifest, ref, clock)
         with kept_as_built(step, warehouse), warehouse.session() as session:
             tables = {table: session.table(table) for table in spec.tables}
+            spine = in_partition(tables[spec.spine], step.partition)
+            check_key(session, spine, manifest.timed_table(spec.spine).key, owner=spec.spine)
             frame = build_features(spec, manifest=manifest, tables=tables, window=step.window)
             written = warehouse.replace(
                 ref, session.reader(frame, owner=ref), partition=step.partition, metadata=step.commit

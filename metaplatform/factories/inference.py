@@ -11,8 +11,9 @@ from metaplatform.compute.inference import KEPT_PREFIX, Scorer, score
 from metaplatform.errors import RegistryError
 from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.builds import kept_as_built
+from metaplatform.factories.keys import check_key
 from metaplatform.factories.signatures import with_signature
-from metaplatform.factories.steps import Step, step_of, table_metadata
+from metaplatform.factories.steps import Step, in_partition, step_of, table_metadata
 from metaplatform.naming import history_ref, op_name
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
@@ -89,12 +90,13 @@ def rows_to_score(session: Session, step: Step, spec: PredictionSpec) -> ibis.Ta
     """Return the feature rows of the step's partition, with the columns of the spine that are kept."""
     manifest = step.manifest
     feature_set = manifest.feature_sets[manifest.models[spec.model].feature_set]
-    features = _partition(session.table(f"features.{feature_set.name}"), step.partition)
+    features = in_partition(session.table(f"features.{feature_set.name}"), step.partition)
     extra = extra_columns(manifest, spec)
     if not extra:
         return features
     key = list(manifest.timed_table(feature_set.spine).key)
-    spine = _partition(session.table(feature_set.spine), step.partition)
+    spine = in_partition(session.table(feature_set.spine), step.partition)
+    check_key(session, spine, key, owner=feature_set.spine)
     kept = spine.select(*key, **{f"{KEPT_PREFIX}{name}": spine[name] for name in extra})
     return (
         features.left_join(kept, key, rname="_spine_{name}").select(*features.columns, *kept.columns[len(key) :]).view()
@@ -113,13 +115,9 @@ def identity_columns(manifest: Manifest, spec: PredictionSpec) -> list[str]:
     return list(dict.fromkeys(name for name in (*spine.key, spine.event_timestamp) if name))
 
 
-def _partition(table: ibis.Table, partition: str | None) -> ibis.Table:
-    return table.filter(table["_partition"] == partition) if partition else table
-
-
 def _keep_history(session: Session, step: Step, version: ModelVersion, warehouse: Warehouse) -> None:
     """Copy what was just written into the history, where each version's rows of each partition stay."""
-    current: ibis.Table = _partition(session.table(step.ref), step.partition)
+    current: ibis.Table = in_partition(session.table(step.ref), step.partition)
     values: dict[str, str | int] = {"model_version": version.version}
     if step.partition:
         values = {"_partition": step.partition, **values}

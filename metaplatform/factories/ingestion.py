@@ -8,6 +8,7 @@ import ibis
 from metaplatform.compute.ingestion import visible
 from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.builds import kept_as_built
+from metaplatform.factories.keys import check_key, check_key_elsewhere
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.source_contents import content_fingerprint, settled_until
 from metaplatform.factories.staging import stage
@@ -18,6 +19,7 @@ from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.expressions import parse_query, referenced_tables
+from metaplatform.specs.ingestion import TableSpec
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Arrival
 
@@ -77,13 +79,27 @@ def table_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         step = step_of(context, manifest, ref, clock)
         spec = manifest.tables[name]
         with kept_as_built(step, warehouse), warehouse.session() as session:
-            rows = query_tables(session, step, spec.sql, spec.partitioned_by)
+            rows = session.materialize_temp(query_tables(session, step, spec.sql, spec.partitioned_by), owner=ref)
+            check_key_of_table(session, step, spec, rows, warehouse)
             written = warehouse.replace(
                 ref, session.reader(rows, owner=step.ref), partition=step.partition, metadata=step.commit
             )
         return dg.MaterializeResult(metadata=table_metadata(warehouse, ref, written))
 
     return transform
+
+
+def check_key_of_table(session: Session, step: Step, spec: TableSpec, rows: ibis.Table, warehouse: Warehouse) -> None:
+    """Refuse the rows of a table, or of a partition of it, that the table's key does not tell apart.
+
+    Raises:
+        DataError: with examples, if keys repeat, here or in other partitions, or have a null.
+    """
+    check_key(session, rows, spec.key, owner=step.ref)
+    if step.partition and set(warehouse.partitions(step.ref)) - {step.partition, ""}:
+        stored = session.table(step.ref)
+        others = stored.filter(stored["_partition"] != step.partition)
+        check_key_elsewhere(session, rows, others, spec.key, owner=step.ref)
 
 
 def query_tables(session: Session, step: Step, sql: str, partitioned_by: str | None) -> ibis.Table:

@@ -11,6 +11,7 @@ from metaplatform.compute.encoding import encode
 from metaplatform.compute.features import labels, mature, training_frame
 from metaplatform.compute.inference import Predictor
 from metaplatform.compute.training import LABEL, in_order
+from metaplatform.factories.keys import check_key
 from metaplatform.resources.session import Session
 from metaplatform.specs.encoding import FittedEncoding
 from metaplatform.specs.manifest import Manifest
@@ -60,8 +61,13 @@ def count_labels(session: Session, rows: ibis.Table) -> LabelCounts:
 def labelled_frame(
     session: Session, manifest: Manifest, model: ModelSpec, rows: ibis.Table, window: Window | None
 ) -> ibis.Table:
-    """Return features (of the window) joined with usable labels, in the order that training needs."""
+    """Return features (of the window) joined with usable labels, in the order that training needs.
+
+    Raises:
+        DataError: with examples, if keys repeat: the join would multiply rows.
+    """
     spine = manifest.spine_of(model)
+    check_key(session, rows, spine.key, owner=manifest.feature_sets[model.feature_set].spine)
     features = session.table(f"features.{model.feature_set}")
     wanted = [*order_of(manifest, model), *manifest.features_of(model)]
     return training_frame(

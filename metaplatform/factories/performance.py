@@ -12,6 +12,7 @@ from metaplatform.compute.findings import Finding
 from metaplatform.compute.performance import judge_performance
 from metaplatform.compute.training import LABEL
 from metaplatform.factories.judged import Judged
+from metaplatform.factories.keys import check_key
 from metaplatform.factories.labelled_rows import labels_of
 from metaplatform.factories.steps import Step, report_link
 from metaplatform.naming import history_ref
@@ -81,6 +82,7 @@ def realized_rows(
             table = table.filter(table["_partition"] == step.partition)
         present = set(session.reader(table.select("model_version").distinct()).read_all()["model_version"].to_pylist())
         labels = labels_of(session, manifest, model, step.now, step.window)
+        check_key(session, labels, key, owner=manifest.feature_sets[model.feature_set].spine)
         usable = labels.filter(~labels["excluded"] & labels[LABEL].notnull()).select(*key, LABEL)
         for version in versions:
             if version.version not in present or _has_learnt_from(version, step.window):

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import dagster as dg
+import ibis
 import pyarrow as pa
 
 from metaplatform.resources.clock import Clock
@@ -57,6 +58,11 @@ def step_of(
         tags=tags,
         log=context.log.info,
     )
+
+
+def in_partition(table: ibis.Table, partition: str | None) -> ibis.Table:
+    """Return the rows of a stored table's partition; all of them if there is none."""
+    return table.filter(table["_partition"] == partition) if partition else table
 
 
 def table_metadata(warehouse: Warehouse, ref: str, written: WriteResult) -> dict[str, Any]:

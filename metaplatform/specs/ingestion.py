@@ -21,7 +21,8 @@ class OutcomeSpec(Spec):
 class TimedTable(Entity):
     """What sources and SQL tables share: row key, time, partitions, and columns known only later.
 
-    ``key`` names the columns that identify a row (the entity key of feature sets built on it).
+    ``key`` names the columns that identify a row (the entity key of feature sets built on it): a table in which
+    it repeats or has a null is not stored, rows of a source are turned away.
     ``event_timestamp`` is the moment a row is about, stored as a UTC instant.
     """
 

@@ -1,6 +1,6 @@
 """A feature set → one ibis table: a row for each row of the spine, with what was known at its time."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import ibis
@@ -44,7 +44,7 @@ def build_features(
     spine = _spine(spec, Steps(owner, {ref: tables[ref] for ref in spec.tables}), described, window)
     for block in spec.features:
         spine = _add(spine, block, spec, described)
-    return storable(spine.steps.finish(_output(spine, spec)))
+    return storable(spine.steps.finish(_output(spine, spec)), spec.feature_names)
 
 
 def _spine(spec: FeatureSetSpec, steps: Steps, described: Mapping[str, Table], window: Window | None) -> Spine:
@@ -130,12 +130,13 @@ def _output(spine: Spine, spec: FeatureSetSpec) -> exp.Select:
     return exp.select(*selected, *features).from_(source(spine.current))
 
 
-def storable(table: ibis.Table) -> ibis.Table:
-    """Return the table with types that every store keeps, and null for numbers that are not finite.
+def storable(table: ibis.Table, values: Collection[str]) -> ibis.Table:
+    """Return the table with ``values`` in types that every store keeps, and null for numbers that are not finite.
 
-    Sums of integers and decimals become doubles, unsigned integers signed ones.
+    Sums of integers and decimals become doubles, unsigned integers signed ones. All other columns stay as they
+    are: a key must be the same wherever rows are joined by it.
     """
-    return table.select(**{name: _storable(table[name]) for name in table.columns})
+    return table.mutate(**{name: _storable(table[name]) for name in values})
 
 
 def _storable(value: Any) -> Any:

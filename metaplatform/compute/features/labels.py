@@ -42,7 +42,7 @@ def labels(spec: ModelSpec, spine: ibis.Table, *, manifest: Manifest) -> ibis.Ta
         named(label, LABEL),
         named(exp.Coalesce(this=excluded, expressions=[exp.false()]), EXCLUDED),
     )
-    return storable(Steps(owner, {ref: spine}).finish(query.from_(source(ref))))
+    return storable(Steps(owner, {ref: spine}).finish(query.from_(source(ref))), [LABEL])
 
 
 def _row_columns(table: Table) -> dict[str, exp.Expr]:
