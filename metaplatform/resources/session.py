@@ -40,6 +40,8 @@ class Session:
 
     def close(self) -> None:
         """Close what readers have open."""
+        # Closing waits for a query at work, one that was told to stop as well.
+        self._connection.interrupt()
         self._cursors.close()
 
     def table(self, ref: str, *, version: int | None = None) -> ibis.Table:
@@ -148,6 +150,7 @@ class Session:
     def _cursor(self, expr: ibis.Table) -> duckdb.DuckDBPyConnection:
         """Return a cursor that knows what ``expr`` reads; a result on one is not cut short by the next query."""
         cursor = self._cursors.enter_context(self._connection.cursor())
+        self._cursors.callback(cursor.interrupt)
         for table in expr.op().find(ops.InMemoryTable):
             cursor.register(table.name, table.data.to_pyarrow(table.schema))
         return cursor

@@ -31,6 +31,7 @@ from metaplatform.resources.delta_tables import (
 )
 from metaplatform.resources.delta_types import PARTITION_COLUMN, storable_batches, storable_schema
 from metaplatform.resources.duckdb_connections import memory_connection, temporary_folder
+from metaplatform.resources.interruptions import interruptions_pass
 from metaplatform.resources.session import Session
 
 
@@ -67,6 +68,7 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
     def session(self) -> Iterator[Session]:
         """Yield a DuckDB session with nothing in it, closed at the end whatever happens."""
         with (
+            interruptions_pass(),
             temporary_folder(self.root_path) as folder,
             memory_connection(folder, memory_limit=self.memory_limit, threads=self.threads) as connection,
         ):
