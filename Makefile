@@ -7,6 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Of its own: the demo begins anew each time, and what a person keeps in .metaplatform stays.
+DEMO := .demo
 # One more than there are cores: many tests wait for servers of their own.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 # The lock is complete: nothing is resolved while installing, and nothing without a known hash gets in.
@@ -48,10 +50,10 @@ $(STAMP): constraints.txt pyproject.toml
 	@touch $(STAMP)
 
 demo: $(STAMP) ## walk a year of real flights through the whole loop
-	$(BIN)/metaplatform replay --fresh --reactions
+	$(BIN)/metaplatform replay --fresh --reactions --root $(DEMO)
 
 ui: $(STAMP) ## start Dagster, MLflow and the reports on this machine, and print their links
-	$(BIN)/metaplatform ui
+	$(BIN)/metaplatform ui --root $(DEMO)
 
 test: lint types architecture unit ## lint, types, import contracts and tests: what CI runs
 
@@ -75,6 +77,6 @@ lock: $(STAMP) ## resolve the pins again, hashed for every platform, into constr
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --quiet --output-file constraints.txt $(LOCK_ARGS)
 
-clean: ## remove .venv and caches; data and models in .metaplatform stay
+clean: ## remove .venv and caches; data and models in .metaplatform and .demo stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ from metaplatform.resources.deployed_book import DeployedBook
 from metaplatform.resources.exports import Exports
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.notifier import Notifier
+from metaplatform.resources.root_use import mark_root
 from metaplatform.resources.served_book import accept_served, serve_book
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
@@ -89,6 +90,7 @@ def load_definitions(environment: MutableMapping[str, str], folder: Path) -> dg.
         definitions = definitions_of(served.manifest, deployment, sensors=[watching])
         if live:
             accept_served(deployment, served)
+            mark_root(deployment.root, "live")
         return definitions
 
 

@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 
 from metaplatform.errors import MetaplatformError, StorageError
+from metaplatform.factories.automation.state import NOT_FINISHED
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.root_lock import sole_holder
+from metaplatform.resources.root_use import root_in_use
 from metaplatform.resources.run_launcher import worker_tags
 from metaplatform.specs.deployment import Deployment
 
@@ -63,18 +65,25 @@ def _failure(result: dg.ExecuteInProcessResult) -> RunFailedError:
     )
 
 
-def sole_owner(root: Path) -> AbstractContextManager[None]:
-    """Be the only replay or apply at work below a storage root.
+def end_dead_runs(instance: dg.DagsterInstance, *tags: str) -> None:
+    """Fail the unfinished runs that carry one of ``tags``; to be called by whoever knows that none lives."""
+    for tag in tags:
+        for run in instance.get_runs(dg.RunsFilter(tags={tag: "true"}, statuses=list(NOT_FINISHED))):
+            instance.report_run_failed(run, "the process that executed this run was ended")
+
+
+@contextmanager
+def sole_apply(root: Path) -> Iterator[None]:
+    """Be the only apply at work below a storage root, and no replay.
 
     Raises:
         StorageError: if another is.
     """
     refusal = StorageError(
-        owner=str(root),
-        culprit="another replay or apply is at work there",
-        fix="wait for it, or name another --root",
+        owner=str(root), culprit="another apply is at work there", fix="wait for it, or name another --root"
     )
-    return sole_holder(root / "replay.lock", refusal)
+    with root_in_use(root), sole_holder(root / "apply.lock", refusal):
+        yield
 
 
 @contextmanager

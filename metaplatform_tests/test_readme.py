@@ -32,8 +32,8 @@ SHIFT = "2024-07"
 ORDERS_A_MONTH = 1_200
 
 MADE = {
-    "demo": "metaplatform replay --fresh --reactions",
-    "ui": "metaplatform ui",
+    "demo": "metaplatform replay --fresh --reactions --root .demo",
+    "ui": "metaplatform ui --root .demo",
     "test": "python -m pytest",
     "bench": "python -m benchmarks",
 }

@@ -1,6 +1,7 @@
 """The command line's application, and the options that its commands share."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +47,14 @@ def deployment_of(book: Path | None, root: Path | None, environment: str | None 
         raise MetaplatformError(
             owner="settings", culprit=str(error), fix="correct the METAPLATFORM_ variable; see docs/operations.md"
         ) from error
+
+
+def confirm(question: str) -> None:
+    """Ask a yes-or-no question; end the command unless it is answered with yes."""
+    if not sys.stdin.isatty():
+        typer.echo("There is no terminal to ask on: add --yes", err=True)
+        raise typer.Exit(2)
+    typer.confirm(question, abort=True)
 
 
 def book_in_files(deployment: Deployment) -> Manifest:

@@ -4,7 +4,17 @@ import sys
 
 import typer
 
-from metaplatform.cli import book_database, new_entries, planning, running, schema, starting, upgrading, validating
+from metaplatform.cli import (
+    book_database,
+    new_entries,
+    planning,
+    roots,
+    running,
+    schema,
+    starting,
+    upgrading,
+    validating,
+)
 from metaplatform.cli.app import app
 from metaplatform.errors import MetaplatformError
 from metaplatform.resources.quiet import quiet_libraries
@@ -15,6 +25,7 @@ __all__ = [
     "main",
     "new_entries",
     "planning",
+    "roots",
     "running",
     "schema",
     "starting",

@@ -2,14 +2,13 @@
 
 import json
 import os
-import sys
 from contextlib import ExitStack
 from functools import partial
 from typing import Annotated
 
 import typer
 
-from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_in_files, book_now, deployment_of
+from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_in_files, book_now, confirm, deployment_of
 from metaplatform.cli.plan_tables import ApplyProgress, plan_table
 from metaplatform.compute.changes.plan import Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
@@ -91,18 +90,11 @@ def apply(
     if planned.empty:
         return
     if not yes:
-        _confirm()
+        confirm("Do that?")
     current.accept(deployment.root)
     with ApplyProgress() as progress:
         done = apply_plan(manifest, deployment, only=only or (), allow_breaking=allow_breaking, progress=progress)
     typer.echo(f"Made {len(done.made)} assets in {done.runs} runs. Left: {summary(done.left)}")
-
-
-def _confirm() -> None:
-    if not sys.stdin.isatty():
-        typer.echo("There is no terminal to ask on: add --yes", err=True)
-        raise typer.Exit(2)
-    typer.confirm("Do that?", abort=True)
 
 
 def _between(before: str, after: str | None, deployment: Deployment) -> Plan:

@@ -26,7 +26,7 @@ def replay(
     environment: Environment = None,
     until: Annotated[datetime | None, typer.Option(help="Last moment (UTC); default: when the data ends.")] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Remove what the storage root holds, and start clean.")
+        bool, typer.Option("--fresh", help="Remove what earlier replays made below the storage root, and start clean.")
     ] = False,
     reactions: Annotated[bool, typer.Option("--reactions", help="Let reactions act; else they only stand by.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
@@ -38,12 +38,17 @@ def replay(
 
     deployment = deployment_of(book, root, environment)
     current = book_now(deployment)
-    current.accept(deployment.root)
     # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
     gc.set_threshold(_COLLECT_AFTER)
     with Progress() as progress:
         result = replay_history(
-            current.manifest, deployment, until=until, fresh=fresh, with_reactions=reactions, progress=progress
+            current.manifest,
+            deployment,
+            until=until,
+            fresh=fresh,
+            with_reactions=reactions,
+            progress=progress,
+            accept=current.accept,
         )
     if json_file:
         json_file.write_text(result.to_json(), encoding="utf-8")
@@ -78,7 +83,11 @@ def rollback(
     root: Root = None,
 ) -> None:
     """Make an earlier version champion again; predictions follow at the next look of the sensor."""
-    version = _registry(deployment_of(None, root)).rollback(model, to)
+    from metaplatform.resources.root_use import root_in_use
+
+    deployment = deployment_of(None, root)
+    with root_in_use(deployment.root):
+        version = _registry(deployment).rollback(model, to)
     typer.echo(f"{model}: version {version.version} is champion again")
 
 

@@ -7,6 +7,7 @@ import typer
 from metaplatform.errors import StorageError
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.model_registry import ModelRegistry
+from metaplatform.resources.root_use import mark_root, root_in_use
 from metaplatform.resources.servers import Ports, serve
 from metaplatform.specs.deployment import Deployment
 
@@ -14,24 +15,36 @@ from metaplatform.specs.deployment import Deployment
 def serve_deployment(deployment: Deployment, port: int) -> int:
     """Serve Dagster's UI and daemon, MLflow and the reports until Ctrl-C; return the exit code.
 
+    A storage root that a replay made is live from then on.
+
     Raises:
-        StorageError: if the working folder has no workspace.yaml.
+        StorageError: if the working folder has no workspace.yaml, or a replay is at work below the root.
     """
     project = Path.cwd()
     if not (project / "workspace.yaml").exists():
         raise StorageError(
             owner="ui", culprit=f"{project} has no workspace.yaml", fix="run it from the project's folder"
         )
-    home = write_dagster_home(deployment.dagster_home)
-    ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.root / "mlartifacts")).ensure()
-    settings = deployment.model_dump(mode="json")
-    return serve(
-        deployment.root,
-        project=project,
-        announce=typer.echo,
-        ports=Ports(dagster=port, mlflow=deployment.mlflow_port, reports=deployment.reports_port),
-        environment={
-            "DAGSTER_HOME": str(home),
-            **{f"METAPLATFORM_{name.upper()}": str(value) for name, value in settings.items()},
-        },
-    )
+    with root_in_use(deployment.root):
+        _go_live(deployment.root)
+        home = write_dagster_home(deployment.dagster_home)
+        ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.root / "mlartifacts")).ensure()
+        settings = deployment.model_dump(mode="json")
+        return serve(
+            deployment.root,
+            project=project,
+            announce=typer.echo,
+            ports=Ports(dagster=port, mlflow=deployment.mlflow_port, reports=deployment.reports_port),
+            environment={
+                "DAGSTER_HOME": str(home),
+                **{f"METAPLATFORM_{name.upper()}": str(value) for name, value in settings.items()},
+            },
+        )
+
+
+def _go_live(root: Path) -> None:
+    if mark_root(root, "live") == "replay":
+        typer.echo(
+            f"A replay made what is below {root}. From now on it is live: no replay removes it any more. "
+            f"`metaplatform root remove {root}` gives it up."
+        )

@@ -4,8 +4,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from metaplatform.factories.steps import Step
+from metaplatform.factories.steps import REPLAY_TAG, Step
 from metaplatform.resources.build_records import BuildRecords
+from metaplatform.resources.root_use import mark_root
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.builds import BuiltPartition
 from metaplatform.specs.manifest import Manifest
@@ -17,8 +18,10 @@ def kept_as_built(step: Step, warehouse: Warehouse) -> Iterator[None]:
     """Keep what the step made its asset from, once the block has succeeded.
 
     Inputs are asked for before anything is read: should one be replaced meanwhile, the record is older than the
-    truth, and the asset made once more.
+    truth, and the asset made once more. What no replay makes, none can make again: its storage root is live.
     """
+    if REPLAY_TAG not in step.tags:
+        mark_root(warehouse.root_path, "live")
     records = BuildRecords(warehouse.root_path)
     inputs = inputs_of(step.manifest, step.ref, step.partition, records)
     started = time.perf_counter()

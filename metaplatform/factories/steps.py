@@ -17,6 +17,8 @@ from metaplatform.specs.partitions import Window
 
 NOW_TAG = "metaplatform/now"
 """Run tag that holds the run's ``now``: a retry or a re-execution sees the same moment."""
+REPLAY_TAG = "metaplatform/replay"
+"""Run tag of a replay: its predictions set nothing in motion later, and what it makes can be made again."""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import dagster as dg
 from metaplatform.composition import definitions_of
 from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.errors import MetaplatformError, StorageError
-from metaplatform.execution import RunFailedError, deployment_instance, run_in_process, sole_owner
+from metaplatform.execution import RunFailedError, deployment_instance, end_dead_runs, run_in_process, sole_apply
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
-from metaplatform.factories.automation.sensors import APPLY_TAG, REPLAY_TAG
-from metaplatform.factories.automation.state import NOT_FINISHED, Loop, seen_contents
+from metaplatform.factories.automation.sensors import APPLY_TAG
+from metaplatform.factories.automation.state import Loop, seen_contents
 from metaplatform.factories.builds import keep_book
-from metaplatform.factories.steps import NOW_TAG
+from metaplatform.factories.steps import NOW_TAG, REPLAY_TAG
 from metaplatform.factories.training import DECISION_TAG
 from metaplatform.naming import stable_id
 from metaplatform.planning.state import plan_of
@@ -77,12 +77,12 @@ def apply_plan(
     rest stale: applying again goes on from there.
 
     Raises:
-        StorageError: if another replay or apply, or a run of the loop, is at work on the same assets.
+        StorageError: if a replay or another apply is at work there, or a run of the loop on the same assets.
         MetaplatformError: if the plan breaks readers and ``allow_breaking`` is not given, or a run fails.
     """
     for name in ("dagster", "mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    with sole_owner(deployment.root):
+    with sole_apply(deployment.root):
         chosen = selected(plan_of(manifest, deployment), manifest, only)
         if not allow_breaking:
             _refuse_breaking(chosen)
@@ -92,7 +92,8 @@ def apply_plan(
             loop = Loop(
                 manifest, resources["warehouse"], resources["registry"], resources["clock"].now(), instance=instance
             )
-            _end_dead_runs(instance)
+            # The sole apply, while no replay is at work, knows that no run of either lives.
+            end_dead_runs(instance, APPLY_TAG, REPLAY_TAG)
             _refuse_busy(loop, chosen)
             records = BuildRecords(loop.warehouse.root_path)
             work = _Work(manifest, definitions.get_repository_def(), instance, loop, records, progress, allow_breaking)
@@ -134,13 +135,6 @@ def _refuse_breaking(plan: Plan) -> None:
         raise MetaplatformError(
             owner="apply", culprit=f"readers would break: {told}", fix="tell them, then add --allow-breaking"
         )
-
-
-def _end_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Fail the unfinished runs of a replay or apply that was killed: whoever is sole owner knows that none lives."""
-    for tag in (APPLY_TAG, REPLAY_TAG):
-        for run in instance.get_runs(dg.RunsFilter(tags={tag: "true"}, statuses=list(NOT_FINISHED))):
-            instance.report_run_failed(run, "the process that executed this run was ended")
 
 
 def _refuse_busy(loop: Loop, plan: Plan) -> None:

@@ -11,7 +11,7 @@ import dagster as dg
 from metaplatform.errors import MetaplatformError
 from metaplatform.execution import run_in_process
 from metaplatform.factories.automation.run_requests import REASON_TAG
-from metaplatform.factories.automation.sensors import REPLAY_TAG
+from metaplatform.factories.steps import REPLAY_TAG
 from metaplatform.replay.ticks import cron_ticks
 from metaplatform.resources.clock import Clock
 

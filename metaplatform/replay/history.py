@@ -2,8 +2,8 @@
 
 import logging
 import resource
-import shutil
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -11,33 +11,19 @@ from typing import Protocol
 import dagster as dg
 
 from metaplatform.composition import definitions_of
-from metaplatform.errors import StorageError
-from metaplatform.execution import deployment_instance, sole_owner
+from metaplatform.execution import deployment_instance
 from metaplatform.factories.automation.state import Loop, seen_contents
 from metaplatform.factories.source_contents import event_span
 from metaplatform.replay.conductor import Conductor
 from metaplatform.replay.results import ReplayResult
+from metaplatform.replay.room import make_room
 from metaplatform.replay.shortfalls import shortfalls
 from metaplatform.replay.summary import summarise
 from metaplatform.replay.ticks import replay_ticks
 from metaplatform.resources.clock import Clock
+from metaplatform.resources.root_use import root_alone
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.manifest import Manifest
-
-_CONTENTS = (
-    "warehouse",
-    "mlflow.db",
-    "mlartifacts",
-    "reports",
-    "exports",
-    "notifications",
-    "dagster",
-    "book/built",
-    "book/applied.json",
-    "warehouse.duckdb",
-)
-"""What a replay makes below a storage root; nothing else there is ever removed, the accepted book of a database
-among it."""
 
 
 class Progress(Protocol):
@@ -61,18 +47,22 @@ def replay_history(
     fresh: bool,
     with_reactions: bool,
     progress: Progress,
+    accept: Callable[[Path], object] = lambda _: None,
 ) -> ReplayResult:
     """Let the sources' history arrive moment by moment; return what happened.
 
+    ``accept`` is told the storage root once it is the replay's.
+
     Raises:
-        StorageError: if the root holds data and ``fresh`` is not asked for, or another replay is at work.
+        StorageError: if the root is live or in use, or holds data and ``fresh`` is not asked for.
         MetaplatformError: if a run fails.
     """
     started = time.monotonic()
     for name in ("dagster", "mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    with sole_owner(deployment.root):
-        _make_room(deployment.root, fresh=fresh)
+    with root_alone(deployment.root):
+        make_room(deployment, fresh=fresh)
+        accept(deployment.root)
         definitions = definitions_of(manifest, deployment)
         loop = _loop(manifest, definitions)
         start, end = _span(loop, until)
@@ -115,17 +105,3 @@ def _span(loop: Loop, until: datetime | None) -> tuple[datetime, datetime]:
     delays = [loop.manifest.label_delay(model) for model in loop.manifest.models.values()]
     mature = max([last, *(delay.behind(last) for delay in delays)])
     return min(start for start, _ in spans), until.replace(tzinfo=UTC) if until else mature
-
-
-def _make_room(root: Path, *, fresh: bool) -> None:
-    present = [name for name in _CONTENTS if (root / name).exists()]
-    if not present:
-        return
-    if not fresh:
-        raise StorageError(
-            owner=str(root),
-            culprit="there already is " + ", ".join(present),
-            fix="run with --fresh to remove it and start clean, or name another --root",
-        )
-    for path in (root / name for name in present):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -11,7 +11,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from metaplatform.cli import commands
+from metaplatform.errors import StorageError
 from metaplatform.resources.ledger import Ledger
+from metaplatform.resources.root_use import root_in_use
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.records import Decision, Promotion
 from metaplatform_tests.scenario import write_project
@@ -140,6 +142,27 @@ def test_nothing_decided_is_told_as_such(tmp_path: Path) -> None:
     assert answer.exit_code == 0
     assert "nothing yet" in answer.stdout
     assert json.loads(ask("decisions", "--json", "--root", str(tmp_path)).stdout) == []
+
+
+def test_a_root_is_removed_when_its_folder_is_named_and_that_is_confirmed(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    Ledger(Warehouse(root=str(root))).append(Decision("d", "m", "wait", "", "", datetime(2024, 1, 1, tzinfo=UTC)))
+    assert ask("root", "remove").exit_code == 2
+    unanswered = ask("root", "remove", str(root))
+    assert unanswered.exit_code == 2
+    assert "warehouse" in unanswered.stdout
+    assert (root / "warehouse").exists()
+    with root_in_use(root):
+        assert isinstance(ask("root", "remove", str(root), "--yes").exception, StorageError)
+    assert (root / "warehouse").exists()
+    assert ask("root", "remove", str(root), "--yes").exit_code == 0
+    assert not (root / "warehouse").exists()
+
+
+def test_a_folder_that_is_no_root_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    assert isinstance(ask("root", "remove", str(tmp_path), "--yes").exception, StorageError)
+    assert (tmp_path / "mine.txt").exists()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from dagster._core.loader import LoadingContextForTest
 
 from metaplatform.composition import definitions_of
 from metaplatform.errors import MetaplatformError, StorageError
-from metaplatform.execution import deployment_instance, sole_owner
+from metaplatform.execution import deployment_instance, sole_apply
 from metaplatform.naming import history_ref, ref_of
 from metaplatform.planning.apply import apply_plan
 from metaplatform.planning.state import plan_of
@@ -178,7 +178,7 @@ def test_a_policy_is_told_once_and_nothing_is_made(settled: Shop) -> None:
 
 def test_only_one_apply_is_at_work_and_none_beside_a_run_of_the_loop(settled: Shop) -> None:
     settled.edit("isodow(ordered_at)", "isodow(ordered_at) % 7")
-    with sole_owner(settled.deployment.root), pytest.raises(StorageError, match="another replay or apply is at work"):
+    with sole_apply(settled.deployment.root), pytest.raises(StorageError, match="another apply is at work"):
         settled.apply()
     with deployment_instance(settled.deployment) as instance:
         repository = definitions_of(settled.manifest, settled.deployment).get_repository_def()

@@ -21,14 +21,13 @@ from metaplatform.factories.automation.state import (
     training_state,
 )
 from metaplatform.factories.reactions import matching_rows
+from metaplatform.factories.steps import REPLAY_TAG
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Action, Decision, Promotion
 
-REPLAY_TAG = "metaplatform/replay"
-"""Run tag of a replay: its predictions set nothing in motion later."""
 BACKFILL_TAG = "dagster/backfill"
 APPLY_TAG = "metaplatform/apply"
 """Run tag of an apply: to reactions what it scores again is a backfill."""

@@ -1,0 +1,33 @@
+"""`metaplatform root`: what is to be done with a storage root as a whole."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metaplatform.cli.app import app, confirm
+from metaplatform.errors import StorageError
+
+roots = typer.Typer(no_args_is_help=True, help="Give up a storage root.")
+app.add_typer(roots, name="root")
+
+
+@roots.command()
+def remove(
+    folder: Annotated[Path, typer.Argument(help="The storage root.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove all data, models, reports and history below a storage root, a live one too, while nobody uses it."""
+    from metaplatform.resources.root_use import contents_of, remove_contents, root_alone, use_of
+
+    root = folder.absolute()
+    present = contents_of(root)
+    if not present:
+        raise StorageError(owner=str(root), culprit="it holds no storage", fix="name the folder of a storage root")
+    if not yes:
+        use = {"live": "live", "replay": "made by a replay", None: "not marked as live or replay"}[use_of(root)]
+        typer.echo(f"{root} ({use}) holds {', '.join(present)}")
+        confirm("Remove all of it?")
+    with root_alone(root):
+        remove_contents(root)
+    typer.echo(f"Removed {', '.join(present)} from {root}")

@@ -1,0 +1,53 @@
+"""Makes room for a replay below a storage root: a live one is never taken, one of replays only when asked for."""
+
+import dagster as dg
+
+from metaplatform.errors import StorageError
+from metaplatform.execution import deployment_instance
+from metaplatform.factories.steps import REPLAY_TAG
+from metaplatform.resources.ledger import Ledger
+from metaplatform.resources.root_use import contents_of, mark_root, remove_contents, use_of
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.records import Arrival
+
+_SERVED = ("ui.lock", "logs")
+"""What ``metaplatform ui`` leaves behind below a storage root."""
+
+
+def make_room(deployment: Deployment, *, fresh: bool) -> None:
+    """Mark the root as one of replays; with ``fresh``, remove what earlier replays made there.
+
+    To be called by whoever is alone at work there.
+
+    Raises:
+        StorageError: if the root is live, or holds data and ``fresh`` is not asked for.
+    """
+    root, present = deployment.root, contents_of(deployment.root)
+    use = use_of(root) or ("live" if present and not _made_by_replays(deployment) else "replay")
+    if use == "live":
+        raise StorageError(
+            owner=str(root),
+            culprit="it is live: what the loop has made there, no replay can make again",
+            fix=f"name another --root; `metaplatform root remove {root}` gives this one up",
+        )
+    if present and not fresh:
+        raise StorageError(
+            owner=str(root),
+            culprit="there already is " + ", ".join(present),
+            fix="run with --fresh to remove it and start clean, or name another --root",
+        )
+    remove_contents(root)
+    mark_root(root, "replay")
+
+
+def _made_by_replays(deployment: Deployment) -> bool:
+    """Tell whether replays, and nothing else, made what is below a root of the time before roots were marked."""
+    root = deployment.root
+    if any((root / name).exists() for name in _SERVED) or not deployment.dagster_home.exists():
+        return False
+    arrivals = Ledger(Warehouse(root=str(root))).read(Arrival)
+    with deployment_instance(deployment) as instance:
+        replayed = instance.get_runs_count(dg.RunsFilter(tags={REPLAY_TAG: "true"}))
+        known = all(instance.has_run(run) for run in {arrival.run_id for arrival in arrivals})
+        return known and replayed == instance.get_runs_count()
