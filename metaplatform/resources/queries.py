@@ -1,15 +1,18 @@
 """The book's queries on a session: composed as syntax trees, their failures told in the book's terms."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import duckdb
 import ibis
 import pyarrow as pa
+from ibis.expr import operations as ops
 from sqlglot import exp
 
 from metaplatform.errors import DataError, StorageError
 
+_LINEAR = (ops.DatabaseTable, ops.Filter, ops.Project, ops.DropColumns, ops.Sort)
+_WITH_PLANS_OF_THEIR_OWN = (ops.Subquery, ops.Reduction, ops.Analytic)
 _STORAGE_FAULTS = ("IO Error", "Out of Memory Error", "Fatal Error", "INTERNAL Error")
 
 
@@ -54,6 +57,24 @@ def storable_integers(schema: pa.Schema, ibis_schema: ibis.Schema) -> pa.Schema:
         for field in schema
     ]
     return pa.schema(fields)
+
+
+def is_scan(expr: ibis.Table, stored: Collection[str]) -> bool:
+    """Tell whether ``expr`` does no more than filter, project and sort the rows of one of the tables ``stored``.
+
+    Nothing is said of what else DuckDB might stream safely: its planner turns windows, limits and subqueries into
+    joins of its own.
+    """
+    node = expr.op()
+    tables = node.find(ops.DatabaseTable)
+    linear = all(isinstance(each, _LINEAR) for each in node.find(ops.Relation))
+    return linear and all(table.name in stored for table in tables) and not node.find(_WITH_PLANS_OF_THEIR_OWN)
+
+
+def typed(expr: ibis.Table) -> ibis.Table:
+    """Return ``expr`` with its columns that have no type at all as text, for a table that it is computed into."""
+    untyped = {name: "string" for name, kind in expr.schema().items() if kind.is_null()}
+    return expr.cast(untyped) if untyped else expr
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from sqlglot import exp
 from metaplatform.errors import StorageError
 from metaplatform.resources.delta_tables import latest_table, table_folder
 from metaplatform.resources.duckdb_connections import load_delta
-from metaplatform.resources.queries import query_errors, storable_integers, with_tables
+from metaplatform.resources.queries import is_scan, query_errors, storable_integers, typed, with_tables
 from metaplatform.resources.source_files import SourceFiles, read_files
 from metaplatform.specs.ingestion import FileSource
 
@@ -36,6 +36,7 @@ class Session:
         self._cursors = ExitStack()
         self._versions: dict[str, int] = {}
         self._views: set[str] = set()
+        self._tables: set[str] = set()
         self._numbers = count(1)
 
     def close(self) -> None:
@@ -91,7 +92,9 @@ class Session:
         """
         views = {ref: self._view(table) for ref, table in tables.items()}
         # Columns may have words of SQL as names (`at`, `end`): the parser tells them by their place, DuckDB does not.
-        text = with_tables(sql, views, owner=owner).sql("duckdb", identify=True)
+        # In a query of its own: Ibis forgets RECURSIVE and NOT MATERIALIZED at the very top.
+        whole = exp.select("*").from_(with_tables(sql, views, owner=owner).subquery("result"))
+        text = whole.sql("duckdb", identify=True)
         with query_errors(owner):
             return self.backend.sql(text)
 
@@ -109,28 +112,40 @@ class Session:
         Raises:
             DataError: if a row makes the computation fail.
         """
-        untyped = {name: "string" for name, kind in expr.schema().items() if kind.is_null()}
+        name = f"table_{next(self._numbers)}"
         with query_errors(owner):
-            return self.backend.create_table(f"table_{next(self._numbers)}", expr.cast(untyped) if untyped else expr)
+            table = self.backend.create_table(name, typed(expr))
+        self._tables.add(name)
+        return table
 
     def reader(self, expr: ibis.Table, *, chunk: int = 100_000, owner: str = "query") -> pa.RecordBatchReader:
         """Return the rows of ``expr`` as a stream of batches of ``chunk`` rows, on a cursor of its own.
 
-        Sums of integers come as BIGINT, as Ibis has them, not as DuckDB's HUGEINT.
+        They are computed as they are read where ``expr`` is a scan of one table, and before that into a temporary
+        table, which spills to ``folder``, where it is more: DuckDB waits forever for some plans whose result is
+        streamed. Sums of integers come as BIGINT, as Ibis has them, not as DuckDB's HUGEINT.
 
         Raises:
             DataError: here or while reading, if a row makes the computation fail.
             StorageError: likewise, if disk or memory does.
         """
         cursor = self._cursor(expr)
+        query, computed = self.backend.compile(expr), ""
+        if not is_scan(expr, self._views | self._tables):
+            computed = exp.table_(f"computed_{next(self._numbers)}", quoted=True).sql("duckdb")
+            with query_errors(owner):
+                cursor.execute(f"CREATE TEMP TABLE {computed} AS {self.backend.compile(typed(expr))}")
+            query = f"FROM {computed}"
         with query_errors(owner):
-            source = cursor.sql(self.backend.compile(expr)).to_arrow_reader(chunk)
+            source = cursor.sql(query).to_arrow_reader(chunk)
         schema = storable_integers(source.schema, expr.schema())
 
         def batches() -> Iterator[pa.RecordBatch]:
             with query_errors(owner):
                 for batch in source:
                     yield batch.cast(schema)
+                if computed:
+                    cursor.execute(f"DROP TABLE {computed}")
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 

@@ -1,5 +1,8 @@
 """Sessions: snapshots of tables, streams of rows, book queries, and what is left behind (nothing)."""
 
+import subprocess
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,11 +14,14 @@ import pytest
 from sqlglot import exp, parse_one
 
 from metaplatform.errors import DataError, StorageError
+from metaplatform.resources.queries import is_scan
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
+from metaplatform_tests.resources.long_plans import PLANS, ROWS
 
 FLIGHTS = pa.table({"id": [1, 2, 3, 4], "carrier": ["UA", "AA", "UA", None], "delay": [10, -5, None, 30]})
 CARRIERS = pa.table({"carrier": ["UA", "AA"], "name": ["United", "American"]})
+LONG_PLANS = Path(__file__).with_name("long_plans.py")
 
 
 @pytest.fixture
@@ -127,6 +133,67 @@ class TestStreams:
                 session.reader(huge).read_all()
 
 
+class TestPlans:
+    """Each kind of plan comes to its end, with more rows than DuckDB holds back of a result that is streamed."""
+
+    def test_of_any_kind_come_to_their_end(self, warehouse: Warehouse):
+        command = [sys.executable, str(LONG_PLANS), warehouse.root]
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=90, check=True, text=True)
+        counts = {name: int(rows) - ROWS for name, rows in (line.split(":") for line in done.stdout.splitlines())}
+        assert counts == {**dict.fromkeys(PLANS, 0), "full": 10, "ranked": -1}
+
+    def test_spill_to_the_folder_of_the_session(self, tmp_path: Path):
+        with Warehouse(root=str(tmp_path), memory_limit="100MB", threads=1).session() as session:
+            wide = session.backend.sql("select range as n, 'some text ' || range as s from range(4000000)")
+            session.reader(wide)
+            assert sum(file.stat().st_size for file in session.folder.rglob("*")) > 10_000_000
+            assert sum(batch.num_rows for batch in session.reader(session.materialize_temp(wide))) == 4_000_000
+
+    def test_leave_nothing_behind_once_they_are_read(self, warehouse: Warehouse):
+        with warehouse.session() as session:
+            before = session.backend.con.execute("select count(*) from duckdb_tables()").fetchall()
+            session.reader(session.backend.sql("select 1 as n union all select 2")).read_all()
+            assert session.backend.con.execute("select count(*) from duckdb_tables()").fetchall() == before
+
+    def test_keep_the_order_asked_for(self, warehouse: Warehouse):
+        with warehouse.session() as session:
+            rows = session.reader(
+                session.backend.sql("select range as n from range(500000) order by n desc")
+            ).read_all()
+        assert rows["n"].to_pylist() == list(range(499_999, -1, -1))
+
+    @pytest.mark.parametrize(
+        ("change", "scan"),
+        [
+            (lambda t: t, True),
+            (lambda t: t.filter(t["delay"] > 0).select("id", late=t["delay"] > 10), True),
+            (lambda t: t.order_by("id").drop("carrier"), True),
+            (lambda t: t.limit(2), False),
+            (lambda t: t.union(t), False),
+            (lambda t: t.distinct(), False),
+            (lambda t: t.aggregate(n=t.count()), False),
+            (lambda t: t.mutate(rank=ibis.row_number().over(order_by=t["id"])), False),
+            (lambda t: t.filter(t["id"] == t["id"].max()), False),
+            (lambda t: t.filter(t["id"].isin(t.filter(t["delay"] > 0)["id"])), False),
+            (lambda t: t.inner_join(t.view(), "id"), False),
+            (lambda t: t.semi_join(ibis.memtable(pa.table({"id": [1]})), "id"), False),
+        ],
+    )
+    def test_that_are_streamed_scan_one_table(
+        self, warehouse: Warehouse, change: Callable[[ibis.Table], ibis.Table], *, scan: bool
+    ):
+        with warehouse.session() as session:
+            for table in (session.table("raw.flights"), session.materialize_temp(session.table("raw.flights"))):
+                assert is_scan(change(table), {table.op().name}) is scan
+                assert not is_scan(change(table), set())
+
+    def test_that_hold_sql_of_the_book_are_not_streamed(self, warehouse: Warehouse):
+        with warehouse.session() as session:
+            table = session.table("raw.flights")
+            query = session.query(sql("select * from raw.flights"), {"raw.flights": table})
+            assert not is_scan(query, {table.op().name})
+
+
 class TestQueries:
     def test_read_the_tables_given_in_place_of_references(self, warehouse: Warehouse):
         with warehouse.session() as session:
@@ -145,6 +212,7 @@ class TestQueries:
             "with flights as (select * from raw.flights where carrier = 'AA') select id from flights",
             "select id from (from raw.flights) where carrier in (select carrier from raw.carriers where name[1] = 'A')",
             "from raw.flights select id where carrier = 'AA' union all select 1 where false",
+            "with recursive up as (select 1 as id union all select id + 1 from up where id < 2) select max(id) from up",
             "select a.id from raw.flights a join raw.flights b on a.id = b.id and b.carrier = 'AA'",
             'select id from "raw"."flights" where "carrier" = \'AA\'',
         ],

@@ -1,5 +1,7 @@
 """What storage relies on in DuckDB, delta-rs, PyArrow and Ibis: each with what would break without it."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +18,17 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from metaplatform.resources.duckdb_connections import load_delta
+
+STREAMED_FOR_EVER = """
+import duckdb
+connection = duckdb.connect()
+connection.execute("create table t as select range as k from range(2000000)")
+connection.execute("create table o as select 5 as k")
+query = "select k from t anti join o using (k) union all select max(k) from t semi join o using (k)"
+connection.execute("create table computed as " + query)
+print("computed", flush=True)
+print(connection.sql(query).to_arrow_reader().read_all().num_rows, flush=True)
+"""
 
 
 def add(folder: Path, name: str, rows: pa.Table, **partition: str) -> AddAction:
@@ -211,6 +224,21 @@ class TestDuckDB:
             reader.read_next_batch()
             connection.execute("select 1").fetchall()
             assert reader.read_all().num_rows == 299_000
+
+    def test_a_union_over_an_anti_and_a_semi_join_is_never_streamed_to_its_end(self):
+        """The reason why no arbitrary query is streamed; computed into a table it takes a tenth of a second."""
+        with pytest.raises(subprocess.TimeoutExpired) as stopped:
+            subprocess.run([sys.executable, "-c", STREAMED_FOR_EVER], capture_output=True, timeout=4, check=True)
+        assert stopped.value.output.startswith(b"computed\n")
+
+    def test_a_table_keeps_the_order_of_the_query_that_it_was_made_of(self):
+        with duckdb.connect() as connection:
+            connection.execute("create temp table t as select range as n from range(1000000) order by hash(range)")
+            found = connection.sql("select n from t").to_arrow_reader().read_all()["n"]
+            assert (
+                found
+                == connection.sql("select range as n from range(1000000) order by hash(range)").to_arrow_table()["n"]
+            )
 
     def test_an_error_in_a_stream_comes_as_an_os_error_with_its_message(self):
         with duckdb.connect() as connection:
