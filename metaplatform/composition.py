@@ -38,7 +38,7 @@ def platform_resources(deployment: Deployment) -> dict[str, object]:
             ui_url=deployment.mlflow_url,
         ),
         "exports": Exports(root=root, reports_url=deployment.reports_url),
-        "notifier": Notifier(root=root),
+        "notifier": Notifier(root=root, public_url=deployment.public_url),
         "clock": Clock(),
         "book": DeployedBook(
             root=root,

@@ -14,6 +14,11 @@ def ref_of(path: Sequence[str]) -> str:
     return ".".join(path)
 
 
+def ref_name(ref: str) -> str:
+    """Return the entity's name of a reference: ``raw.flights`` → ``flights``."""
+    return ref.rpartition(".")[2]
+
+
 def op_name(ref: str) -> str:
     """Return the Dagster op name of a reference: ``raw.flights`` → ``raw__flights``."""
     return ref.replace(".", "__")

@@ -23,8 +23,10 @@ from metaplatform.resources.book_connections import book_engine, book_url
 from metaplatform.resources.book_database import BookDatabase
 from metaplatform.resources.book_snapshots import BookSnapshots
 from metaplatform.resources.book_source import load_deployed_book
+from metaplatform.resources.clock import Clock
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.deployed_book import DeployedBook
+from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.served_book import serve_book
 from metaplatform.resources.servers import dagster_service, running
 from metaplatform.specs.deployment import Deployment
@@ -162,11 +164,13 @@ def looked(deployment: Deployment, *, loaded: str | None = None) -> str:
     served = serve_book(deployment, pinned=None, live=True)
     sensor = book_sensor(replace(served, content=loaded or served.content), 1, in_files=False)
     resources = platform_resources(deployment)
-    context = dg.build_sensor_context(resources={name: resources[name] for name in ("book", "notifier")})
+    context = dg.build_sensor_context(resources={name: resources[name] for name in ("book", "notifier", "clock")})
     try:
         result = sensor(context)
     except MetaplatformError as error:
         return str(error)
+    finally:
+        Notifier(root=str(deployment.root)).deliver(Clock().now())
     assert isinstance(result, dg.SkipReason)
     return result.skip_message or ""
 

@@ -16,9 +16,11 @@ import pytest
 from metaplatform.composition import platform_resources
 from metaplatform.errors import BookError, MetaplatformError
 from metaplatform.factories.automation.book import book_sensor
+from metaplatform.resources.clock import Clock
 from metaplatform.resources.code_server import serves
 from metaplatform.resources.code_server_watch import CodeServerWatch
 from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.served_book import ServedBook, accept_served, serve_book
 from metaplatform.resources.servers import dagster_service, running
 from metaplatform.specs.deployment import Deployment
@@ -152,13 +154,14 @@ class Sensor:
 
     def look(self) -> str:
         resources = platform_resources(self.deployment)
-        context = dg.build_sensor_context(resources={name: resources[name] for name in ("book", "notifier")})
+        context = dg.build_sensor_context(resources={name: resources[name] for name in ("book", "notifier", "clock")})
         result = self.sensor(context)
         assert isinstance(result, dg.SkipReason)
         return result.skip_message or ""
 
     @property
     def alerts(self) -> list[str]:
+        Notifier(root=str(self.deployment.root)).deliver(Clock().now())
         path = self.deployment.root / "notifications" / "book.jsonl"
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 

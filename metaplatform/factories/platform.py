@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from metaplatform.factories.automation.messages import messages_sensor
 from metaplatform.factories.automation.schedules import build_schedules
 from metaplatform.factories.automation.sensors import build_sensors
 from metaplatform.factories.features import feature_set_asset
@@ -44,7 +45,11 @@ def build_definitions(
     return dg.Definitions(
         assets=[*assets, *(monitoring_spec(manifest, name) for name in manifest.monitors)],
         asset_checks=[monitor_checks(manifest, name) for name in manifest.monitors],
-        sensors=[*build_sensors(manifest, sensor_interval_seconds), *sensors],
+        sensors=[
+            *build_sensors(manifest, sensor_interval_seconds),
+            messages_sensor(manifest.timezone, sensor_interval_seconds),
+            *sensors,
+        ],
         schedules=build_schedules(manifest),
         resources=dict(resources),
         executor=executor,

@@ -17,6 +17,7 @@ from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.messages import Message
 from metaplatform.specs.reactions import ReactionSpec
 from metaplatform.specs.records import Action
 
@@ -48,10 +49,10 @@ def act(step: Step, reaction: ReactionSpec, warehouse: Warehouse, notifier: Noti
         rows = matching_rows(session, reaction, step.partition)
     title = f"{reaction.name}: {rows} rows" + (f" in {step.partition}" if step.partition else "")
     facts = {"partition": step.partition or "", "model_version": version, "rows": rows, "condition": reaction.when}
-    for notification in reaction.notify:
-        notifier.send(
-            notification, reaction=reaction.name, title=title, body=reaction.description, data=facts, event_id=key
-        )
+    told = f"{title} by version {version} meet: {reaction.when}"
+    body = f"{reaction.description}\n\n{told}" if reaction.description else told
+    message = Message(message_id=key, subject=step.ref, title=title, body=body, facts=facts, created_at=step.now)
+    notifier.tell(message, reaction.notify)
     action = Action(
         action_id=key,
         reaction=reaction.name,

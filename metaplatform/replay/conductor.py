@@ -97,7 +97,7 @@ class Conductor:
     def _resources(self) -> dict[str, Any]:
         """Return what sensors and schedules ask for; building others would import MLflow's tracking for nothing."""
         given = self.definitions.resources or {}
-        return {name: given[name] for name in ("warehouse", "registry")}
+        return {name: given[name] for name in ("warehouse", "registry", "notifier")}
 
     def _run(self, request: dg.RunRequest, selection: Collection[dg.AssetKey] = ()) -> None:
         self.announce(request.tags.get(REASON_TAG, ""))

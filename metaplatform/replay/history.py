@@ -69,7 +69,7 @@ def replay_history(
         ticks = replay_ticks(manifest, start, end)
         progress.start(len(ticks))
         with deployment_instance(deployment) as instance:
-            skip = frozenset() if with_reactions else frozenset({"reactions"})
+            skip = frozenset() if with_reactions else frozenset({"reactions", "messages"})
             conductor = Conductor(definitions, instance, progress.run, skip)
             before = start
             for now in ticks:

@@ -1,56 +1,100 @@
-"""Messages to people and other systems: a line in a file, or whatever Apprise reaches."""
+"""Messages to people and other systems: put into the outbox, and sent to a file or to whatever Apprise reaches."""
 
 import fcntl
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import assert_never
 
 import dagster as dg
 
-from metaplatform.errors import StorageError
+from metaplatform.errors import MetaplatformError, StorageError
+from metaplatform.naming import ref_name
 from metaplatform.resources.delta_tables import storage_root
+from metaplatform.resources.outbox import Outbox, Waiting
+from metaplatform.specs.messages import Message
 from metaplatform.specs.reactions import AppriseNotification, FileNotification, NotificationSpec
+
+_LONGEST_DELIVERY_SECONDS = 20
+"""A look of the loop must end: what is not asked by then is asked at the next."""
 
 
 class Notifier(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Sends notifications; those of kind ``file`` go below the storage folder ``root``."""
+    """Sends messages from the outbox below the storage folder ``root``; those of kind ``file`` stay there.
+
+    ``public_url`` is the address of Dagster's page, with which links begin.
+    """
 
     root: str
+    public_url: str = ""
 
-    def send(
-        self,
-        spec: NotificationSpec,
-        *,
-        reaction: str,
-        title: str,
-        body: str,
-        data: Mapping[str, Any],
-        event_id: str,
-    ) -> bool:
-        """Send one message about ``event_id``; tell whether it was sent, False if a file has it already.
+    def tell(self, message: Message, channels: Sequence[NotificationSpec]) -> bool:
+        """Put a message into the outbox for ``channels``; tell whether it is new. Again, it changes nothing.
 
-        ``data`` is facts for machines: JSON values. A message through Apprise carries them as lines of text;
-        it is sent again when asked again, so the caller's ledger decides.
+        Raises:
+            StorageError: if it cannot be kept.
+        """
+        return self._outbox.put(message, channels)
+
+    def told(self, message_id: str) -> bool:
+        """Tell whether a message of this id has been put into the outbox."""
+        return self._outbox.has(message_id)
+
+    def deliver(self, now: datetime) -> list[Waiting]:
+        """Send what is due, in order; return what its channel did not take. That is tried again later.
+
+        Raises:
+            StorageError: if the outbox is damaged.
+        """
+        until = time.monotonic() + _LONGEST_DELIVERY_SECONDS
+        silent: set[NotificationSpec] = set()
+
+        def send(waiting: Waiting) -> str | None:
+            if waiting.channel in silent or time.monotonic() > until:
+                return None
+            try:
+                self.send(waiting.message, waiting.channel)
+            except MetaplatformError as error:
+                silent.add(waiting.channel)
+                return str(error)
+            return ""
+
+        return self._outbox.sending(now, send)
+
+    def send(self, message: Message, channel: NotificationSpec) -> None:
+        """Send one message now; a file that has it already is left as it is.
 
         Raises:
             StorageError: if it cannot be delivered. Neither it nor anything else tells Apprise's URL.
         """
-        match spec:
+        match channel:
             case FileNotification():
-                path = storage_root(self.root) / "notifications" / f"{reaction}.jsonl"
-                line = {"event_id": event_id, "reaction": reaction, "title": title, "body": body, "data": dict(data)}
-                return _append_once(path, event_id, json.dumps(line, default=str))
+                path = storage_root(self.root) / "notifications" / f"{ref_name(message.subject)}.jsonl"
+                values = message.model_dump(mode="json", exclude={"message_id"})
+                _append_once(path, message.message_id, json.dumps({"event_id": message.message_id, **values}))
             case AppriseNotification():
-                facts = "\n".join(f"{name}: {value}" for name, value in data.items())
-                _send_through_apprise(spec.url_env, title, f"{body}\n\n{facts}".strip(), owner=f"reactions.{reaction}")
-                return True
+                _send_through_apprise(channel.url_env, message.title, self._text(message), owner=message.subject)
+            case _:
+                assert_never(channel)
+
+    def _text(self, message: Message) -> str:
+        """Return a message as text: what it says, then links, facts and its id."""
+        links = [f"{name}: {self.public_url.rstrip('/')}{path}" for name, path in message.links.items()]
+        facts = [f"{name}: {value}" for name, value in message.facts.items()]
+        blocks = ([message.body], links, [*facts, f"id: {message.message_id}"])
+        return "\n\n".join("\n".join(block) for block in blocks if block)
+
+    @property
+    def _outbox(self) -> Outbox:
+        return Outbox(storage_root(self.root))
 
 
-def _append_once(path: Path, event_id: str, line: str) -> bool:
+def _append_once(path: Path, event_id: str, line: str) -> None:
     """Append ``line`` unless one with its ``event_id`` is there; other processes wait meanwhile."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +103,7 @@ def _append_once(path: Path, event_id: str, line: str) -> bool:
             file.seek(0)
             written = file.read()
             if any(_event_id(old) == event_id for old in written.splitlines()):
-                return False
+                return
             # A writer killed within its line left no line end: the next line must not join it.
             start = b"\n" if written and not written.endswith(b"\n") else b""
             os.write(file.fileno(), start + line.encode() + b"\n")
@@ -68,7 +112,6 @@ def _append_once(path: Path, event_id: str, line: str) -> bool:
         raise StorageError(
             owner=path.name, culprit=str(error), fix="check the storage root's space and rights"
         ) from error
-    return True
 
 
 def _event_id(line: bytes) -> object:
@@ -95,13 +138,15 @@ def _send_through_apprise(variable: str, title: str, body: str, *, owner: str) -
             known, delivered = True, False
     if not known:
         raise StorageError(
-            owner=owner, culprit=f"the value of {variable} is no Apprise URL", fix="see Apprise's list of services"
+            owner=owner,
+            culprit=f"the value of {variable} is not a valid Apprise URL",
+            fix="see Apprise's list of services",
         )
     if not delivered:
         raise StorageError(
             owner=owner,
             culprit=f"the service behind {variable} did not take the message",
-            fix="check it, then run again",
+            fix="check it; the message is sent again later",
         )
 
 

@@ -23,6 +23,7 @@ _CONTENTS = (
     "reports",
     "exports",
     "notifications",
+    "outbox",
     "dagster",
     "book/built",
     "book/applied.json",

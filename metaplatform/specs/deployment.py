@@ -15,6 +15,7 @@ class Deployment(Spec):
     ``book`` is the folder of the instruction book, ``root`` the storage root. ``environment`` names the
     overlay that is laid over the book, none if empty. ``executor`` runs steps in
     the run's process or in one each. Servers are on loopback; ports and links follow from each other.
+    ``public_url`` is the address under which people reach Dagster's page: links in messages begin with it.
     ``book_source`` is the one source of truth: the folder's YAML files, or the tables of the database whose
     URL is in the environment variable ``book_url_env``; ``book`` then only says where relative paths start.
     """
@@ -28,6 +29,7 @@ class Deployment(Spec):
     memory_limit: str = Field(default="", pattern=r"^$|^[0-9]+(\.[0-9]+)? ?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")
     mlflow_port: int = Field(default=5000, ge=1, le=65_535)
     reports_port: int = Field(default=8001, ge=1, le=65_535)
+    public_url: str = Field(default="", pattern=r"^$|^https?://[^\s/?#]+(/[^\s?#]*)?$")
     book_source: Literal["yaml", "sql"] = "yaml"
     book_url_env: EnvironmentVariable = "METAPLATFORM_BOOK_URL"
 

@@ -144,6 +144,18 @@ class Manifest:
                 return f"predictions.{watcher.prediction}"
         return None
 
+    @cached_property
+    def timezone(self) -> str:
+        """Return the zone that the partitions of all sources share, UTC if there is none: moments are shown in it."""
+        zones = {source.partitions.timezone for source in self.sources.values() if source.partitions}
+        return zones.pop() if len(zones) == 1 else "UTC"
+
+    def zone(self, ref: str) -> str:
+        """Return the zone in which moments about ``ref`` are shown: that of its partitions, else the book's."""
+        model = self.models.get(ref.removeprefix("models.")) if ref.startswith("models.") else None
+        spec = self.partitions(f"features.{model.feature_set}" if model else ref)
+        return spec.timezone if spec else self.timezone
+
     def spec_hash(self, ref: str) -> str:
         """Return 12 hex digits of what decides the asset's result: equal for books that mean the same."""
         if ref not in self._hashes:

@@ -2,15 +2,18 @@
 
 import logging
 import threading
+from datetime import datetime
 
 import dagster as dg
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 
 from metaplatform.errors import MetaplatformError
+from metaplatform.resources.clock import Clock
 from metaplatform.resources.deployed_book import BookLook, DeployedBook
 from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.served_book import ServedBook, refusal
+from metaplatform.specs.messages import Message
 from metaplatform.specs.reactions import FileNotification
 
 _RELOAD_SECONDS = 180
@@ -35,7 +38,9 @@ def book_sensor(served: ServedBook, interval_seconds: int, *, in_files: bool) ->
         minimum_interval_seconds=max(interval_seconds, _REFUSED_SECONDS) if served.refused else interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def evaluate(context: dg.SensorEvaluationContext, book: DeployedBook, notifier: Notifier) -> dg.SkipReason:
+    def evaluate(
+        context: dg.SensorEvaluationContext, book: DeployedBook, notifier: Notifier, clock: Clock
+    ) -> dg.SkipReason:
         try:
             found = seen.look(book)
         except MetaplatformError as error:
@@ -49,7 +54,7 @@ def book_sensor(served: ServedBook, interval_seconds: int, *, in_files: bool) ->
             told = f"book {found.hash[:_SHORT]} is accepted; {reload.ask(context)}"
         if found.refused:
             refused = refusal(found.refused, served.since)
-            _alert(notifier, found, refused)
+            _alert(notifier, found, refused, clock.now())
             raise refused
         return dg.SkipReason(told)
 
@@ -68,16 +73,17 @@ class _Seen:
         return self._last
 
 
-def _alert(notifier: Notifier, found: BookLook, refused: MetaplatformError) -> None:
-    """Tell people once: the file keeps each event's id, so a restart tells nothing twice."""
-    notifier.send(
-        FileNotification(kind="file"),
-        reaction="book",
+def _alert(notifier: Notifier, found: BookLook, refused: MetaplatformError, now: datetime) -> None:
+    """Tell people once: the outbox knows each message's id, so a restart tells nothing twice."""
+    message = Message(
+        message_id=f"refused-{found.hash}",
+        subject="book",
         title="An edit of the book is refused; the last good book runs on",
         body=refused.culprit,
-        data={"hash": found.hash, "entities": sorted({issue.owner for issue in found.refused})},
-        event_id=f"refused-{found.hash}",
+        facts={"hash": found.hash, "entities": ", ".join(sorted({issue.owner for issue in found.refused}))},
+        created_at=now,
     )
+    notifier.tell(message, [FileNotification(kind="file")])
 
 
 def _taken(context: dg.SensorEvaluationContext) -> str:
