@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
 
 from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.factories.automation.state import NOT_FINISHED
@@ -22,6 +23,11 @@ class RunFailedError(MetaplatformError):
     def __init__(self, *, owner: str, culprit: str, fix: str, kind: str) -> None:
         super().__init__(owner=owner, culprit=culprit, fix=fix)
         self.kind = kind
+
+    @property
+    def by_check(self) -> bool:
+        """Tell whether a blocking check has ended the run, and no error."""
+        return self.kind == DagsterAssetCheckFailedError.__name__
 
 
 def run_in_process(
@@ -56,6 +62,9 @@ def _failure(result: dg.ExecuteInProcessResult) -> RunFailedError:
     error = failed.step_failure_data.error if failed else None
     root = error.cause if error and error.cause else error
     message = root.message.strip() if root else "the run failed before its first step"
+    checks = [check for check in result.get_asset_check_evaluations() if check.blocking and not check.passed]
+    if checks:
+        message = "; ".join(f"check {check.check_name} failed: {check.description}" for check in checks)
     step = failed.step_key if failed else "run"
     return RunFailedError(
         owner=step or "run",

@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import ibis
 import ibis.expr.datatypes as dt
 from sqlglot import exp
 
-from metaplatform.compute.instants import MICROSECONDS, instant
-from metaplatform.compute.local_time import grain, in_period, key, periods_table
+from metaplatform.compute.instants import instant
 from metaplatform.compute.sql_columns import ROW, Scope, Steps, all_columns, call, column, fresh, named, source, text
 from metaplatform.specs.ingestion import FileSource, TimedTable
-from metaplatform.specs.partitions import Window
+from metaplatform.specs.partitions import PartitionSpec, Window
 
 REASON = "_reason"
 """Column of quarantined rows that says why; no column of the book starts with an underscore."""
+MOMENT = "_event_timestamp"
+"""Column of quarantined rows that holds their event timestamp, null where it cannot be told."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE = {exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ}
 _SHOWN, _STORED = 80, "_stored_moment"
 _WIDER = {"int": "double", "decimal": "double", "date": "timestamp"}
@@ -27,7 +29,8 @@ class Conformed:
     """The rows of a source that are as declared, and those that are not.
 
     ``accepted`` has the declared columns, then new ones, then derived ones; the event timestamp is a
-    TIMESTAMPTZ (UTC). ``quarantined`` has the columns of the file as text, and ``_reason``.
+    TIMESTAMPTZ (UTC). ``quarantined`` has the columns of the file as text, ``_event_timestamp`` where the source has
+    one, and ``_reason``.
     """
 
     accepted: ibis.Table
@@ -48,11 +51,12 @@ class _Reading:
     faults: tuple[exp.Expr, ...] = ()
 
 
-def conform(raw: ibis.Table, spec: FileSource) -> Conformed:
+def conform(raw: ibis.Table, spec: FileSource, *, arrived: datetime | None = None) -> Conformed:
     """Return the rows of ``raw`` as the source declares them, and those to quarantine.
 
     A row is turned away where a value is not of its declared type or would be rounded by it (1.5 as an
-    integer), where a derived column fails, where a key column or the event timestamp is null, or where an
+    integer), where a derived column fails, where a key column or the event timestamp is null, where that lies
+    before the first partition or too far ahead of the moment at which the rows ``arrived``, or where an
     earlier row has its key; of rows with one key the first stays, in the order of all their columns. Of
     types, a timestamp without a time zone is taken as UTC. Without declared columns nothing is cast.
 
@@ -63,7 +67,9 @@ def conform(raw: ibis.Table, spec: FileSource) -> Conformed:
     steps = Steps(owner, {"file": raw})
     reading = _Reading(steps, raw, "file", Scope.of(raw.columns, owner))
     reading = _with_nulls(_with_derived(_with_types(reading, spec), spec), spec)
-    present = exp.select(all_columns(ROW), named(_joined(reading.faults), REASON)).from_(source(reading.current))
+    reading = _with_misplaced(reading, spec, arrived)
+    judgement = [*_event_moment(reading, spec), named(_joined(reading.faults), REASON)]
+    present = exp.select(all_columns(ROW), *judgement).from_(source(reading.current))
     judged = steps.add("judged", present)
     fit = exp.select("*").from_(source(judged)).where(exp.EQ(this=column(REASON), expression=text("")))
     unfit = exp.select("*").from_(source(judged)).where(exp.NEQ(this=column(REASON), expression=text("")))
@@ -71,7 +77,7 @@ def conform(raw: ibis.Table, spec: FileSource) -> Conformed:
     if spec.key:
         accepted, again = _first_of_each_key(reading, spec, _with_stored_moment(reading, spec, accepted))
         rejected.append(again)
-    return Conformed(_accepted(reading, spec, accepted), _quarantined(reading, rejected))
+    return Conformed(_accepted(reading, spec, accepted), _quarantined(reading, spec, rejected))
 
 
 def _with_types(reading: _Reading, spec: FileSource) -> _Reading:
@@ -155,6 +161,36 @@ def _with_nulls(reading: _Reading, spec: FileSource) -> _Reading:
     return replace(reading, faults=(*reading.faults, *faults))
 
 
+def _with_misplaced(reading: _Reading, spec: FileSource, arrived: datetime | None) -> _Reading:
+    """Add the faults of event timestamps before the first partition, and of those that lie in the future."""
+    if spec.event_timestamp is None:
+        return reading
+    moment = _moment(reading, spec.event_timestamp)
+    shown = exp.cast(column(reading.scope.find(spec.event_timestamp)), "varchar", dialect="duckdb")
+    told = [text(f"event timestamp {spec.event_timestamp}: '"), call("left", shown, exp.Literal.number(_SHOWN))]
+    faults = []
+    if spec.partitions is not None:
+        early = exp.LT(this=moment.copy(), expression=_micros(first_moment(spec.partitions)))
+        faults.append(_fault(early, *told, text(f"' lies before the first partition, {spec.partitions.start}")))
+    if arrived is not None:
+        late = exp.GT(this=moment.copy(), expression=_micros(spec.max_ahead.behind(arrived)))
+        faults.append(_fault(late, *told, text(f"' lies more than {spec.max_ahead} ahead of its arrival")))
+    return replace(reading, faults=(*reading.faults, *faults))
+
+
+def first_moment(partitions: PartitionSpec) -> datetime:
+    """Return the moment with which the first partition begins."""
+    return partitions.window(partitions.start).start
+
+
+def _micros(moment: datetime) -> exp.Expr:
+    return exp.Literal.number((moment - _EPOCH) // timedelta(microseconds=1))
+
+
+def _event_moment(reading: _Reading, spec: FileSource) -> list[exp.Expr]:
+    return [named(instant(_moment(reading, spec.event_timestamp)), MOMENT)] if spec.event_timestamp else []
+
+
 def _moment(reading: _Reading, name: str) -> exp.Expr:
     return call("epoch_us", column(reading.scope.find(name)))
 
@@ -204,7 +240,8 @@ def _first_of_each_key(reading: _Reading, spec: FileSource, fit: str) -> tuple[s
     kept = exp.select(exp.Star(except_=[exp.to_identifier("_rank")])).from_(source(ranked)).where(first)
     stay = steps.add("accepted", exp.union(exp.select("*").from_(source(unique)), kept, distinct=False))
     message = text(f"key ({', '.join(spec.key)}) repeats an earlier row's")
-    again = exp.select(*(column(name) for name in reading.raw.columns), named(message, REASON)).from_(source(ranked))
+    known = [*reading.raw.columns, *([MOMENT] if spec.event_timestamp else [])]
+    again = exp.select(*(column(name) for name in known), named(message, REASON)).from_(source(ranked))
     return stay, steps.add("repeating", again.where(exp.Not(this=first.copy())))
 
 
@@ -228,12 +265,12 @@ def _accepted(reading: _Reading, spec: FileSource, step: str) -> ibis.Table:
     return reading.steps.finish(query)
 
 
-def _quarantined(reading: _Reading, rejected: Sequence[str]) -> ibis.Table:
-    reason = column(REASON)
+def _quarantined(reading: _Reading, spec: FileSource, rejected: Sequence[str]) -> ibis.Table:
+    told = [column(name) for name in ((MOMENT, REASON) if spec.event_timestamp else (REASON,))]
     parts = [
         exp.select(
             *(named(exp.cast(column(name), "varchar", dialect="duckdb"), name) for name in reading.raw.columns),
-            reason.copy(),
+            *(each.copy() for each in told),
         ).from_(source(step))
         for step in rejected
     ]
@@ -257,43 +294,3 @@ def visible(table: ibis.Table, spec: TimedTable, *, now: datetime, window: Windo
 
 def _column_like(table: ibis.Table, name: str) -> str:
     return Scope.of(table.columns, "table").find(name)
-
-
-def partition_profiles(table: ibis.Table, spec: FileSource) -> ibis.Table:
-    """Return what each partition of a conformed table holds, for telling a changed one apart.
-
-    Columns: ``partition`` (as ``PartitionSpec.key_of``; ``""`` for a source without partitions), ``rows``, and
-    ``fingerprint``: text that depends on the partition's rows and columns, not on the order of either. It is
-    DuckDB's hash, so another version of DuckDB may see everything as changed, once.
-    """
-    steps = Steps(f"raw.{spec.name}", {"rows": table})
-    content = exp.Sum(this=call("hash", *(column(name) for name in sorted(table.columns))))
-    counted = [named(exp.Count(this=exp.Star()), "rows"), named(content, "content")]
-    if spec.partitions is None or spec.event_timestamp is None:
-        whole = exp.select(*counted).from_(source("rows"))
-        return _profiles(steps, steps.add("whole", whole), text(""))
-    seconds = grain(spec.partitions)
-    moment = call("epoch_us", column(_column_like(table, spec.event_timestamp)))
-    slot = exp.Sub(this=moment, expression=_modulo(moment, seconds * MICROSECONDS))
-    # Whole slots of time are keyed, not rows: keys of rows would be text made from each timestamp.
-    slots = exp.select(named(slot, "slot"), *counted).from_(source("rows")).group_by(exp.Literal.number(1))
-    second = exp.IntDiv(this=column("slot", ROW), expression=exp.Literal.number(MICROSECONDS))
-    query = exp.select(column("rows", ROW), column("content", ROW), named(key(second, spec.partitions), "partition"))
-    query = query.from_(source(steps.add("slots", slots)))
-    query.append("joins", exp.Join(this=periods_table(spec.partitions), on=in_period(second)))
-    return _profiles(steps, steps.add("keyed", query), column("partition"))
-
-
-def _modulo(value: exp.Expr, divisor: int) -> exp.Expr:
-    """Return the remainder, never negative: there were years before 1970."""
-    by = exp.Literal.number(divisor)
-    remainder = exp.Paren(this=exp.Mod(this=value.copy(), expression=by))
-    return exp.Mod(this=exp.Paren(this=exp.Add(this=remainder, expression=by.copy())), expression=by.copy())
-
-
-def _profiles(steps: Steps, step: str, partition: exp.Expr) -> ibis.Table:
-    rows = exp.cast(exp.Sum(this=column("rows")), "bigint", dialect="duckdb")
-    content = exp.Coalesce(this=exp.Sum(this=column("content")), expressions=[exp.Literal.number(0)])
-    fingerprint = exp.cast(content, "varchar", dialect="duckdb")
-    query = exp.select(named(partition, "partition"), named(rows, "rows"), named(fingerprint, "fingerprint"))
-    return steps.finish(query.from_(source(step)).group_by(exp.Literal.number(1)))

@@ -8,6 +8,7 @@ import dagster as dg
 from metaplatform.factories.automation.messages import messages_sensor
 from metaplatform.factories.automation.schedules import build_schedules
 from metaplatform.factories.automation.sensors import build_sensors
+from metaplatform.factories.contracts import contract_check
 from metaplatform.factories.features import feature_set_asset
 from metaplatform.factories.inference import prediction_asset
 from metaplatform.factories.ingestion import source_asset, table_asset
@@ -44,7 +45,10 @@ def build_definitions(
     assets = [build(manifest, name) for chapter, build in _ASSETS.items() for name in getattr(manifest, chapter)]
     return dg.Definitions(
         assets=[*assets, *(monitoring_spec(manifest, name) for name in manifest.monitors)],
-        asset_checks=[monitor_checks(manifest, name) for name in manifest.monitors],
+        asset_checks=[
+            *(contract_check(manifest, name) for name in manifest.sources),
+            *(monitor_checks(manifest, name) for name in manifest.monitors),
+        ],
         sensors=[
             *build_sensors(manifest, sensor_interval_seconds),
             messages_sensor(manifest.timezone, sensor_interval_seconds),

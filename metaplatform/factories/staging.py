@@ -1,75 +1,205 @@
 """A source's files, read and checked once for each change of theirs, however many partitions come of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import ibis
+import pyarrow as pa
 
-from metaplatform.compute.ingestion import conform
+from metaplatform.compute.ingestion import MOMENT, conform, first_moment
+from metaplatform.compute.partition_profiles import moment_span, partition_profiles
+from metaplatform.errors import DataError, StorageError
 from metaplatform.naming import quarantine_ref, stable_id, staged_ref
 from metaplatform.resources.session import Session
-from metaplatform.resources.source_files import find_files, fingerprint
+from metaplatform.resources.source_contents import ContentRecords
+from metaplatform.resources.source_files import find_files, fingerprint, last_change
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.source_contents import PartitionContent, SourceContents
 
-_FINGERPRINT = "fingerprint"
-_QUARANTINED = "quarantined"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+
+
+class SourceChangedError(DataError):
+    """Files changed while they were read: what was read is no state that they were ever in."""
 
 
 @dataclass(frozen=True)
-class Staged:
-    """The accepted rows of a source's files; ``fingerprint`` tells the files' content and the contract apart."""
+class SourceMark:
+    """What tells a source's files, and what the book says of them, from any other; no file was opened for it.
 
-    rows: ibis.Table
-    fingerprint: str
+    ``changed_at`` is when the youngest file was written to last.
+    """
+
+    mark: str
+    changed_at: datetime
     paths: tuple[Path, ...]
-    quarantined: int
 
 
-def files_fingerprint(manifest: Manifest, source: FileSource) -> str:
-    """Return what changes when the source must be read again: its files, or what the book says of them."""
-    files = fingerprint(find_files(source, manifest.root))
-    return stable_id(files, manifest.spec_hash(f"raw.{source.name}"))
+def mark_of(manifest: Manifest, source: FileSource) -> SourceMark:
+    """Return the mark of a source's files as they are now: names, sizes and times.
+
+    Raises:
+        DataError: if there are none.
+    """
+    paths = find_files(source, manifest.root)
+    mark = stable_id(fingerprint(paths), manifest.spec_hash(f"raw.{source.name}"))
+    return SourceMark(mark, last_change(paths), paths)
 
 
-def stage(session: Session, manifest: Manifest, source: FileSource, warehouse: Warehouse) -> Staged:
-    """Return the source's accepted rows: as staged, or read anew if files or contract have changed since.
+def read_source(
+    session: Session, manifest: Manifest, source: FileSource, warehouse: Warehouse, *, arrived: datetime
+) -> SourceContents:
+    """Read a source's files anew; stage the rows that fit, keep the others with their reasons, and what there is.
 
-    Rows turned away, and lines that are no rows, are kept beside the raw table with their reasons.
+    ``arrived`` is the moment of reading, whatever moment is replayed. Nothing is kept of files that change meanwhile.
 
     Raises:
         DataError: if files or declared columns are missing or cannot be read.
+        SourceChangedError: if the files changed while they were read.
+        StorageError: if a row was read and is neither stored nor quarantined.
     """
     ref = f"raw.{source.name}"
-    mark, paths = files_fingerprint(manifest, source), find_files(source, manifest.root)
-    known = _newest_commit(warehouse, staged_ref(ref))
-    if known.get(_FINGERPRINT) != mark:
-        known = _read(session, manifest, source, warehouse, mark)
-    return Staged(session.table(staged_ref(ref)), mark, paths, int(known[_QUARANTINED]))
-
-
-def _newest_commit(warehouse: Warehouse, ref: str) -> dict[str, str]:
-    history = warehouse.history(ref)
-    return {name: str(value) for name, value in history[0].items()} if history else {}
-
-
-def _read(session: Session, manifest: Manifest, source: FileSource, warehouse: Warehouse, mark: str) -> dict[str, str]:
-    ref = f"raw.{source.name}"
+    before = mark_of(manifest, source)
     files = session.read_files(source, manifest.root)
-    conformed = conform(files.rows, source)
-    quarantined = _keep(session, warehouse, quarantine_ref(ref), conformed.quarantined, mark)
+    conformed = conform(files.rows, source, arrived=arrived)
+    read, unfit = _count(session, files.rows), session.materialize_temp(conformed.quarantined, owner=ref)
+    rows = _unchanged(session.reader(conformed.accepted, owner=ref), manifest, source, before)
+    commit = {"mark": before.mark}
+    stored = warehouse.replace(staged_ref(ref), rows, partition=None, metadata=commit).rows
+    quarantined = _keep(session, warehouse, quarantine_ref(ref), unfit, commit)
+    rejected = 0
     if files.rejects is not None:
-        quarantined += _keep(session, warehouse, f"{quarantine_ref(ref)}_lines", files.rejects, mark)
-    commit = {_FINGERPRINT: mark, _QUARANTINED: str(quarantined)}
-    warehouse.replace(staged_ref(ref), session.reader(conformed.accepted), partition=None, metadata=commit)
-    return commit
+        rejected = _keep(session, warehouse, f"{quarantine_ref(ref)}_lines", files.rejects, commit)
+    check_sums(ref, read=read, stored=stored, quarantined=quarantined)
+    first, last = _span(session, source)
+    contents = SourceContents(
+        mark=before.mark,
+        spec_hash=manifest.spec_hash(ref),
+        read=read,
+        stored=stored,
+        quarantined=quarantined,
+        rejected=rejected,
+        outside=_outside(session, source, unfit),
+        arrived_at=arrived,
+        partitions=_partitions(session, source, unfit, arrived),
+        first=first,
+        last=last,
+        paths=tuple(map(str, before.paths)),
+    )
+    ContentRecords(warehouse.root_path).keep(source.name, contents)
+    return contents
 
 
-def _keep(session: Session, warehouse: Warehouse, ref: str, rows: ibis.Table, mark: str) -> int:
+def check_sums(ref: str, *, read: int, stored: int, quarantined: int) -> None:
+    """See that each row that was read is stored or quarantined.
+
+    Raises:
+        StorageError: if one is neither, or both.
+    """
+    if read != stored + quarantined:
+        raise StorageError(
+            owner=ref,
+            culprit=f"{read} rows were read, {stored} stored and {quarantined} quarantined",
+            fix="report it: the files are sound, nothing was taken from them",
+        )
+
+
+def staged_contents(
+    session: Session,
+    manifest: Manifest,
+    source: FileSource,
+    warehouse: Warehouse,
+    *,
+    arrived: datetime,
+    as_planned: bool = False,
+) -> SourceContents:
+    """Return what is staged of a source, read anew if files or contract have changed since.
+
+    ``as_planned`` takes what was read last, as the loop has looked at it, as long as the contract is the same.
+    """
+    known = ContentRecords(warehouse.root_path).read(source.name)
+    if known is not None and warehouse.exists(staged_ref(f"raw.{source.name}")):
+        same = known.spec_hash == manifest.spec_hash(f"raw.{source.name}")
+        if (as_planned and same) or known.mark == mark_of(manifest, source).mark:
+            return known
+    return read_source(session, manifest, source, warehouse, arrived=arrived)
+
+
+def _unchanged(
+    rows: pa.RecordBatchReader, manifest: Manifest, source: FileSource, before: SourceMark
+) -> pa.RecordBatchReader:
+    """Return the rows, failing at their end, before they are committed, if the files are others by then."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from rows
+        if mark_of(manifest, source).mark != before.mark:
+            raise SourceChangedError(
+                owner=f"raw.{source.name}",
+                culprit="files changed while they were read",
+                fix="read them again once they have settled; the loop does so by itself",
+            )
+
+    return pa.RecordBatchReader.from_batches(rows.schema, batches())
+
+
+def _count(session: Session, rows: ibis.Table) -> int:
+    return int(session.reader(rows.aggregate(rows=rows.count())).read_all()["rows"][0].as_py())
+
+
+def _keep(session: Session, warehouse: Warehouse, ref: str, rows: ibis.Table, commit: dict[str, str]) -> int:
     """Keep rows that were turned away; return how many. Without any, and none from before, no table is made."""
-    found = session.materialize_temp(rows)
-    count = int(session.reader(found.aggregate(rows=found.count())).read_all()["rows"][0].as_py())
+    count = _count(session, rows)
     if count or warehouse.exists(ref):
-        warehouse.replace(ref, session.reader(found), partition=None, metadata={_FINGERPRINT: mark})
+        warehouse.replace(ref, session.reader(rows), partition=None, metadata=commit)
     return count
+
+
+def _outside(session: Session, source: FileSource, unfit: ibis.Table) -> int:
+    if source.partitions is None:
+        return 0
+    return _count(session, unfit.filter(unfit[MOMENT] < ibis.literal(first_moment(source.partitions))))
+
+
+def _partitions(
+    session: Session, source: FileSource, unfit: ibis.Table, arrived: datetime
+) -> dict[str, PartitionContent]:
+    stored = _profiles(session, partition_profiles(session.table(staged_ref(f"raw.{source.name}")), source))
+    turned_away: dict[str, int] = {}
+    if source.partitions is not None:
+        bounds = (first_moment(source.partitions), source.max_ahead.behind(arrived))
+        placed = unfit.filter(unfit[MOMENT] >= ibis.literal(bounds[0]), unfit[MOMENT] <= ibis.literal(bounds[1]))
+        found = _profiles(session, partition_profiles(placed, source, moment=MOMENT))
+        turned_away = {key: profile.rows for key, profile in found.items()}
+    lacking = PartitionContent(0, "0")
+    return {
+        key: PartitionContent(profile.rows, profile.content, turned_away.get(key, 0))
+        for key in sorted({*stored, *turned_away})
+        for profile in [stored.get(key, lacking)]
+    }
+
+
+def _profiles(session: Session, profiles: ibis.Table) -> dict[str, PartitionContent]:
+    found = session.reader(profiles).read_all().to_pylist()
+    return {str(row["partition"]): PartitionContent(row["rows"], row["fingerprint"]) for row in found if row["rows"]}
+
+
+def _span(session: Session, source: FileSource) -> tuple[datetime | None, datetime | None]:
+    """Return the first and the last event timestamp, as far as Python can tell one."""
+    if source.event_timestamp is None:
+        return None, None
+    ends = session.reader(moment_span(session.table(staged_ref(f"raw.{source.name}")), source)).read_all().to_pylist()
+    return _moment(ends[0]["first"]), _moment(ends[0]["last"])
+
+
+def _moment(micros: int | None) -> datetime | None:
+    if micros is None:
+        return None
+    try:
+        return _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return _EARLIEST if micros < 0 else _LATEST

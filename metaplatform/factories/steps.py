@@ -15,6 +15,8 @@ from metaplatform.resources.warehouse import Warehouse, WriteResult
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import Window
 
+PLAN_TAG = "metaplatform/plan"
+"""Run tag with the key of the plan that asked for the run."""
 NOW_TAG = "metaplatform/now"
 """Run tag that holds the run's ``now``: a retry or a re-execution sees the same moment."""
 REPLAY_TAG = "metaplatform/replay"
@@ -46,11 +48,19 @@ class Step:
 
 
 def step_of(
-    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, manifest: Manifest, ref: str, clock: Clock
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+    manifest: Manifest,
+    ref: str,
+    clock: Clock,
+    *,
+    partitioned: bool = True,
 ) -> Step:
-    """Return the step's facts; ``now`` comes from the run's tag, or from the clock."""
+    """Return the step's facts; ``now`` comes from the run's tag, or from the clock.
+
+    Without ``partitioned`` the step is about all of the asset's partitions.
+    """
     tags = dict(context.run.tags)
-    partitioned = manifest.partitions(ref) is not None
+    partitioned = partitioned and manifest.partitions(ref) is not None
     return Step(
         manifest=manifest,
         ref=ref,

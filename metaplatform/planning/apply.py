@@ -14,8 +14,9 @@ from metaplatform.execution import RunFailedError, deployment_instance, end_dead
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.automation.sensors import APPLY_TAG
-from metaplatform.factories.automation.state import Loop, seen_contents
+from metaplatform.factories.automation.state import Loop
 from metaplatform.factories.builds import keep_book
+from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.steps import NOW_TAG, REPLAY_TAG
 from metaplatform.factories.training import DECISION_TAG
 from metaplatform.naming import stable_id
@@ -149,6 +150,8 @@ def _refuse_busy(loop: Loop, plan: Plan) -> None:
 
 def _make(work: _Work, change: Change) -> int:
     """Make one asset; return in how many runs."""
+    if change.ref.startswith("raw."):
+        _read(work, change)
     keys = change.partitions or tuple(_all_keys(work.loop, change.ref))
     work.progress.asset(change.ref, len(keys))
     if change.anew and keys != ("",):
@@ -169,6 +172,12 @@ def _make(work: _Work, change: Change) -> int:
     return len(keys)
 
 
+def _read(work: _Work, change: Change) -> None:
+    """Read a source's files, if they or its contract have changed: they tell in which partitions it is made."""
+    check = contract_key(change.ref.removeprefix("raw."))
+    run_in_process(work.repository, work.instance, assets=(), checks=[check], tags=_tags(work, change))
+
+
 def _from_nothing(work: _Work, ref: str) -> None:
     """Take away what is stored, having noted that the asset is not whole until it is made to the end."""
     work.records.begin(ref, entity_fields(work.manifest.entities[ref]))
@@ -185,18 +194,21 @@ def _all_keys(loop: Loop, ref: str) -> Iterator[str]:
     elif parent is not None:
         yield from sorted(key for key in loop.warehouse.partitions(parent) if key)
     else:
-        name = ref.removeprefix("raw.")
-        source = replace(loop.manifest, sources={name: loop.manifest.sources[name]})
-        held = seen_contents(replace(loop, manifest=source), {})[name][1]
-        yield from sorted(key for key in held if line.start <= key < line.key_of(loop.now))
+        held = replace(loop).contents.get(ref.removeprefix("raw."))
+        keys = held.partitions if held else ()
+        yield from sorted(key for key in keys if line.start <= key < line.key_of(loop.now))
 
 
-def _run(work: _Work, change: Change, partition: str) -> None:
-    tags = {
+def _tags(work: _Work, change: Change) -> dict[str, str]:
+    return {
         NOW_TAG: work.loop.now.isoformat(),
         REASON_TAG: f"apply: {'; '.join(change.reasons)}"[:_LONGEST_TAG],
         APPLY_TAG: "true",
     }
+
+
+def _run(work: _Work, change: Change, partition: str) -> None:
+    tags = _tags(work, change)
     if change.ref.startswith("models."):
         tags[DECISION_TAG] = _training_id(work, change.ref)
     run_in_process(

@@ -11,9 +11,11 @@ from typing import Protocol
 import dagster as dg
 
 from metaplatform.composition import definitions_of
-from metaplatform.execution import deployment_instance
-from metaplatform.factories.automation.state import Loop, seen_contents
-from metaplatform.factories.source_contents import event_span
+from metaplatform.execution import RunFailedError, deployment_instance, run_in_process
+from metaplatform.factories.automation.run_requests import REASON_TAG
+from metaplatform.factories.automation.state import Loop
+from metaplatform.factories.contracts import contract_key
+from metaplatform.factories.steps import REPLAY_TAG
 from metaplatform.replay.conductor import Conductor
 from metaplatform.replay.results import ReplayResult
 from metaplatform.replay.room import make_room
@@ -64,11 +66,12 @@ def replay_history(
         make_room(deployment, fresh=fresh)
         accept(deployment.root)
         definitions = definitions_of(manifest, deployment)
-        loop = _loop(manifest, definitions)
-        start, end = _span(loop, until)
-        ticks = replay_ticks(manifest, start, end)
-        progress.start(len(ticks))
         with deployment_instance(deployment) as instance:
+            _read_sources(manifest, definitions, instance, progress)
+            loop = _loop(manifest, definitions)
+            start, end = _span(loop, until)
+            ticks = replay_ticks(manifest, start, end)
+            progress.start(len(ticks))
             skip = frozenset() if with_reactions else frozenset({"reactions", "messages"})
             conductor = Conductor(definitions, instance, progress.run, skip)
             before = start
@@ -87,17 +90,32 @@ def _loop(manifest: Manifest, definitions: dg.Definitions) -> Loop:
     return Loop(manifest, resources["warehouse"], resources["registry"], Clock().now(), replaying=True)
 
 
+def _read_sources(
+    manifest: Manifest, definitions: dg.Definitions, instance: dg.DagsterInstance, progress: Progress
+) -> None:
+    """Read every source, by the check that reads it live: what they hold says which moments there are to walk."""
+    repository = definitions.get_repository_def()
+    for name in manifest.sources:
+        reason = f"raw.{name}: files are read"
+        progress.run(reason)
+        tags = {REASON_TAG: reason, REPLAY_TAG: "true"}
+        try:
+            run_in_process(repository, instance, assets=(), checks=[contract_key(name)], tags=tags)
+        except RunFailedError as error:
+            # What is held back for its quarantine is told at the end, and the rest goes on.
+            if not error.by_check:
+                raise
+
+
 def _span(loop: Loop, until: datetime | None) -> tuple[datetime, datetime]:
     """Return the moment before the data begins, and that at which all of it has arrived and its labels are mature."""
-    contents = seen_contents(loop, {})
     spans = [
-        (spec.window(min(keys)).start, spec.window(max(keys)).end)
-        for name, (_, keys) in contents.items()
-        if (spec := loop.manifest.sources[name].partitions) and keys
+        (spec.window(min(contents.partitions)).start, spec.window(max(contents.partitions)).end)
+        for name, contents in loop.contents.items()
+        if (spec := loop.manifest.sources[name].partitions) and contents.partitions
     ]
     if not spans:
-        found = (event_span(source, loop.warehouse) for source in loop.manifest.sources.values())
-        spans = [span for span in found if span]
+        spans = [contents.span for contents in loop.contents.values() if contents.span]
     if not spans:
         end = until.replace(tzinfo=UTC) if until else loop.now
         return end - timedelta(microseconds=1), end

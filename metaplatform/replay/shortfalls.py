@@ -1,16 +1,17 @@
 """What a replay did not come to, and why, in words."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
-from metaplatform.factories.automation.state import Loop, seen_contents
+from metaplatform.factories.automation.state import Loop, blocked_partitions
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.records import Decision
 
 
 def shortfalls(loop: Loop, runs: int, end: datetime) -> Iterator[str]:
-    """Yield why there was no run by ``end``, and why a prediction scored nothing."""
+    """Yield what was held back, why there was no run by ``end``, and why a prediction scored nothing."""
+    for (name, _), told in blocked_partitions(loop).items():
+        yield f"raw.{name} is held back: {told}"
     if not runs:
         yield _idle(loop, end)
         return
@@ -20,8 +21,7 @@ def shortfalls(loop: Loop, runs: int, end: datetime) -> Iterator[str]:
 
 
 def _idle(loop: Loop, end: datetime) -> str:
-    contents = seen_contents(replace(loop, now=end), {})
-    empty = [f"raw.{name}" for name, (_, partitions) in contents.items() if not partitions]
+    empty = [f"raw.{name}" for name, contents in loop.contents.items() if not contents.stored]
     if empty:
         return f"nothing was to be done: no rows in {', '.join(empty)}"
     return f"nothing was to be done: no partition that has rows ends by {end:%Y-%m-%d %H:%M} UTC"

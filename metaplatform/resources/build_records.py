@@ -4,7 +4,6 @@ Delta's log says it too, commit by commit, but forgets: entries older than its r
 as there are partitions, and are replaced atomically, one process at a time.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,16 +11,15 @@ from typing import Any
 
 from filelock import FileLock
 
-from metaplatform.errors import StorageError
 from metaplatform.naming import asset_path
 from metaplatform.resources.delta_tables import table_folder
-from metaplatform.resources.file_writing import write_whole
+from metaplatform.resources.json_records import damaged, read_record, write_record
 from metaplatform.specs.builds import Built, BuiltPartition
 
 FOLDER = "book"
 """Below the storage root."""
 
-_parsed: dict[Path, tuple[tuple[int, int, int], dict[str, Any]]] = {}
+_ABOUT = "what the asset was made from"
 
 
 class BuildRecords:
@@ -62,15 +60,15 @@ class BuildRecords:
 
     def applied(self) -> Mapping[str, Any]:
         """Return the snapshot of the book that last ran here, empty if none has."""
-        kept: Mapping[str, Any] = _json(self._root / FOLDER / "applied.json") or {}
+        kept: Mapping[str, Any] = read_record(self._root / FOLDER / "applied.json", about=_ABOUT) or {}
         book: Mapping[str, Any] = kept.get("book", {})
         return book
 
     def apply(self, book_id: str, snapshot: Callable[[], Mapping[str, Any]]) -> None:
         """Keep a book as the one that last ran here; ``snapshot`` is asked only if it is another one."""
         path = self._root / FOLDER / "applied.json"
-        if (_json(path) or {}).get("id") != book_id:
-            _replace(path, {"id": book_id, "book": snapshot()})
+        if (read_record(path, about=_ABOUT) or {}).get("id") != book_id:
+            write_record(path, {"id": book_id, "book": snapshot()})
 
     def _path(self, ref: str) -> Path:
         table_folder(self._root, ref)  # refuses what is no reference
@@ -82,41 +80,15 @@ class BuildRecords:
         folder = self._root / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", is_singleton=True):
-            _replace(path, asdict(change(_read(path))))
+            write_record(path, asdict(change(_read(path))))
 
 
 def _read(path: Path) -> Built | None:
-    kept = _json(path)
+    kept = read_record(path, about=_ABOUT)
     if kept is None:
         return None
     try:
         partitions = {key: BuiltPartition(**made) for key, made in kept["partitions"].items()}
         return Built(kept["fields"], partitions, unfinished=kept["unfinished"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise _damaged(path) from error
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    """Return what a file holds, parsed again only when it has changed; None if there is no file."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
-    known = _parsed.get(path)
-    if known is None or known[0] != stamp:
-        try:
-            known = _parsed[path] = (stamp, json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise _damaged(path) from error
-    return known[1]
-
-
-def _damaged(path: Path) -> StorageError:
-    return StorageError(
-        owner=str(path), culprit="what the asset was made from cannot be read", fix="remove the file; it is made again"
-    )
-
-
-def _replace(path: Path, values: Mapping[str, Any]) -> None:
-    write_whole(path, json.dumps(values, separators=(",", ":")).encode(), folders=True)
+        raise damaged(path, _ABOUT) from error

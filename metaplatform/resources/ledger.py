@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 from metaplatform.errors import DataError, StorageError
 from metaplatform.resources.delta_tables import latest_table, read_rows
 from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.records import Action, Arrival, Decision, Observation, Promotion
+from metaplatform.specs.records import Action, Approval, Arrival, Decision, Observation, Promotion
 
-Record = Arrival | Observation | Decision | Promotion | Action
-R = TypeVar("R", Arrival, Observation, Decision, Promotion, Action)
+Record = Arrival | Approval | Observation | Decision | Promotion | Action
+R = TypeVar("R", Arrival, Approval, Observation, Decision, Promotion, Action)
 
 TABLES: Mapping[type[Record], str] = {
     Arrival: "monitoring.arrivals",
+    Approval: "monitoring.approvals",
     Observation: "monitoring.observations",
     Decision: "monitoring.decisions",
     Promotion: "monitoring.promotions",

@@ -25,6 +25,7 @@ _CONTENTS = (
     "notifications",
     "outbox",
     "dagster",
+    "contents",
     "book/built",
     "book/applied.json",
     "warehouse.duckdb",

@@ -4,6 +4,7 @@ import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from os.path import commonpath
 from pathlib import Path
@@ -112,6 +113,11 @@ def read_files(backend: Backend, spec: FileSource, *, project_root: str, folder:
     except (duckdb.Error, OSError, ValueError) as error:
         raise _unreadable(owner, str(error), labels) from error
     return SourceFiles(rows, rejects, paths, fingerprint(paths))
+
+
+def last_change(paths: tuple[Path, ...]) -> datetime:
+    """Return when the youngest of the files was written to last; the beginning of time if there are none."""
+    return datetime.fromtimestamp(max((path.stat().st_mtime for path in paths), default=0.0), UTC)
 
 
 def _package_folder(package: str, owner: str) -> Path:

@@ -1,10 +1,11 @@
 """Chapters ``sources`` and ``tables``: what is read from outside, and SQL over it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from metaplatform.specs.base import ColumnName, Entity, Expression, Interval, Many, Query, Ref, Spec
+from metaplatform.specs.duration import Duration
 from metaplatform.specs.partitions import PartitionSpec
 
 
@@ -40,6 +41,12 @@ class FileSource(TimedTable):
     some of the files lack, is an error (``freeze``) or is added and null there (``evolve``). Without it the
     types are inferred. ``derive`` adds columns,
     each an expression over the others.
+
+    Files are read once they have not changed for ``settle``. A row whose event timestamp lies further ahead of the
+    moment it is read than ``max_ahead``, or before the first partition, goes to quarantine. Where more than
+    ``quarantine_share`` of a partition's rows, or of all rows, are turned away, nothing is made of them until better
+    files come or a person approves. ``deletes`` says whether a partition that the files hold no row of any more is
+    emptied, with all that is made of it (``follow``), or stays as it is (``keep``).
     """
 
     path: str = Field(min_length=1)
@@ -48,6 +55,22 @@ class FileSource(TimedTable):
     contract: Literal["freeze", "evolve"] = "freeze"
     derive: dict[ColumnName, Expression] = Field(default_factory=dict)
     partitions: PartitionSpec | None = None
+    settle: Interval = Duration(seconds=5)
+    max_ahead: Interval = Duration(seconds=86_400)
+    quarantine_share: float = Field(default=0.1, ge=0, le=1)
+    deletes: Literal["follow", "keep"] = "follow"
+
+    @property
+    def policy_fields(self) -> frozenset[str]:
+        """Return what decides when files are read and followed, not what a row of theirs becomes."""
+        return frozenset({"settle", "quarantine_share", "deletes"})
+
+    def semantic_fields(self) -> dict[str, Any]:
+        """Return what decides the raw table; at its default ``max_ahead`` leaves the hashes of older books alone."""
+        fields = super().semantic_fields()
+        if self.max_ahead == type(self).model_fields["max_ahead"].default:
+            del fields["max_ahead"]
+        return fields
 
     @model_validator(mode="after")
     def _partitions_need_time(self) -> "FileSource":

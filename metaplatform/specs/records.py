@@ -1,4 +1,4 @@
-"""What the loop keeps: arrivals, observations, decisions and actions, each a row of its own table."""
+"""What the loop keeps: arrivals, approvals, observations, decisions, actions: each a row of its own table."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,21 @@ class Arrival:
     quarantined: int
     arrived_at: datetime
     run_id: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A person's word that what was found of ``subject`` (``raw.orders``), in ``partition``, shall not hold it back.
+
+    ``finding`` tells what was approved from what may be found later; ``reason`` is the person's.
+    """
+
+    approval_id: str
+    subject: str
+    partition: str
+    finding: str
+    reason: str
+    approved_at: datetime
 
 
 @dataclass(frozen=True)

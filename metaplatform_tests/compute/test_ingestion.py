@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
-from metaplatform.compute.ingestion import REASON, Conformed, conform, partition_profiles, visible
+from metaplatform.compute.ingestion import REASON, Conformed, conform, visible
+from metaplatform.compute.partition_profiles import partition_profiles
 from metaplatform.errors import DataError
 from metaplatform.specs.ingestion import CsvSource
 from metaplatform.specs.partitions import PartitionSpec, Window

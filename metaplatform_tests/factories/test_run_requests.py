@@ -1,7 +1,8 @@
 """A plan is asked for once; a run that crashed and that nobody tried again is asked for again, a few times."""
 
 import inspect
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._daemon.auto_run_reexecution import auto_run_reexecution
@@ -19,8 +20,8 @@ def work() -> None:
 
 
 def asked(instance: dg.DagsterInstance) -> list[str | None]:
-    requests, _ = open_requests(Manifest(root=""), instance, (PLAN,), datetime(2024, 2, 1, tzinfo=UTC))
-    return [request.run_key for request in requests]
+    found = open_requests(Manifest(root=""), instance, (PLAN,), datetime(2024, 2, 1, tzinfo=UTC))
+    return [request.run_key for request in found.requests]
 
 
 def end_run(instance: dg.DagsterInstance, *, retry_lost: bool) -> None:
@@ -53,6 +54,43 @@ def test_an_attempt_that_succeeded_ends_it() -> None:
         assert asked(instance) == [], "at work"
         instance.report_run_canceled(run)
         assert asked(instance) == [], "ended by a person"
+
+
+def test_a_plan_that_may_be_tried_again_is_so_later_each_time_and_is_stuck_at_last() -> None:
+    plan = replace(PLAN, retries=3)
+    with dg.DagsterInstance.ephemeral() as instance:
+        waits = []
+        for attempt in range(1, 5):
+            end_run(instance, retry_lost=False)
+            failed = datetime.now(UTC)
+            minutes = [minute for minute in range(60) if is_due(instance, plan, failed + timedelta(minutes=minute))]
+            waits.append(minutes[0] if minutes else None)
+            found = open_requests(Manifest(root=""), instance, (plan,), failed + timedelta(hours=1))
+            assert [request.run_key for request in found.requests] == ([f"arrival-1-{attempt}"] if minutes else [])
+        assert waits == [1, 5, 25, None]
+        assert found.stuck == found.notes
+        assert found.stuck[0].startswith("new data: run ")
+
+
+def is_due(instance: dg.DagsterInstance, plan: RunPlan, now: datetime) -> bool:
+    return bool(open_requests(Manifest(root=""), instance, (plan,), now).requests)
+
+
+def test_a_plan_that_succeeded_in_the_end_is_not_stuck() -> None:
+    plan = replace(PLAN, retries=3)
+    with dg.DagsterInstance.ephemeral() as instance:
+        end_run(instance, retry_lost=False)
+        run = instance.create_run_for_job(work, tags={PLAN_TAG: plan.key})
+        instance.handle_new_event(run_succeeded(run))
+        found = open_requests(Manifest(root=""), instance, (plan,), datetime.now(UTC) + timedelta(days=1))
+        assert (found.requests, found.stuck) == ((), ())
+
+
+def run_succeeded(run: dg.DagsterRun) -> dg.EventLogEntry:
+    event = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name)
+    return dg.EventLogEntry(
+        error_info=None, level=20, user_message="", run_id=run.run_id, timestamp=0.0, dagster_event=event
+    )
 
 
 def test_dagster_still_says_so_in_these_words() -> None:

@@ -16,7 +16,8 @@ from typer.testing import CliRunner, Result
 
 from metaplatform.cli import commands
 from metaplatform.errors import BookError, DataError
-from metaplatform.factories.staging import stage
+from metaplatform.factories.staging import read_source
+from metaplatform.naming import staged_ref
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.ingestion import CsvSource, FileSource
 from metaplatform.specs.loading import load_book
@@ -59,9 +60,9 @@ def added(path: str, *options: str) -> tuple[FileSource, list[dict[str, Any]]]:
     (name,) = set(manifest.sources) - known
     warehouse = Warehouse(root=str(Path("storage").absolute()))
     with warehouse.session() as session:
-        staged = stage(session, manifest, manifest.sources[name], warehouse)
-        rows = session.reader(staged.rows).read_all().to_pylist()
-    assert staged.quarantined == 0
+        contents = read_source(session, manifest, manifest.sources[name], warehouse, arrived=datetime.now(UTC))
+        rows = session.reader(session.table(staged_ref(f"raw.{name}"))).read_all().to_pylist()
+    assert contents.quarantined == 0
     return manifest.sources[name], rows
 
 

@@ -8,32 +8,32 @@ from metaplatform.compute.policy.plans import RunPlan, run_key
 from metaplatform.compute.policy.road import Road, Stock
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.source_contents import EMPTY
 
-
-@dataclass(frozen=True)
-class SourceContents:
-    """What a source holds now: a fingerprint for each partition (``""`` where there are none)."""
-
-    fingerprints: Mapping[str, str]
+ARRIVE_AGAIN = 3
+"""How often an arrival that failed is tried again."""
 
 
 @dataclass(frozen=True)
 class ArrivalState:
     """What arrivals are planned from.
 
-    ``contents`` and ``arrived`` give fingerprints by source name and partition, as found now and as last
-    ingested. ``built`` gives the partitions that each table has been made for, those without rows too
+    ``contents`` and ``arrived`` give fingerprints by source name and partition (``""`` where there are none), as read
+    last and as last ingested. ``built`` gives the partitions that each table has been made for, those without rows too
     (``""`` where there are no partitions). ``scorable`` names the predictions whose model version exists.
     ``last`` gives the id of a partition's newest arrival: content may come, go and come again. ``busy``
-    names the references that unfinished runs are making.
+    names the references that unfinished runs are making. ``reading`` names sources whose files are being read, or are
+    about to be. ``blocked`` gives partitions of sources (``""``: all of it) that nothing may be made of, and why.
     """
 
-    contents: Mapping[str, SourceContents]
+    contents: Mapping[str, Mapping[str, str]]
     arrived: Mapping[tuple[str, str], str]
     built: Mapping[str, frozenset[str]]
     scorable: frozenset[str]
     last: Mapping[tuple[str, str], str] = field(default_factory=dict)
     busy: frozenset[str] = frozenset()
+    reading: frozenset[str] = frozenset()
+    blocked: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,24 +56,31 @@ def plan_arrivals(manifest: Manifest, state: ArrivalState, now: datetime) -> tup
     A partition is due once its window has ended. What belongs together goes oldest first, one run at a
     time: features look back at the partitions before. A source without partitions goes along with the
     first run that it feeds. Tables that could not be made when their data came are made once no data of
-    theirs is due: an input was late, or the book is new. Nothing is planned that an unfinished run touches.
+    theirs is due: an input was late, or the book is new. Nothing is planned that an unfinished run touches, nor what
+    is fed by a source that is being read. What is blocked holds up what comes after it on its road.
     """
     road, stock = Road(manifest), Stock(state.built, state.scorable)
-    plain = tuple(_changed(manifest, state, None))
+    fed = frozenset(ref for name in state.reading for ref in road.reach(f"raw.{name}"))
+    plain = tuple(
+        name
+        for name in _changed(manifest, state, None)
+        if (name, "") not in state.blocked and fed.isdisjoint(road.reach(f"raw.{name}"))
+    )
     plans: list[RunPlan] = []
     claimed: set[str] = set()
     for job in sorted(_jobs(road, state, stock, now), key=lambda found: found.rank):
         joined = tuple(f"raw.{name}" for name in plain if _feeds(road, name, job))
         roots = (*job.roots, *joined)
         selected = road.selection(roots, stock, line=job.line, partition=job.partition, score=job.arrival)
-        if claimed.isdisjoint(_touched(road, selected)) and _free(road, state, selected):
+        held = _is_blocked(state, job) or any(not fed.isdisjoint(road.reach(root)) for root in roots)
+        if not held and claimed.isdisjoint(_touched(road, selected)) and _free(road, state, selected):
             plans.append(_plan(road, state, job, roots, selected, now))
             plain = tuple(name for name in plain if f"raw.{name}" not in joined)
             claimed.update(joined)
         # What is held back holds back what comes after it on its road.
         claimed.update(ref for ref in selected if road.partitions[ref] is not None)
     made = frozenset(ref for plan in plans for ref in plan.refs)
-    missing = (ref for ref in road.missing(stock, None) if ref not in made)
+    missing = (ref for ref in road.missing(stock, None) if ref not in made and ref not in fed)
     return (*_plan_plain(road, state, stock, (*(f"raw.{name}" for name in plain), *missing), now), *plans)
 
 
@@ -90,11 +97,36 @@ def _plan_plain(
 def _changed(manifest: Manifest, state: ArrivalState, line: PartitionSpec | None) -> dict[str, list[str]]:
     """Return the sources of ``line`` whose content is not the one last ingested, with those partitions, sorted."""
     changed = {
-        name: sorted(key for key, found in held.fingerprints.items() if state.arrived.get((name, key)) != found)
-        for name, held in state.contents.items()
+        name: sorted(
+            key for key, found in _held(manifest, state, name).items() if state.arrived.get((name, key)) != found
+        )
+        for name in state.contents
         if name in manifest.sources and manifest.sources[name].partitions == line
     }
     return {name: changed[name] for name in manifest.sources if changed.get(name)}
+
+
+def _held(manifest: Manifest, state: ArrivalState, name: str) -> dict[str, str]:
+    """Return the fingerprint of each partition of a source, of those too that it no longer holds a row of."""
+    held = dict(state.contents[name])
+    source = manifest.sources[name]
+    if source.partitions is not None and source.deletes == "follow":
+        gone = (key for other, key in state.arrived if other == name and key not in held)
+        held |= {key: EMPTY for key in gone if _is_key(key, source.partitions)}
+    return held
+
+
+def _is_key(text: str, line: PartitionSpec) -> bool:
+    """Tell whether a partition that once arrived is one of the line as it is now."""
+    try:
+        return bool(line.window(text))
+    except ValueError:
+        return False
+
+
+def _is_blocked(state: ArrivalState, job: _Job) -> bool:
+    sources = [ref.removeprefix("raw.") for ref in job.roots if ref.startswith("raw.")]
+    return any((name, key) in state.blocked for name in sources for key in ("", job.partition))
 
 
 def _jobs(road: Road, state: ArrivalState, stock: Stock, now: datetime) -> Iterator[_Job]:
@@ -139,13 +171,20 @@ def _plan(
     what = f" for {job.partition}" if job.partition else ""
     sources = sorted(ref for ref in roots if ref.startswith("raw."))
     missing = sorted(set(roots) - set(sources))
-    reasons = (f"new data{what} in {', '.join(sources)}" if sources else "", _missing_reason(missing, what))
+    gone = [ref for ref in sources if _found(road.manifest, state, ref, job.partition) == EMPTY]
+    new = [ref for ref in sources if ref not in gone]
+    reasons = (
+        f"new data{what} in {', '.join(new)}" if new else "",
+        f"no row{what} any more in {', '.join(gone)}" if gone else "",
+        _missing_reason(missing, what),
+    )
     return RunPlan(
         key=run_key("arrival" if job.arrival else "missing", job.partition, *changes, *hashes),
         refs=selected,
         monitors=road.monitors(selected, job.partition, now),
         partition=job.partition,
         reason="; ".join(filter(None, reasons)),
+        retries=ARRIVE_AGAIN,
     )
 
 
@@ -155,9 +194,15 @@ def _missing_reason(missing: list[str], what: str) -> str:
 
 def _change(manifest: Manifest, state: ArrivalState, ref: str, partition: str) -> str:
     """Return what tells this change from any other: content that comes back is a change again."""
-    prefix, name = ref.split(".", 1)
-    if prefix != "raw":
+    if not ref.startswith("raw."):
         return ref
+    name = ref.removeprefix("raw.")
     held = (name, partition if manifest.sources[name].partitions else "")
-    found = state.contents[name].fingerprints[held[1]]
+    found = _found(manifest, state, ref, partition)
     return f"{ref}:{state.last.get(held)}:{state.arrived.get(held)}>{found}"
+
+
+def _found(manifest: Manifest, state: ArrivalState, ref: str, partition: str) -> str:
+    """Return the fingerprint of what a source holds in the partition, or as a whole if it has none."""
+    name = ref.removeprefix("raw.")
+    return _held(manifest, state, name)[partition if manifest.sources[name].partitions else ""]

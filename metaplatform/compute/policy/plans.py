@@ -10,8 +10,9 @@ class RunPlan:
     """One run to request.
 
     ``key`` is the run key: the same plan asked for again is the same run. ``refs`` are the assets to
-    materialize, ``monitors`` the monitors whose checks run too, ``partition`` is ``""`` where nothing in
-    the run has partitions. ``reason`` is for people; ``tags`` go on the run.
+    materialize, ``monitors`` the monitors whose checks run too, ``contracts`` the sources that are read and checked
+    against theirs, ``partition`` is ``""`` where nothing in the run has partitions. ``reason`` is for people; ``tags``
+    go on the run. A run that failed is asked for again up to ``retries`` times.
     """
 
     key: str
@@ -20,6 +21,8 @@ class RunPlan:
     partition: str
     reason: str
     tags: dict[str, str] = field(default_factory=dict)
+    contracts: tuple[str, ...] = ()
+    retries: int = 0
 
 
 def run_key(kind: str, *parts: object) -> str:

@@ -1,29 +1,55 @@
 """A run plan → a Dagster run request, asked for once."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import dagster as dg
 
 from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.factories.asset_specs import asset_key
+from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.monitoring import check_keys
-from metaplatform.factories.steps import NOW_TAG
+from metaplatform.factories.steps import NOW_TAG, PLAN_TAG
 from metaplatform.specs.manifest import Manifest
 
-PLAN_TAG = "metaplatform/plan"
-"""Run tag with the plan's key: whoever asks again can see that the run exists."""
 REASON_TAG = "metaplatform/reason"
 RETRY_LOST = "Failed to retry run"
 """What Dagster writes into the log of a run that crashed while no code server could be asked to start it again."""
 _LONGEST_TAG = 500
 _MOST_RUNS = 4
 """A plan whose runs end every code server is not asked for without end."""
+_BACK_OFF = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=25))
+"""How long after each failure a plan is asked for again."""
+
+Status = Literal["due", "at work", "done", "waiting", "stuck"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a plan stands: to be asked for as the ``attempt``-th run, at work, done, waiting to be tried again, stuck.
+
+    ``note`` says it for people.
+    """
+
+    status: Status
+    attempt: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What one tick asks for, a note on each plan that it does not ask for, and what a person must look at."""
+
+    requests: tuple[dg.RunRequest, ...]
+    notes: tuple[str, ...]
+    stuck: tuple[str, ...]
 
 
 def run_request(manifest: Manifest, plan: RunPlan, now: datetime, *, attempt: int = 0) -> dg.RunRequest:
     """Return the run request of ``plan``, with its reason and ``now`` on the run; ``attempt`` counts from 0."""
     checks = [key for monitor in plan.monitors for key in check_keys(manifest, monitor)]
+    checks += [contract_key(source) for source in plan.contracts]
     return dg.RunRequest(
         # Dagster makes one run of each key.
         run_key=f"{plan.key}-{attempt}" if attempt else plan.key,
@@ -41,33 +67,50 @@ def run_request(manifest: Manifest, plan: RunPlan, now: datetime, *, attempt: in
 
 def requested_before(instance: dg.DagsterInstance, plan: RunPlan) -> dg.DagsterRun | None:
     """Return the newest run of this plan, whoever asked for it: a sensor, a replay, or a retry."""
-    return next(iter(_runs_of(instance, plan, limit=1)), None)
+    return next(iter(instance.get_runs(dg.RunsFilter(tags={PLAN_TAG: plan.key}), limit=1)), None)
 
 
 def open_requests(
     manifest: Manifest, instance: dg.DagsterInstance, plans: tuple[RunPlan, ...], now: datetime
-) -> tuple[list[dg.RunRequest], list[str]]:
-    """Return the requests for plans without a run, and a line for each plan that has one.
+) -> Requests:
+    """Return the requests for plans that no run has answered, or that are to be tried again.
 
-    A run that crashed, and that Dagster could not try again, counts as none.
+    A run that crashed, and that Dagster could not try again, counts as none. One that failed by itself is tried again
+    as often as its plan says, later each time, and is stuck after that.
     """
-    requests, notes = [], []
-    for plan in plans:
-        runs = _runs_of(instance, plan, limit=_MOST_RUNS)
-        if not runs or (len(runs) < _MOST_RUNS and _retry_was_lost(instance, runs[0])):
-            requests.append(run_request(manifest, plan, now, attempt=len(runs)))
-        else:
-            notes.append(f"{plan.reason}: run {runs[0].run_id[:8]} is {runs[0].status.value.lower()}")
-    return requests, notes
+    standings = [(plan, standing_of(instance, plan, now)) for plan in plans]
+    return Requests(
+        tuple(run_request(manifest, plan, now, attempt=at.attempt) for plan, at in standings if at.status == "due"),
+        tuple(at.note for _, at in standings if at.note),
+        tuple(at.note for _, at in standings if at.status == "stuck"),
+    )
 
 
-def _runs_of(instance: dg.DagsterInstance, plan: RunPlan, *, limit: int) -> Sequence[dg.DagsterRun]:
-    """Return the newest runs of a plan, the newest first."""
-    return instance.get_runs(dg.RunsFilter(tags={PLAN_TAG: plan.key}), limit=limit)
+def standing_of(instance: dg.DagsterInstance, plan: RunPlan, now: datetime) -> Standing:
+    """Return where a plan stands, by its newest runs."""
+    found = instance.get_run_records(dg.RunsFilter(tags={PLAN_TAG: plan.key}), limit=_MOST_RUNS)
+    if not found:
+        return Standing("due")
+    run, tried = found[0].dagster_run, len(found)
+    told = f"{plan.reason}: run {run.run_id[:8]} is {run.status.value.lower()}"
+    if run.status is not dg.DagsterRunStatus.FAILURE:
+        return Standing("at work" if not run.is_finished else "done", note=told)
+    if tried < _MOST_RUNS and _retry_was_lost(instance, run):
+        return Standing("due", tried)
+    if tried > plan.retries:
+        return Standing("stuck" if plan.retries else "done", note=told)
+    again = _ended(found[0]) + _BACK_OFF[min(tried, len(_BACK_OFF)) - 1]
+    if now >= again:
+        return Standing("due", tried)
+    return Standing("waiting", note=f"{told}; it is tried again at {again:%H:%M:%S} UTC")
+
+
+def _ended(record: dg.RunRecord) -> datetime:
+    if record.end_time is not None:
+        return datetime.fromtimestamp(record.end_time, UTC)
+    return record.update_timestamp.astimezone(UTC)
 
 
 def _retry_was_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    if run.status is not dg.DagsterRunStatus.FAILURE:
-        return False
     events = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
     return any(event.dagster_event is not None and event.dagster_event.message == RETRY_LOST for event in events)

@@ -2,22 +2,26 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import dagster as dg
 
 from metaplatform.compute.policy.arrivals import plan_arrivals
 from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.compute.policy.reacting import ScoredPartition, due_reactions, plan_reaction
+from metaplatform.compute.policy.reading import plan_readings
 from metaplatform.compute.policy.retraining import decide
 from metaplatform.compute.policy.scoring import plan_performance, plan_scoring
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.asset_specs import asset_key
-from metaplatform.factories.automation.run_requests import open_requests
+from metaplatform.factories.automation.run_requests import open_requests, standing_of
 from metaplatform.factories.automation.state import (
     Loop,
     arrival_state,
+    blocked_partitions,
+    look_at_sources,
     scoring_state,
-    seen_contents,
     training_state,
 )
 from metaplatform.factories.reactions import matching_rows
@@ -33,8 +37,18 @@ APPLY_TAG = "metaplatform/apply"
 """Run tag of an apply: to reactions what it scores again is a backfill."""
 _EVENTS_A_TICK = 200
 
-Plans = tuple[Sequence[RunPlan], list[str], str | None]
-"""Plans, notes for the tick's log, and the new cursor."""
+_TOLD_AGAIN = timedelta(minutes=5)
+"""A tick that has nothing to ask for and finds something held up fails: so often, as failed ticks are kept for long."""
+
+
+@dataclass(frozen=True)
+class Plans:
+    """What a look leads to: plans, notes for the tick's log, what is held up, and the new cursor."""
+
+    plans: Sequence[RunPlan]
+    notes: Sequence[str] = ()
+    held: Sequence[str] = ()
+    cursor: str | None = None
 
 
 def build_sensors(manifest: Manifest, interval_seconds: int) -> list[dg.SensorDefinition]:
@@ -52,6 +66,8 @@ def build_sensors(manifest: Manifest, interval_seconds: int) -> list[dg.SensorDe
 def _sensor(
     manifest: Manifest, name: str, plan: Callable[[Loop, dg.SensorEvaluationContext], Plans], interval_seconds: int
 ) -> dg.SensorDefinition:
+    complaint = _Complaint()
+
     @dg.sensor(
         name=name,
         description=plan.__doc__,
@@ -63,32 +79,57 @@ def _sensor(
         context: dg.SensorEvaluationContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
     ) -> dg.SensorResult | dg.SkipReason:
         loop = Loop(manifest, warehouse, registry, clock.now(), replaying=bool(clock.at), instance=context.instance)
-        plans, notes, cursor = plan(loop, context)
-        requests, known = open_requests(manifest, context.instance, tuple(plans), loop.now)
+        found = plan(loop, context)
+        asked = open_requests(manifest, context.instance, tuple(found.plans), loop.now)
+        notes = (*found.notes, *found.held, *asked.notes)
         # A replay looks hundreds of times; what it decides is kept and summed up at its end.
-        for note in () if loop.replaying else (*notes, *known):
+        for note in () if loop.replaying else notes:
             context.log.info(note)
-        skip = None if requests else dg.SkipReason("; ".join((*notes, *known)) or "nothing new")
-        return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=cursor)
+        held = (*found.held, *asked.stuck)
+        if held and not asked.requests and not loop.replaying and complaint.is_due("; ".join(held), loop.now):
+            raise MetaplatformError(owner=name, culprit="; ".join(held), fix="see docs/operations.md, 'At 3 a.m.'")
+        skip = None if asked.requests else dg.SkipReason("; ".join(notes) or "nothing new")
+        return dg.SensorResult(run_requests=list(asked.requests), skip_reason=skip, cursor=found.cursor)
 
     return evaluate
 
 
+class _Complaint:
+    """What a code server has failed a tick for last: the same is said again after a while only."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._again: datetime | None = None
+
+    def is_due(self, text: str, now: datetime) -> bool:
+        if text == self._text and self._again is not None and now < self._again:
+            return False
+        self._text, self._again = text, now + _TOLD_AGAIN
+        return True
+
+
 def arrivals(loop: Loop, context: dg.SensorEvaluationContext) -> Plans:
-    """Look at the sources; new or changed data is ingested and followed by all that it feeds."""
-    contents = seen_contents(loop, json.loads(context.cursor) if context.cursor else {})
-    plans = plan_arrivals(loop.manifest, arrival_state(loop, contents), loop.now)
-    return plans, [], json.dumps(contents)
+    """Look at the sources' files; what is new or changed is read, then ingested and followed by all that it feeds."""
+    looks, faults = look_at_sources(loop)
+    readings = plan_readings(loop.manifest, looks, loop.now, busy=loop.busy, at_rest=loop.replaying)
+    due = {
+        name
+        for name, plan in readings.plans.items()
+        if standing_of(context.instance, plan, loop.now).status in {"due", "at work"}
+    }
+    plans = plan_arrivals(loop.manifest, arrival_state(loop, due | loop.reading), loop.now)
+    blocked = [f"raw.{name}: {told}" for (name, _), told in blocked_partitions(loop).items()]
+    return Plans((*readings.plans.values(), *plans), readings.notes, (*faults, *blocked))
 
 
 def scoring(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
     """Bring predictions to the model version they ask for, after a promotion or a roll-back."""
-    return plan_scoring(loop.manifest, scoring_state(loop)), [], None
+    return Plans(plan_scoring(loop.manifest, scoring_state(loop)))
 
 
 def performance(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
     """Judge predictions once their labels are mature."""
-    return plan_performance(loop.manifest, scoring_state(loop), loop.now), [], None
+    return Plans(plan_performance(loop.manifest, scoring_state(loop), loop.now))
 
 
 def retraining(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
@@ -105,7 +146,7 @@ def retraining(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
         except MetaplatformError as error:
             # One model's fault must not keep the others from their retrain.
             notes.append(f"{model.name}: {error}")
-    return plans, notes, None
+    return Plans(plans, notes)
 
 
 def pending_retrains(loop: Loop, model: str) -> Iterator[RunPlan]:
@@ -154,7 +195,7 @@ def reactions(loop: Loop, context: dg.SensorEvaluationContext) -> Plans:
             plans.append(plan)
         else:
             notes.append(f"{reaction.name}: {rows} rows of {seen.partition} meet its condition")
-    return plans, notes, json.dumps(cursor)
+    return Plans(plans, notes, cursor=json.dumps(cursor))
 
 
 def _newly_scored(loop: Loop, instance: dg.DagsterInstance, cursor: dict[str, int | None]) -> Iterator[ScoredPartition]:

@@ -1,24 +1,29 @@
 """Gathers what the loop's decisions are made from: the warehouse, the registry, the ledger and the sources."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 import dagster as dg
 
-from metaplatform.compute.policy.arrivals import ArrivalState, SourceContents
+from metaplatform.compute.policy.arrivals import ArrivalState
+from metaplatform.compute.policy.quarantine import beyond_share
+from metaplatform.compute.policy.reading import Looked
 from metaplatform.compute.policy.retraining import TrainingState
 from metaplatform.compute.policy.scoring import ScoringState, VersionState
-from metaplatform.factories.source_contents import settled_until, source_contents
-from metaplatform.factories.staging import files_fingerprint
+from metaplatform.errors import MetaplatformError
+from metaplatform.factories.contracts import CONTRACT
+from metaplatform.factories.staging import mark_of
 from metaplatform.naming import ref_of
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
+from metaplatform.resources.source_contents import ContentRecords
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.records import Arrival, Decision, Observation
+from metaplatform.specs.records import Approval, Arrival, Decision, Observation
+from metaplatform.specs.source_contents import SourceContents, closed_until
 from metaplatform.specs.training import ModelSpec
 
 NOT_FINISHED = (
@@ -29,8 +34,6 @@ NOT_FINISHED = (
     dg.DagsterRunStatus.CANCELING,
 )
 TABLE_PREFIXES = frozenset({"raw", "tables", "features", "predictions", "outputs"})
-SeenContents = Mapping[str, tuple[str, Mapping[str, str]]]
-"""Source → (fingerprint of its files and of ``now``'s reach, fingerprints by partition): kept between ticks."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,28 @@ class Loop:
 
     @cached_property
     def busy(self) -> frozenset[str]:
-        """Return the references that unfinished runs are making; a run of everything names none."""
+        """Return the references that unfinished runs are making or reading; a run of everything names none."""
+        made = (ref_of(key.path) for run in self._unfinished for key in run.asset_selection or ())
+        return frozenset(made) | {f"raw.{name}" for name in self.reading}
+
+    @cached_property
+    def reading(self) -> frozenset[str]:
+        """Return the sources that unfinished runs are reading."""
+        checks = (key for run in self._unfinished for key in run.asset_check_selection or ())
+        return frozenset(key.asset_key.path[-1] for key in checks if key.name == CONTRACT)
+
+    @cached_property
+    def contents(self) -> Mapping[str, SourceContents]:
+        """Return what the sources that were ever read were found to hold."""
+        records = ContentRecords(self.warehouse.root_path)
+        found = {name: records.read(name) for name in self.manifest.sources}
+        return {name: contents for name, contents in found.items() if contents is not None}
+
+    @cached_property
+    def _unfinished(self) -> Sequence[dg.DagsterRun]:
         if self.instance is None:
-            return frozenset()
-        unfinished = self.instance.get_runs(dg.RunsFilter(statuses=list(NOT_FINISHED)))
-        return frozenset(ref_of(key.path) for run in unfinished for key in run.asset_selection or ())
+            return ()
+        return self.instance.get_runs(dg.RunsFilter(statuses=list(NOT_FINISHED)))
 
     @property
     def ledger(self) -> Ledger:
@@ -61,42 +81,54 @@ class Loop:
         return Ledger(self.warehouse)
 
 
-def seen_contents(loop: Loop, before: SeenContents) -> dict[str, tuple[str, Mapping[str, str]]]:
-    """Return what each source holds; a source whose files and reach are as before is not read again."""
-    seen: dict[str, tuple[str, Mapping[str, str]]] = {}
+def look_at_sources(loop: Loop) -> tuple[dict[str, Looked], list[str]]:
+    """Return what a look at each source's files finds, and why some cannot be looked at. No file is opened."""
+    looks: dict[str, Looked] = {}
+    faults: list[str] = []
     for name, source in loop.manifest.sources.items():
-        files = files_fingerprint(loop.manifest, source)
-        reach = _reach(loop, name)
-        mark = f"{files}/{reach}"
-        if name in before and before[name][0] == mark:
-            seen[name] = before[name]
+        known = loop.contents.get(name)
+        try:
+            found = mark_of(loop.manifest, source)
+        except MetaplatformError as error:
+            # What one source lacks must not keep the others from arriving.
+            faults.append(str(error))
             continue
-        seen[name] = (mark, source_contents(loop.manifest, source, loop.warehouse, loop.now))
-    return seen
+        looks[name] = Looked(
+            found.mark, found.changed_at, known.mark if known else None, known.arrived_at if known else None
+        )
+    return looks, faults
 
 
-def _reach(loop: Loop, name: str) -> str:
-    """Return how far ``now`` lets one see into a source; partitions that are not closed wait elsewhere."""
-    source = loop.manifest.sources[name]
-    timeless = source.event_timestamp is None or source.partitions is not None
-    return "" if timeless else settled_until(loop.manifest, loop.now).isoformat()
-
-
-def arrival_state(loop: Loop, contents: SeenContents) -> ArrivalState:
-    """Return what arrivals are planned from."""
+def arrival_state(loop: Loop, reading: Collection[str] = ()) -> ArrivalState:
+    """Return what arrivals are planned from, while the sources ``reading`` are about to be read."""
     arrived: dict[tuple[str, str], str] = {}
     last: dict[tuple[str, str], str] = {}
     for arrival in loop.ledger.read(Arrival):
         arrived[arrival.source, arrival.partition] = arrival.fingerprint
         last[arrival.source, arrival.partition] = arrival.arrival_id
+    closed = closed_until(loop.manifest, loop.now)
     return ArrivalState(
-        contents={name: SourceContents(fingerprints) for name, (_, fingerprints) in contents.items()},
+        contents={
+            name: contents.fingerprints(loop.manifest.sources[name], closed) for name, contents in loop.contents.items()
+        },
         arrived=arrived,
         built=built_tables(loop),
         scorable=frozenset(wanted_versions(loop)),
         last=last,
         busy=loop.busy,
+        reading=frozenset(reading),
+        blocked=blocked_partitions(loop),
     )
+
+
+def blocked_partitions(loop: Loop) -> dict[tuple[str, str], str]:
+    """Return the partitions of sources (``""``: the whole) with too much in quarantine, and what is told of each."""
+    approved = {kept.finding for kept in loop.ledger.read(Approval)}
+    return {
+        (name, each.partition): str(each)
+        for name, contents in loop.contents.items()
+        for each in beyond_share(loop.manifest.sources[name], contents, approved)
+    }
 
 
 def wanted_version(loop: Loop, prediction: PredictionSpec) -> ModelVersion | None:

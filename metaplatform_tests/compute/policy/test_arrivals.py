@@ -177,10 +177,59 @@ def test_content_that_comes_back_again_and_again_is_a_new_run_each_time() -> Non
     assert [found for name, key, found in world.ingested if (name, key) == ("orders", DAYS[0])] == list("ABABAB")
 
 
-def test_content_that_is_gone_is_left_as_it_was_ingested() -> None:
+def test_a_partition_that_the_files_hold_no_row_of_any_more_is_emptied_once_with_all_that_follows() -> None:
     world = stocked(*DAYS)
     del world.held["orders", DAYS[0]]
+    (plan,) = world.settle(LATER)
+    assert plan.partition == DAYS[0]
+    assert {"raw.orders", "tables.large_orders", "features.order_features", "tables.totals"} <= set(plan.refs)
+    assert plan.reason == f"no row for {DAYS[0]} any more in raw.orders"
+
+
+def test_rows_that_come_back_after_they_were_deleted_arrive_again() -> None:
+    world = stocked(*DAYS)
+    del world.held["orders", DAYS[0]]
+    world.settle(LATER)
+    (plan,) = world.put("orders", DAYS[0]).settle(LATER)
+    assert plan.partition == DAYS[0]
+
+
+def test_what_is_deleted_stays_where_the_source_says_so() -> None:
+    kept = SHOP.replace("path: orders/*.csv", "path: orders/*.csv\n    deletes: keep")
+    world = World(book(kept)).put("customers").put("prices").put("orders", *DAYS).put("visits", *DAYS)
+    world.settle(LATER)
+    del world.held["orders", DAYS[0]]
     assert world.plans(LATER) == ()
+
+
+def test_a_partition_that_arrived_under_another_scheme_is_no_deletion() -> None:
+    world = stocked(*DAYS)
+    world.arrived["orders", "2024-01"] = "A"
+    assert world.plans(LATER) == ()
+
+
+def test_a_blocked_partition_holds_up_what_comes_after_it_on_its_road_and_nothing_else() -> None:
+    world = stocked(*DAYS[:1]).put("orders", *DAYS[1:3]).put("visits", DAYS[1]).put("budgets", "2023-12")
+    world.blocked["orders", DAYS[1]] = "99 of 100 rows are in quarantine"
+    assert [plan.partition for plan in world.settle(LATER)] == ["2023-12"]
+    world.blocked.clear()
+    assert [plan.partition for plan in world.settle(LATER)] == list(DAYS[1:3])
+
+
+def test_a_source_that_is_blocked_as_a_whole_is_not_ingested_and_the_others_go_on_without_its_news() -> None:
+    world = stocked(*DAYS[:1]).put("customers", content="B").put("orders", DAYS[1]).put("visits", DAYS[1])
+    world.blocked["customers", ""] = "9 of 10 rows are in quarantine"
+    (plan,) = world.settle(LATER)
+    assert "raw.customers" not in plan.refs
+    assert "features.order_features" in plan.refs
+
+
+def test_what_a_source_feeds_waits_while_it_is_read_and_the_rest_does_not() -> None:
+    world = stocked(*DAYS[:1]).put("orders", DAYS[1]).put("visits", DAYS[1]).put("prices", content="B")
+    world.reading.add("customers")
+    assert [plan.refs for plan in world.plans(LATER)] == [("raw.prices", "tables.totals")]
+    world.reading.clear()
+    assert DAYS[1] in [plan.partition for plan in world.plans(LATER)]
 
 
 def test_an_output_that_a_reaction_makes_never_follows_by_itself() -> None:

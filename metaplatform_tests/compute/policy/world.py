@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from metaplatform.compute.policy.arrivals import ArrivalState, SourceContents, plan_arrivals
+from metaplatform.compute.policy.arrivals import ArrivalState, plan_arrivals
 from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.outputs import FileOutput, ViewsOutput
+from metaplatform.specs.source_contents import EMPTY
 
 
 def at(text: str) -> datetime:
@@ -27,6 +28,8 @@ class World:
     ingested: list[tuple[str, str, str]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     runs: list[tuple[RunPlan, list[str]]] = field(default_factory=list)
+    blocked: dict[tuple[str, str], str] = field(default_factory=dict)
+    reading: set[str] = field(default_factory=set)
 
     def put(self, source: str, *partitions: str, content: str = "A") -> "World":
         self.held |= {(source, partition): content for partition in partitions or ("",)}
@@ -36,12 +39,20 @@ class World:
     def state(self) -> ArrivalState:
         names = {source for source, _ in self.held}
         contents = {
-            name: SourceContents({key: content for (source, key), content in self.held.items() if source == name})
-            for name in names
+            name: {key: content for (source, key), content in self.held.items() if source == name} for name in names
         }
         built = {ref: frozenset(keys) for ref, keys in self.built.items()}
         busy = frozenset(ref for plan, left in self.runs if left for ref in plan.refs)
-        return ArrivalState(contents, dict(self.arrived), built, frozenset(self.scorable), dict(self.last), busy)
+        return ArrivalState(
+            contents,
+            dict(self.arrived),
+            built,
+            frozenset(self.scorable),
+            dict(self.last),
+            busy,
+            frozenset(self.reading),
+            dict(self.blocked),
+        )
 
     def plans(self, now: datetime) -> tuple[RunPlan, ...]:
         return plan_arrivals(self.manifest, self.state, now)
@@ -67,7 +78,7 @@ class World:
             if self.is_table(parent):
                 assert self.has(ref, parent, partition), f"{ref} of {partition!r} lacks {parent}"
         if prefix == "raw":
-            self.arrived[name, partition] = content = self.held.get((name, partition), "")
+            self.arrived[name, partition] = content = self.held.get((name, partition), EMPTY)
             self.ingested.append((name, partition, content))
             self.last[name, partition] = str(len(self.ingested))
         if self.is_table(ref):

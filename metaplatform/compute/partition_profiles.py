@@ -1,0 +1,66 @@
+"""What each partition of a source's rows holds, for counting it and for telling a changed one apart."""
+
+import ibis
+from sqlglot import exp
+
+from metaplatform.compute.instants import MICROSECONDS
+from metaplatform.compute.local_time import grain, in_period, key, periods_table
+from metaplatform.compute.sql_columns import ROW, Scope, Steps, call, column, named, source, text
+from metaplatform.specs.ingestion import FileSource
+from metaplatform.specs.partitions import PartitionSpec
+
+_DAYS = PartitionSpec(every="day", start="1970-01-01")
+
+
+def partition_profiles(table: ibis.Table, spec: FileSource, *, moment: str | None = None) -> ibis.Table:
+    """Return what each partition of a source's rows holds, for telling a changed one apart.
+
+    Columns: ``partition`` (as ``PartitionSpec.key_of``; the UTC day of a source with an event timestamp alone, ``""``
+    without one), ``rows``, and ``fingerprint``: text that depends on the partition's rows and columns, not on the
+    order of either. It is DuckDB's hash, so another version of DuckDB may see everything as changed, once.
+    ``moment`` names the column of event timestamps where it is not the source's; rows without one are in none.
+    """
+    steps = Steps(f"raw.{spec.name}", {"rows": table})
+    content = exp.Sum(this=call("hash", *(column(name) for name in sorted(table.columns))))
+    counted = [named(exp.Count(this=exp.Star()), "rows"), named(content, "content")]
+    if spec.event_timestamp is None:
+        whole = exp.select(*counted).from_(source("rows"))
+        return _profiles(steps, steps.add("whole", whole), text(""))
+    line = spec.partitions or _DAYS
+    seconds = grain(line)
+    timed = call("epoch_us", column(_column_like(table, moment or spec.event_timestamp)))
+    slot = exp.Sub(this=timed, expression=_modulo(timed, seconds * MICROSECONDS))
+    # Whole slots of time are keyed, not rows: keys of rows would be text made from each timestamp.
+    slots = exp.select(named(slot, "slot"), *counted).from_(source("rows")).group_by(exp.Literal.number(1))
+    second = exp.IntDiv(this=column("slot", ROW), expression=exp.Literal.number(MICROSECONDS))
+    query = exp.select(column("rows", ROW), column("content", ROW), named(key(second, line), "partition"))
+    query = query.from_(source(steps.add("slots", slots)))
+    query.append("joins", exp.Join(this=periods_table(line), on=in_period(second)))
+    return _profiles(steps, steps.add("keyed", query), column("partition"))
+
+
+def moment_span(table: ibis.Table, spec: FileSource) -> ibis.Table:
+    """Return one row: ``first`` and ``last`` event timestamp of a conformed table, in microseconds since 1970."""
+    steps = Steps(f"raw.{spec.name}", {"rows": table})
+    moment = call("epoch_us", column(_column_like(table, spec.event_timestamp or "")))
+    ends = [named(exp.Min(this=moment.copy()), "first"), named(exp.Max(this=moment), "last")]
+    return steps.finish(exp.select(*ends).from_(source("rows")))
+
+
+def _modulo(value: exp.Expr, divisor: int) -> exp.Expr:
+    """Return the remainder, never negative: there were years before 1970."""
+    by = exp.Literal.number(divisor)
+    remainder = exp.Paren(this=exp.Mod(this=value.copy(), expression=by))
+    return exp.Mod(this=exp.Paren(this=exp.Add(this=remainder, expression=by.copy())), expression=by.copy())
+
+
+def _profiles(steps: Steps, step: str, partition: exp.Expr) -> ibis.Table:
+    rows = exp.cast(exp.Sum(this=column("rows")), "bigint", dialect="duckdb")
+    content = exp.Coalesce(this=exp.Sum(this=column("content")), expressions=[exp.Literal.number(0)])
+    fingerprint = exp.cast(content, "varchar", dialect="duckdb")
+    query = exp.select(named(partition, "partition"), named(rows, "rows"), named(fingerprint, "fingerprint"))
+    return steps.finish(query.from_(source(step)).group_by(exp.Literal.number(1)))
+
+
+def _column_like(table: ibis.Table, name: str) -> str:
+    return Scope.of(table.columns, "table").find(name)
