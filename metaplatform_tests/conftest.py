@@ -42,7 +42,7 @@ LONGEST_FIRST = (
     "resources/test_run_launcher.py",
     "planning/test_apply.py",
     "examples/test_churn.py",
-    "resources/test_servers.py",
+    "hosting/test_servers.py",
     "cli/test_starting.py",
     "scaffolding/test_project.py",
     "scaffolding/test_new_model.py",

@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import dagster as dg
 from deltalake import DeltaTable
 
+from metaplatform.hosting.child import Child, Service, start
 from metaplatform.resources.dagster_home import InstanceSettings, write_dagster_home
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.warehouse import Warehouse
@@ -97,6 +100,43 @@ class Daemon:
 
     def tail(self) -> str:
         return (self.project / "daemon.log").read_text(encoding="utf-8", errors="replace")[-4000:]
+
+
+def dagster_dev(project: Path, port: int) -> Service:
+    """Return `dagster dev` over the ``workspace.yaml`` of ``project``."""
+    options = ("-w", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port))
+    command = (sys.executable, "-W", "ignore", "-m", "dagster", "dev", *options)
+    return Service("dagster", command, project, f"http://127.0.0.1:{port}", "/server_info")
+
+
+@contextmanager
+def running(
+    service: Service, *, logs: Path, environment: Mapping[str, str], grace_seconds: float = 20.0
+) -> Iterator[Child]:
+    child = start(service, logs=logs, environment=environment)
+    try:
+        yield child
+    finally:
+        child.ask_to_stop()
+        child.end(grace_seconds)
+
+
+def wait_healthy(child: Child, seconds: float = 180) -> None:
+    deadline = time.monotonic() + seconds
+    while not child.healthy():
+        child.check()
+        assert time.monotonic() < deadline, child.failure("does not answer")
+        time.sleep(0.2)
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    numbers = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return numbers
 
 
 def spec_hashes(table: Path) -> list[str]:

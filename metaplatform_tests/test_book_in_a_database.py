@@ -1,10 +1,8 @@
 """A deployment whose book is in a database: a sound edit reaches it by itself, a bad one never, a run keeps its own."""
 
 import os
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,10 +26,21 @@ from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.deployed_book import DeployedBook
 from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.served_book import serve_book
-from metaplatform.resources.servers import dagster_service, running
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
-from metaplatform_tests.live import COUNTRIES, WORKSPACE, Daemon, assets_shown, run_of_all, spec_hashes, wait_for_log
+from metaplatform_tests.live import (
+    COUNTRIES,
+    WORKSPACE,
+    Daemon,
+    assets_shown,
+    dagster_dev,
+    free_ports,
+    run_of_all,
+    running,
+    spec_hashes,
+    wait_for_log,
+    wait_healthy,
+)
 from metaplatform_tests.resources import databases
 from metaplatform_tests.scenario import write_month, write_project
 
@@ -283,11 +292,9 @@ def test_under_dagsters_own_servers_a_new_row_is_a_new_asset_in_the_ui_by_itself
         "METAPLATFORM_ROOT": "storage",
         "METAPLATFORM_SENSOR_INTERVAL_SECONDS": "2",
     }
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        service = dagster_service(tmp_path, probe.getsockname()[1])
+    service = dagster_dev(tmp_path, free_ports(1)[0])
     with running(service, logs=tmp_path / "logs", environment=environment) as child:
-        child.wait_healthy(180, threading.Event())
+        wait_healthy(child)
         assert "tables.countries" in assets_shown(service.url)
         edit(url, "INSERT INTO SQL_Tables (name, sql) VALUES ('ages', 'select max(age) as age from raw.customers')")
         deadline = time.monotonic() + 120

@@ -2,15 +2,11 @@
 
 import json
 import os
-import socket
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
-import psutil
 import pytest
 
 from metaplatform.composition import platform_resources
@@ -18,14 +14,24 @@ from metaplatform.errors import BookError, MetaplatformError
 from metaplatform.factories.automation.book import book_sensor
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.code_server import serves
-from metaplatform.resources.code_server_watch import CodeServerWatch
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.served_book import ServedBook, accept_served, serve_book
-from metaplatform.resources.servers import dagster_service, running
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
-from metaplatform_tests.live import COUNTRIES, WORKSPACE, assets_shown, graphql, run_of_all, spec_hashes, wait_for_log
+from metaplatform_tests.live import (
+    COUNTRIES,
+    WORKSPACE,
+    assets_shown,
+    dagster_dev,
+    free_ports,
+    graphql,
+    run_of_all,
+    running,
+    spec_hashes,
+    wait_for_log,
+    wait_healthy,
+)
 from metaplatform_tests.scenario import BOOK, write_project
 
 BROKEN = BOOK.replace("metric: roc_auc", "metric: roc_auk")
@@ -230,18 +236,16 @@ def test_assets_outlive_a_broken_file_and_a_killed_code_server_with_nobodys_help
             assert time.monotonic() < deadline, child.log.read_text(encoding="utf-8")[-3000:]
             time.sleep(0.5)
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        service = dagster_service(tmp_path, probe.getsockname()[1])
+    service = dagster_dev(tmp_path, free_ports(1)[0])
     with running(service, logs=tmp_path / "logs", environment=environment) as child:
-        child.wait_healthy(180, threading.Event())
+        wait_healthy(child)
         good = assets_shown(service.url)
         assert "tables.shares" in good
         (metadata / "more.yaml").write_text("tables: [half written", encoding="utf-8")
         graphql(service.url, RELOAD)
         assert assets_shown(service.url) == good
     with running(service, logs=tmp_path / "logs", environment=environment) as child:
-        child.wait_healthy(180, threading.Event())
+        wait_healthy(child)
         assert assets_shown(service.url) == good
         wait_for(alerts.exists)
         [alert] = map(json.loads, alerts.read_text(encoding="utf-8").splitlines())
@@ -249,13 +253,4 @@ def test_assets_outlive_a_broken_file_and_a_killed_code_server_with_nobodys_help
         assert alert["data"]["entities"] == ["book"]
         mended = "tables: {ages: {sql: select max(age) as age from raw.customers}}\n"
         (metadata / "more.yaml").write_text(mended, encoding="utf-8")
-        wait_for(lambda: assets_shown(service.url) == good | {"tables.ages"})
-        watch = CodeServerWatch(child.process.pid)
-        watch.look(time.monotonic())
-        for process in psutil.Process(child.process.pid).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                if "grpc" in process.cmdline():
-                    process.kill()
-        wait_for(lambda: not assets_shown(service.url))
-        wait_for(lambda: watch.look(time.monotonic()))
         wait_for(lambda: assets_shown(service.url) == good | {"tables.ages"})

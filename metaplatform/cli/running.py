@@ -63,9 +63,12 @@ def ui(
     port: Annotated[int, typer.Option(help="Port of Dagster's UI on 127.0.0.1.")] = 3000,
 ) -> None:
     """Start Dagster's UI, MLflow and the reports on this machine; Ctrl-C stops all of them."""
+    deployment = deployment_of(book, root, environment)
+    # What serves takes seconds to import.
+    typer.echo(f"Serving {deployment.root}: Ctrl-C stops")
     from metaplatform.cli.serving import serve_deployment
 
-    raise typer.Exit(serve_deployment(deployment_of(book, root, environment), port))
+    raise typer.Exit(serve_deployment(deployment, port))
 
 
 @app.command()

@@ -5,10 +5,10 @@ from pathlib import Path
 import typer
 
 from metaplatform.errors import StorageError
-from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.hosting.servers import serve
+from metaplatform.hosting.services import Ports
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.root_use import mark_root, root_in_use
-from metaplatform.resources.servers import Ports, serve
 from metaplatform.specs.deployment import Deployment
 
 
@@ -27,18 +27,17 @@ def serve_deployment(deployment: Deployment, port: int) -> int:
         )
     with root_in_use(deployment.root):
         _go_live(deployment.root)
-        home = write_dagster_home(deployment.dagster_home)
+        typer.echo("Looking at MLflow's database")
         ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.root / "mlartifacts")).ensure()
-        settings = deployment.model_dump(mode="json")
+        url = deployment.public_url or f"http://127.0.0.1:{port}"
+        settings = {**deployment.model_dump(mode="json"), "public_url": url}
         return serve(
             deployment.root,
             project=project,
             announce=typer.echo,
             ports=Ports(dagster=port, mlflow=deployment.mlflow_port, reports=deployment.reports_port),
-            environment={
-                "DAGSTER_HOME": str(home),
-                **{f"METAPLATFORM_{name.upper()}": str(value) for name, value in settings.items()},
-            },
+            environment={f"METAPLATFORM_{name.upper()}": str(value) for name, value in settings.items()},
+            public_url=deployment.public_url,
         )
 
 

@@ -30,6 +30,7 @@ _CONTENTS = (
     "book/applied.json",
     "warehouse.duckdb",
     "logs",
+    "ui.json",
 )
 """What is made below a storage root; nothing else there is ever removed, the accepted book of a database among it."""
 

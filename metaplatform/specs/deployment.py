@@ -14,8 +14,8 @@ class Deployment(Spec):
 
     ``book`` is the folder of the instruction book, ``root`` the storage root. ``environment`` names the
     overlay that is laid over the book, none if empty. ``executor`` runs steps in
-    the run's process or in one each. Servers are on loopback; ports and links follow from each other.
-    ``public_url`` is the address under which people reach Dagster's page: links in messages begin with it.
+    the run's process or in one each. Servers are on loopback. ``public_url`` is the address under which people
+    reach Dagster's page, through a proxy perhaps: links in messages begin with it.
     ``book_source`` is the one source of truth: the folder's YAML files, or the tables of the database whose
     URL is in the environment variable ``book_url_env``; ``book`` then only says where relative paths start.
     """

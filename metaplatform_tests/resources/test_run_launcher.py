@@ -2,10 +2,8 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +16,7 @@ from dagster._core.launcher import WorkerStatus
 
 from metaplatform.resources.dagster_home import InstanceSettings, write_dagster_home
 from metaplatform.resources.run_launcher import HOST_TAG, PID_TAG, LocalRunLauncher, process_lives, worker_tags
-from metaplatform.resources.servers import dagster_service, running
+from metaplatform_tests.live import dagster_dev, free_ports, running, wait_healthy
 
 CUT_OFF_ONCE = """
 import pathlib, time
@@ -137,9 +135,7 @@ def test_a_run_killed_with_all_its_services_is_finished_by_the_next_ones(tmp_pat
     (tmp_path / "cut.py").write_text(CUT_OFF_ONCE)
     (tmp_path / "workspace.yaml").write_text("load_from:\n  - python_file: {relative_path: cut.py}\n")
     home = write_dagster_home(tmp_path / "dagster", InstanceSettings(poll_interval_seconds=1))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        services = dagster_service(tmp_path, probe.getsockname()[1])
+    services = dagster_dev(tmp_path, free_ports(1)[0])
     environment = {"DAGSTER_HOME": str(home)}
     with (
         dg.DagsterInstance.from_config(str(home)) as instance,
@@ -150,7 +146,7 @@ def test_a_run_killed_with_all_its_services_is_finished_by_the_next_ones(tmp_pat
         child.process.wait()
         assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.STARTED]
         with running(services, logs=tmp_path / "second", environment=environment) as again:
-            again.wait_healthy(180, threading.Event())
+            wait_healthy(again)
             wait_until(lambda: any(run.status is dg.DagsterRunStatus.SUCCESS for run in instance.get_runs()))
         retry, killed = instance.get_runs()
         assert killed.status is dg.DagsterRunStatus.FAILURE

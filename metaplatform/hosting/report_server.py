@@ -1,5 +1,7 @@
 """Serves the reports folder to browsers on this machine: read-only, and the pages cannot call out."""
 
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,10 +39,16 @@ class _ReportHandler(SimpleHTTPRequestHandler):
         if self.headers.get("Host", "").partition(":")[0] not in _HOSTS:
             self.send_error(HTTPStatus.FORBIDDEN, "Ask by 127.0.0.1 or localhost")
             return None
-        if not Path(self.translate_path(self.path)).resolve().is_relative_to(self.directory):
+        if not self._is_inside():
             self.send_error(HTTPStatus.NOT_FOUND, "File not found")
             return None
         return super().send_head()
+
+    def _is_inside(self) -> bool:
+        try:
+            return Path(self.translate_path(self.path)).resolve().is_relative_to(self.directory)
+        except (OSError, ValueError):  # A null byte, or a name longer than any file's.
+            return False
 
     def end_headers(self) -> None:
         """Add the headers that keep a page to itself."""
@@ -50,6 +58,13 @@ class _ReportHandler(SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class names it so
         """Say nothing: what a browser asks for is no news."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a browser that goes away in the middle of a page is no news."""
 
 
 @contextmanager
@@ -63,8 +78,7 @@ def report_server(folder: Path, *, port: int) -> Iterator[str]:
     """
     home = folder.resolve()
     home.mkdir(parents=True, exist_ok=True)
-    with ThreadingHTTPServer((LOOPBACK, port), partial(_ReportHandler, directory=str(home))) as server:
-        server.daemon_threads = True
+    with _Server((LOOPBACK, port), partial(_ReportHandler, directory=str(home))) as server:
         thread = threading.Thread(target=server.serve_forever, name="reports", daemon=True)
         thread.start()
         try:
@@ -72,3 +86,16 @@ def report_server(folder: Path, *, port: int) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def main(folder: str, port: str) -> None:
+    """Serve ``folder`` until SIGINT or SIGTERM."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    with report_server(Path(folder), port=int(port)):
+        stop.wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

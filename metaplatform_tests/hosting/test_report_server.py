@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from metaplatform.resources.report_server import report_server
+from metaplatform.hosting.report_server import report_server
 
 PAGE = "<html><script>1</script></html>"
 
@@ -63,7 +63,8 @@ def test_a_folder_lists_its_reports(address: str) -> None:
 @pytest.mark.parametrize(
     "path",
     ["/../secret.txt", "/%2e%2e/secret.txt", "/drift/../../secret.txt", "/outside/secret.txt", "/outside/",
-     "/../reports-old/page.html", "//etc/passwd", "/..%2fsecret.txt", "/..%5csecret.txt", "/nothing.html"],
+     "/../reports-old/page.html", "//etc/passwd", "/..%2fsecret.txt", "/..%5csecret.txt", "/nothing.html",
+     "/%00", "/drift/%00april.html", f"/{'x' * 5000}"],
 )  # fmt: skip
 def test_nothing_outside_the_folder_is_found(address: str, path: str) -> None:
     status, body, _ = ask(address, path)

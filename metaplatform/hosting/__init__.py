@@ -1,0 +1,1 @@
+"""The processes of `metaplatform ui`: started, watched, started again, and ended together."""
