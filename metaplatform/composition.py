@@ -15,6 +15,7 @@ from metaplatform.resources.clock import Clock
 from metaplatform.resources.code_server import is_child, serves
 from metaplatform.resources.deployed_book import DeployedBook
 from metaplatform.resources.exports import Exports
+from metaplatform.resources.live_books import LiveBooks
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.root_use import mark_root
@@ -90,6 +91,7 @@ def load_definitions(environment: MutableMapping[str, str], folder: Path) -> dg.
         definitions = definitions_of(served.manifest, deployment, sensors=[watching])
         if live:
             accept_served(deployment, served)
+            LiveBooks(deployment.root).note("" if served.refused else served.content)
             mark_root(deployment.root, "live")
         return definitions
 

@@ -81,17 +81,22 @@ def apply(
     """Make again what the plan calls stale, and nothing else, through the assets that the loop runs."""
     from metaplatform.planning.apply import apply_plan, selected
     from metaplatform.planning.state import plan_of
+    from metaplatform.planning.taking import take_book
 
     deployment = deployment_of(book, root, environment)
     current = book_now(deployment)
     manifest = current.manifest
     planned = selected(plan_of(manifest, deployment), manifest, only or ())
+    if planned.empty:
+        take_book(deployment, typer.echo)
     plan_table(planned)
     if planned.empty:
         return
     if not yes:
         confirm("Do that?")
     current.accept(deployment.root)
+    # Before anything is made: what arrives meanwhile is then made from this book too.
+    take_book(deployment, typer.echo)
     with ApplyProgress() as progress:
         done = apply_plan(manifest, deployment, only=only or (), allow_breaking=allow_breaking, progress=progress)
     typer.echo(f"Made {len(done.made)} assets in {done.runs} runs. Left: {summary(done.left)}")

@@ -46,7 +46,7 @@ class ServingRecord:
 
     def write(self, root: Path) -> None:
         """Keep the record below a root."""
-        write_whole(root / FILE, json.dumps(asdict(self)).encode())
+        write_whole(root / FILE, json.dumps(asdict(self)).encode(), folders=True)
 
     @property
     def lives(self) -> bool:

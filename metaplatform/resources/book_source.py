@@ -153,6 +153,13 @@ def current_book(deployment: Deployment) -> CurrentBook:
     return CurrentBook(_without_places(manifest), contents=contents)
 
 
+def content_at_source(deployment: Deployment) -> str | None:
+    """Return what tells the book that the deployment is to serve from others: of files, or the accepted snapshot."""
+    if deployment.book_source == "sql":
+        return BookSnapshots(deployment.root).accepted()
+    return compiled_key(*WrittenBook.read(deployment.book, deployment.environment).texts())
+
+
 def read_deployed_book(
     deployment: Deployment, *, variables: Mapping[str, str] = os.environ, look: Look | None = None
 ) -> tuple[Manifest | None, tuple[Issue, ...]]:
