@@ -78,8 +78,7 @@ def serve(
         start.begin(code, wait=True)
         start.begin((web, daemon(project.resolve(), workspace)))
         start.wait()
-        if not stopped.is_set():
-            _tell(announce, {"Dagster": web.url, "MLflow": others[0].url, "Reports": others[1].url})
+        _tell(announce, {"Dagster": web.url, "MLflow": others[0].url, "Reports": others[1].url}, stopped)
         _supervise(supervisor, announce, stopped)
     return 0
 
@@ -186,7 +185,9 @@ def _sole_server(root: Path) -> AbstractContextManager[None]:
     return sole_holder(root / "ui.lock", refusal)
 
 
-def _tell(announce: Callable[[str], None], links: Mapping[str, str]) -> None:
+def _tell(announce: Callable[[str], None], links: Mapping[str, str], stopped: threading.Event) -> None:
+    if stopped.is_set():
+        return
     for name, url in links.items():
         announce(f"{name:<8} {url}")
     announce("Ctrl-C stops all of them.")
