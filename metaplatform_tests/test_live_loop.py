@@ -11,7 +11,7 @@ from metaplatform_tests.scenario import write_month, write_project
 
 pytestmark = pytest.mark.live
 
-DRIFTED = "2024-04"
+DRIFTED, NEXT = "2024-04", "2024-05"
 
 
 @pytest.fixture
@@ -36,21 +36,23 @@ def retrains(daemon: Daemon) -> list[Decision]:
     return [decision for decision in decisions if decision.trigger != "first"]
 
 
-def rescored(daemon: Daemon) -> bool:
-    """The challenger was promoted and has scored the drifted month again."""
-    state = daemon.ledger._warehouse.partitions("predictions.order_returns").get(DRIFTED)
+def scored_anew(daemon: Daemon) -> bool:
+    """The challenger was promoted and has scored a month that it has not learnt from."""
+    state = daemon.ledger._warehouse.partitions("predictions.order_returns").get(NEXT)
     return state is not None and state.model_version == 2
 
 
-def acted(daemon: Daemon, version: int) -> bool:
-    return bool(daemon.ledger.read(Action, partition=DRIFTED, model_version=version))
+def acted(daemon: Daemon, partition: str) -> bool:
+    return bool(daemon.ledger.read(Action, partition=partition))
 
 
 def at_rest(daemon: Daemon) -> bool:
     return all(run.is_finished for run in daemon.runs())
 
 
-def test_a_month_that_drifts_is_retrained_promoted_rescored_and_reacted_to_once(daemon: Daemon) -> None:
+def test_after_a_month_that_drifts_the_next_is_scored_by_a_new_champion_and_reacted_to_once(
+    daemon: Daemon,
+) -> None:
     daemon.start()
     daemon.wait_for("first version", lambda: has_champion(daemon))
     write_month(daemon.project, DRIFTED, shifted=True)
@@ -59,8 +61,10 @@ def test_a_month_that_drifts_is_retrained_promoted_rescored_and_reacted_to_once(
     assert [seen.status for seen in failed] == ["failed"]
     daemon.wait_for("promotion", lambda: len(daemon.ledger.read(Promotion)) == 2)
     assert daemon.ledger.read(Promotion)[-1].outcome == "promoted"
-    daemon.wait_for("predictions by version 2", lambda: rescored(daemon))
-    daemon.wait_for("reaction to both versions", lambda: acted(daemon, 1) and acted(daemon, 2))
+    daemon.wait_for("reaction to the drifted month", lambda: acted(daemon, DRIFTED))
+    write_month(daemon.project, NEXT, shifted=True)
+    daemon.wait_for("predictions by version 2", lambda: scored_anew(daemon))
+    daemon.wait_for("reaction to version 2", lambda: acted(daemon, NEXT))
     assert (daemon.root / "exports" / "returns_file" / f"{DRIFTED}.csv").exists()
     assert (daemon.root / "reports" / "returns_report" / f"{DRIFTED}.html").exists()
     assert (daemon.root / "notifications" / "call_customers.jsonl").exists()
@@ -102,7 +106,8 @@ def test_a_daemon_killed_in_the_middle_of_the_retrain_heals_and_closes_the_loop(
     assert not daemon.ledger.read(Promotion, promotion_id=decision)
     daemon.start()
     daemon.wait_for("promotion after the restart", lambda: bool(daemon.ledger.read(Promotion, promotion_id=decision)))
-    daemon.wait_for("predictions by the new champion", lambda: rescored(daemon))
-    daemon.wait_for("reaction to the new champion", lambda: acted(daemon, 2))
+    write_month(daemon.project, NEXT, shifted=True)
+    daemon.wait_for("predictions by the new champion", lambda: scored_anew(daemon))
+    daemon.wait_for("reaction to the new champion", lambda: acted(daemon, NEXT))
     assert len(daemon.ledger.read(Promotion, promotion_id=decision)) == 1
     assert len(retrains(daemon)) == 1

@@ -124,6 +124,11 @@ def _seconds(column: Any) -> Any:
     return moment.truncate("s").epoch_seconds().cast("float64")
 
 
+def knows(table: ibis.Table, fitted: FittedEncoding) -> bool:
+    """Tell whether ``table`` has every feature, each as the kind of value it had at training."""
+    return set(fitted.names) <= set(table.columns) and not of_other_kinds(table, fitted)
+
+
 def of_other_kinds(table: ibis.Table, fitted: FittedEncoding) -> list[str]:
     """Return the features that ``table`` has as another kind of value than at training: they cannot be encoded."""
     present = [feature for feature in fitted.features if feature.name in table.columns]

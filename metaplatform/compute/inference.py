@@ -69,6 +69,32 @@ def score(
     return pa.RecordBatchReader.from_batches(schema, scored())
 
 
+@dataclass(frozen=True)
+class Share:
+    """The rows that ``version`` scores: those of event timestamps in ``[since, until)``, UTC; None is no bound."""
+
+    version: int
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def shares(champions: Sequence[tuple[int, datetime]], start: datetime | None) -> tuple[Share, ...]:
+    """Return who scores which rows: each row the newest champion that has not learnt from it, and nobody else.
+
+    ``champions`` gives versions with the end of what each has learnt from, the one that is asked for first, then
+    those before it. ``start`` is where the rows begin. Rows that no champion may score are in nobody's share.
+    """
+    found: list[Share] = []
+    until: datetime | None = None
+    for version, learnt_until in champions:
+        if until is None or learnt_until < until:
+            found.append(Share(version, learnt_until, until))
+            until = learnt_until
+        if start is not None and until <= start:
+            break
+    return tuple(found)
+
+
 class Predictor:
     """A booster that scores encoded batches; it keeps one matrix and fills it anew for each."""
 

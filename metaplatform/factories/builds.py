@@ -14,8 +14,8 @@ from metaplatform.specs.snapshots import entity_fields, snapshot_of
 
 
 @contextmanager
-def kept_as_built(step: Step, warehouse: Warehouse) -> Iterator[None]:
-    """Keep what the step made its asset from, once the block has succeeded.
+def kept_as_built(step: Step, warehouse: Warehouse, *, model_version: int | None = None) -> Iterator[None]:
+    """Keep what the step made its asset from, once the block has succeeded; ``model_version`` is the one that scores.
 
     Inputs are asked for before anything is read: should one be replaced meanwhile, the record is older than the
     truth, and the asset made once more. What no replay makes, none can make again: its storage root is live.
@@ -27,7 +27,9 @@ def kept_as_built(step: Step, warehouse: Warehouse) -> Iterator[None]:
     started = time.perf_counter()
     yield
     seconds = time.perf_counter() - started
-    made = BuiltPartition(step.manifest.spec_hash(step.ref), inputs, round(seconds, 3), step.run_id)
+    made = BuiltPartition(
+        step.manifest.spec_hash(step.ref), inputs, round(seconds, 3), step.run_id, model_version=model_version
+    )
     records.keep(step.ref, entity_fields(step.manifest.entities[step.ref]), step.partition or "", made)
     keep_book(step.manifest, records)
 

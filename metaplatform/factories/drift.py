@@ -1,15 +1,17 @@
 """Judges a scored partition against the training reference of the version that scored it."""
 
 import json
+from datetime import datetime
 
 import ibis
 
 from metaplatform.compute.digest import Digest, digest
 from metaplatform.compute.drift import detect_drift
+from metaplatform.compute.findings import Finding
 from metaplatform.compute.profile import profile
 from metaplatform.errors import DataError
 from metaplatform.factories.judged import Judged
-from metaplatform.factories.steps import Step, report_link
+from metaplatform.factories.steps import Step, in_partition, report_link
 from metaplatform.resources.exports import Exports
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.session import Session
@@ -17,24 +19,35 @@ from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.inference import SCORE_COLUMNS
 from metaplatform.specs.monitoring import DriftMonitor
 
+_CHECKS = ("profile", "data_drift", "prediction_drift")
+
 
 def judge_drift(
     step: Step, monitor: DriftMonitor, warehouse: Warehouse, registry: ModelRegistry, exports: Exports
 ) -> Judged:
     """Return the profile's, the features' and the predictions' verdicts on the step's partition.
 
+    Only the rows that its newest version has scored are judged: they are compared with what that one has learnt.
+
     Raises:
-        DataError: if the partition is not scored yet.
+        DataError: if nothing was ever scored.
     """
-    model = step.manifest.models[step.manifest.predictions[monitor.prediction].model]
+    prediction = step.manifest.predictions[monitor.prediction]
+    model = step.manifest.models[prediction.model]
     score_column = SCORE_COLUMNS[model.task]
     version = scoring_version(step, monitor.prediction, warehouse)
+    if version is None:
+        reason = "no row here has a prediction: each champion there was has learnt from them"
+        skipped = {check: Finding(check, "", None, None, "skipped", reason) for check in _CHECKS}
+        return Judged(skipped, {}, model.name, 0, 0, {})
     bundle = registry.load(model.name, version)
     reference = Digest.from_json(json.dumps(dict(bundle.reference)))
+    since = None if prediction.in_sample else bundle.lineage.trained_until
+    moment = str(step.manifest.spine_of(model).event_timestamp)
     with warehouse.session() as session:
-        current = digest(_partition(session, f"features.{model.feature_set}", step), bundle.encoding.names).joined(
-            digest(_partition(session, f"predictions.{monitor.prediction}", step), [score_column])
-        )
+        features = _judged_rows(session, f"features.{model.feature_set}", step, moment, since)
+        scores = _judged_rows(session, f"predictions.{monitor.prediction}", step, moment, since)
+        current = digest(features, bundle.encoding.names).joined(digest(scores, [score_column]))
     profiled = profile(
         reference.without(monitor.exclude), current.without(monitor.exclude), monitor.profile, min_rows=monitor.min_rows
     )
@@ -52,23 +65,23 @@ def judge_drift(
     )
 
 
-def scoring_version(step: Step, prediction: str, warehouse: Warehouse) -> int:
-    """Return the model version that scored the step's partition.
+def scoring_version(step: Step, prediction: str, warehouse: Warehouse) -> int | None:
+    """Return the newest model version that scored rows of the step's partition, None if none of them has a score.
 
     Raises:
-        DataError: if it is not scored yet.
+        DataError: if nothing was ever scored.
     """
-    state = warehouse.partitions(f"predictions.{prediction}").get(step.partition or "")
-    if state is None or state.model_version is None:
+    if not warehouse.exists(f"predictions.{prediction}"):
         raise DataError(
             owner=step.ref,
-            culprit=f"predictions.{prediction} has no rows" + (f" in {step.partition}" if step.partition else ""),
+            culprit=f"predictions.{prediction} does not exist yet",
             fix=f"materialize predictions.{prediction} first",
         )
-    return state.model_version
+    state = warehouse.partitions(f"predictions.{prediction}").get(step.partition or "")
+    return state.model_version if state else None
 
 
-def _partition(session: Session, ref: str, step: Step) -> ibis.Table:
-    """Return the partition's rows, kept in the session: a digest reads them once a column."""
-    table = session.table(ref)
-    return session.materialize_temp(table.filter(table["_partition"] == step.partition) if step.partition else table)
+def _judged_rows(session: Session, ref: str, step: Step, moment: str, since: datetime | None) -> ibis.Table:
+    """Return the partition's rows from ``since`` on, kept in the session: a digest reads them once a column."""
+    rows = in_partition(session.table(ref), step.partition)
+    return session.materialize_temp(rows.filter(rows[moment] >= ibis.literal(since)) if since else rows)

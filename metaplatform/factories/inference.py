@@ -1,13 +1,14 @@
 """Predictions → assets: each partition scored by the version that the book asks for."""
 
 import os
+from itertools import chain
 
 import dagster as dg
 import ibis
 import pyarrow as pa
 
-from metaplatform.compute.encoding import encode
-from metaplatform.compute.inference import KEPT_PREFIX, Scorer, score
+from metaplatform.compute.encoding import encode, knows
+from metaplatform.compute.inference import KEPT_PREFIX, Scorer, Share, score, shares
 from metaplatform.errors import RegistryError
 from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.builds import kept_as_built
@@ -19,7 +20,7 @@ from metaplatform.resources.clock import Clock
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse, WriteResult
-from metaplatform.specs.inference import PredictionSpec
+from metaplatform.specs.inference import SCORE_COLUMNS, PredictionSpec
 from metaplatform.specs.manifest import Manifest
 
 
@@ -35,7 +36,7 @@ def prediction_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         step = step_of(context, manifest, ref, clock)
         spec = manifest.predictions[name]
         version = version_asked_for(spec, registry)
-        with kept_as_built(step, warehouse):
+        with kept_as_built(step, warehouse, model_version=version.version):
             written = score_partition(step, spec, version, warehouse, registry)
         return dg.MaterializeResult(
             metadata={
@@ -70,20 +71,53 @@ def version_asked_for(spec: PredictionSpec, registry: ModelRegistry) -> ModelVer
 def score_partition(
     step: Step, spec: PredictionSpec, version: ModelVersion, warehouse: Warehouse, registry: ModelRegistry
 ) -> WriteResult:
-    """Score the step's partition (or all rows) and store it: as the current rows, and in the history of versions."""
-    bundle = registry.load(version.model, version.version)
-    task = step.manifest.models[spec.model].task
-    scorer = Scorer(version.model, version.version, task, bundle.booster, bundle.encoding)
+    """Score the step's partition (or all rows) and store it: as the current rows, and in the history of versions.
+
+    Each row is scored by the version that is asked for, or by an earlier champion where that has learnt from the row.
+    """
     with warehouse.session() as session:
-        kept = [f"{KEPT_PREFIX}{name}" for name in extra_columns(step.manifest, spec)]
-        identity = identity_columns(step.manifest, spec)
-        rows = encode(rows_to_score(session, step, spec), bundle.encoding, keep=[*identity, *kept])
-        scored = score(
-            session.reader(rows), scorer, run_id=step.run_id, scored_at=step.now, threads=os.cpu_count() or 1
-        )
-        written = warehouse.replace(step.ref, scored, partition=step.partition, metadata=step.commit)
-        _keep_history(session, step, version, warehouse)
+        rows = rows_to_score(session, step, spec)
+        scored = [
+            _scored(session, step, spec, share, rows, registry)
+            for share in shares_of(step, spec, version, rows, registry)
+        ]
+        batches = pa.RecordBatchReader.from_batches(scored[0].schema, chain.from_iterable(scored))
+        written = warehouse.replace(step.ref, batches, partition=step.partition, metadata=step.commit)
+        _keep_history(session, step, spec, warehouse)
     return written
+
+
+def shares_of(
+    step: Step, spec: PredictionSpec, version: ModelVersion, rows: ibis.Table, registry: ModelRegistry
+) -> tuple[Share, ...]:
+    """Return which version scores which of the ``rows``; the first share is that of the version asked for."""
+    if spec.in_sample:
+        return (Share(version.version),)
+    champions = registry.champions(spec.model) if spec.version == "champion" else ()
+    earlier = champions[champions.index(version) + 1 :] if version in champions else ()
+    able = (each for each in earlier if knows(rows, registry.load(each.model, each.version).encoding))
+    start = step.window.start if step.window else None
+    return shares([(each.version, each.trained_until) for each in (version, *able)], start)
+
+
+def _scored(
+    session: Session, step: Step, spec: PredictionSpec, share: Share, rows: ibis.Table, registry: ModelRegistry
+) -> pa.RecordBatchReader:
+    """Return the rows of a share, scored as they are read."""
+    manifest = step.manifest
+    model = manifest.models[spec.model]
+    bundle = registry.load(spec.model, share.version)
+    moment = rows[str(manifest.spine_of(model).event_timestamp)]
+    bounds = [moment >= ibis.literal(share.since)] if share.since else []
+    bounds += [moment < ibis.literal(share.until)] if share.until else []
+    kept = [f"{KEPT_PREFIX}{name}" for name in extra_columns(manifest, spec)]
+    encoded = encode(
+        rows.filter(bounds).view() if bounds else rows,
+        bundle.encoding,
+        keep=[*identity_columns(manifest, spec), *kept],
+    )
+    scorer = Scorer(spec.model, share.version, model.task, bundle.booster, bundle.encoding)
+    return score(session.reader(encoded), scorer, run_id=step.run_id, scored_at=step.now, threads=os.cpu_count() or 1)
 
 
 def rows_to_score(session: Session, step: Step, spec: PredictionSpec) -> ibis.Table:
@@ -115,16 +149,41 @@ def identity_columns(manifest: Manifest, spec: PredictionSpec) -> list[str]:
     return list(dict.fromkeys(name for name in (*spine.key, spine.event_timestamp) if name))
 
 
-def _keep_history(session: Session, step: Step, version: ModelVersion, warehouse: Warehouse) -> None:
-    """Copy what was just written into the history, where each version's rows of each partition stay."""
-    current: ibis.Table = in_partition(session.table(step.ref), step.partition)
-    values: dict[str, str | int] = {"model_version": version.version}
-    if step.partition:
-        values = {"_partition": step.partition, **values}
-    rows: pa.RecordBatchReader = session.reader(current)
+def _keep_history(session: Session, step: Step, spec: PredictionSpec, warehouse: Warehouse) -> None:
+    """Add to the history what was just written, each version's rows to its own: scores that it has not, not again."""
     # A column that has changed its type has done so for readers of the current rows too: older versions' follow.
     types = {field.name: field.type for field in warehouse.schema(step.ref)}
     warehouse.retype(history_ref(step.ref), types, metadata=step.commit)
-    warehouse.replace_where(
-        history_ref(step.ref), rows, values=values, partition_by=tuple(values), metadata=step.commit
-    )
+    current: ibis.Table = in_partition(session.table(step.ref), step.partition)
+    score_column = SCORE_COLUMNS[step.manifest.models[spec.model].task]
+    same = [*identity_columns(step.manifest, spec), score_column]
+    present = session.reader(current.select("model_version").distinct()).read_all()["model_version"].to_pylist()
+    for version in (int(found or 0) for found in present):
+        values: dict[str, str | int] = {"_partition": step.partition} if step.partition else {}
+        values["model_version"] = version
+        scored = current.filter(current["model_version"] == version)
+        if warehouse.exists(history_ref(step.ref)):
+            history = session.table(history_ref(step.ref))
+            kept = history.filter([history[name] == value for name, value in values.items()])
+            new = session.materialize_temp(scored.anti_join(kept, same))
+            scored = together(kept, new)
+            if not session.reader(new.limit(1)).read_all().num_rows:
+                continue
+        warehouse.replace_where(
+            history_ref(step.ref),
+            session.reader(scored),
+            values=values,
+            partition_by=tuple(values),
+            metadata=step.commit,
+        )
+
+
+def together(older: ibis.Table, newer: ibis.Table) -> ibis.Table:
+    """Return the rows of both; a column that one has not is null in its rows."""
+    types = {**older.schema(), **newer.schema()}
+
+    def whole(table: ibis.Table) -> ibis.Table:
+        columns = {name: table[name] if name in table.columns else ibis.null(kind) for name, kind in types.items()}
+        return table.select(**columns)
+
+    return ibis.union(whole(older), whole(newer))

@@ -73,7 +73,7 @@ def realized_rows(
     nothing = Realized(None, np.empty(0), np.empty(0))
     if not warehouse.exists(history):
         return nothing
-    column = manifest.spine_of(model).event_timestamp
+    column, score_column = manifest.spine_of(model).event_timestamp, SCORE_COLUMNS[model.task]
     key = list(manifest.spine_of(model).key)
     versions = sorted(registry.versions(model.name), key=lambda found: -found.version)
     with warehouse.session() as session:
@@ -90,10 +90,12 @@ def realized_rows(
             scored = table.filter(
                 (table["model_version"] == version.version) & (table[column] >= version.trained_until)
             )
-            joined = scored.inner_join(usable, key).select(LABEL, SCORE_COLUMNS[model.task])
+            # A row may have been scored again, from features that are known better by now: what was said first counts.
+            first = scored.group_by(key).aggregate(**{score_column: scored[score_column].argmin(scored["scored_at"])})
+            joined = first.inner_join(usable, key).select(LABEL, score_column)
             rows = session.reader(joined).read_all()
             if rows.num_rows:
-                columns = (rows[name].to_numpy().astype(float) for name in (LABEL, SCORE_COLUMNS[model.task]))
+                columns = (rows[name].to_numpy().astype(float) for name in (LABEL, score_column))
                 return Realized(version, *columns)
     return nothing
 

@@ -121,14 +121,16 @@ class _History:
     def _first(self, partition: str, since: datetime | None) -> float | None:
         """Return the metric of the model's first version on the partition, as if it had never been retrained.
 
-        Rows before ``since`` are left out: what the live version has learnt from, the first one may have, too.
+        Rows before ``since``, which the live version has learnt from, are left out, and what the first one has.
         """
         manifest, window = self.loop.manifest, self._step(partition).window
         bundle, moment = self._first_bundle, manifest.spine_of(self._model).event_timestamp
+        learnt_until = bundle.lineage.trained_until
+        since = max(since or learnt_until, learnt_until)
         with self.loop.warehouse.session() as session:
             labels = labels_of(session, manifest, self._model, self.loop.now, window)
             frame = labelled_frame(session, manifest, self._model, labels, window)
-            frame = frame if since is None else frame.filter(frame[moment] >= ibis.literal(since))
+            frame = frame.filter(frame[moment] >= ibis.literal(since))
             predictor = Predictor(bundle.booster, bundle.encoding.names, threads=THREADS)
             order = order_of(manifest, self._model)
             encoded = encoded_rows(frame, bundle.encoding, order=order)

@@ -134,6 +134,11 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Return the version that scores, None if there is none yet."""
         return self._by_alias(model, CHAMPION)
 
+    def champions(self, model: str) -> tuple[ModelVersion, ...]:
+        """Return the versions that became champion, the present one first; those that a rollback undid are left out."""
+        known = {found.version: found for found in self.versions(model)}
+        return tuple(known[version] for version in reversed(self._champions(model)) if version in known)
+
     def challenger(self, model: str) -> ModelVersion | None:
         """Return the newest version that has not become champion, None if there is none."""
         return self._by_alias(model, CHALLENGER)

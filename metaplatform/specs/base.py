@@ -116,7 +116,14 @@ class Entity(Spec):
 
     def semantic_fields(self) -> dict[str, Any]:
         """Return what decides the entity's own result, as JSON values: presentation, order and policies left out."""
-        return self.model_dump(mode="json", exclude={*PRESENTATION, "after", *self.policy_fields})
+        found = self.model_dump(mode="json", exclude={*PRESENTATION, "after", *self.policy_fields})
+        unused = {name for name in self.later_fields if getattr(self, name) == type(self).model_fields[name].default}
+        return {name: value for name, value in found.items() if name not in unused}
+
+    @property
+    def later_fields(self) -> frozenset[str]:
+        """Return fields that earlier releases did not have: a book that does not use them means what it meant."""
+        return frozenset()
 
     @property
     def policy_fields(self) -> frozenset[str]:

@@ -13,12 +13,14 @@ class BuiltPartition:
     """One partition (``""`` where there are none) as it was last made.
 
     ``inputs`` is the lineage hash of each input as it was read. ``seconds`` is how long the step took.
+    ``model_version`` is the version that was asked to score a prediction; it may have learnt from all of its rows.
     """
 
     spec_hash: str
     inputs: Mapping[str, str]
     seconds: float
     run_id: str
+    model_version: int | None = None
 
     @property
     def lineage(self) -> str:

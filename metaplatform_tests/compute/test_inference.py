@@ -6,8 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import xgboost
+from hypothesis import given
+from hypothesis import strategies as st
 
-from metaplatform.compute.inference import Scorer, score
+from metaplatform.compute.inference import Scorer, Share, score, shares
 from metaplatform.errors import DataError
 from metaplatform.specs.encoding import FittedEncoding, FittedFeature
 
@@ -102,3 +104,27 @@ def test_a_column_named_like_one_of_the_predictions_is_an_error(name: str):
     _, scorer = scorer_of("binary")
     with pytest.raises(DataError, match=f"columns {name} already"):
         scored(rows_of(3).rename_columns({"order": name}), scorer)
+
+
+ENDS = st.lists(st.integers(0, 20), min_size=1, max_size=5)
+
+
+def day(number: int) -> dt.datetime:
+    return dt.datetime(2024, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=number)
+
+
+@given(ends=ENDS, start=st.none() | st.integers(0, 20))
+def test_each_row_is_scored_by_the_newest_champion_that_has_not_learnt_from_it_and_by_no_other(
+    ends: list[int], start: int | None
+) -> None:
+    champions = [(len(ends) - position, day(end)) for position, end in enumerate(ends)]
+    found = shares(champions, None if start is None else day(start))
+    assert found[0].version == champions[0][0]
+    for moment in range(start or 0, 22):
+        free = [version for version, end in champions if end <= day(moment)]
+        scorers = [share.version for share in found if holds(share, day(moment))]
+        assert scorers == free[:1]
+
+
+def holds(share: Share, moment: dt.datetime) -> bool:
+    return (share.since is None or share.since <= moment) and (share.until is None or moment < share.until)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from metaplatform.errors import StorageError
 from metaplatform.replay.history import replay_history
 from metaplatform.resources.ledger import Ledger
+from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
@@ -43,6 +45,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def replayed(project: Path) -> tuple[Path, dict[str, Any]]:
     return project / "storage", replay(project, project / "storage")
+
+
+PREDICTIONS = "predictions.order_returns"
+
+
+def registry_of(root: Path) -> ModelRegistry:
+    return ModelRegistry(tracking_uri=f"sqlite:///{root / 'mlflow.db'}", artifact_root=str(root / "mlartifacts"))
+
+
+def scored_in(warehouse: Warehouse, ref: str, partition: str) -> list[dict[str, Any]]:
+    with warehouse.session() as session:
+        table = session.table(ref)
+        return session.reader(table.filter(table["_partition"] == partition)).read_all().to_pylist()
 
 
 def rows_of(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -81,14 +96,14 @@ def test_a_re_score_replaces_its_partition_alone_and_keeps_every_versions_rows(
     warehouse = Warehouse(root=str(replayed[0]))
     current = warehouse.partitions("predictions.order_returns")
     assert {key: state.rows for key, state in current.items()} == dict.fromkeys(MONTHS[2:], ORDERS_A_MONTH)
-    with warehouse.session() as session:
-        history = session.table("predictions.order_returns__history")
-        versions = history.filter(history["_partition"] == SHIFT).group_by("model_version").count()
-        counts = session.reader(versions).read_all().to_pydict()
-    assert sorted(counts["model_version"]) == [1, 2]
-    assert set(
-        counts["CountStar()" if "CountStar()" in counts else next(k for k in counts if k != "model_version")]
-    ) == {ORDERS_A_MONTH}
+    rows = {ref: scored_in(warehouse, ref, SHIFT) for ref in (PREDICTIONS, f"{PREDICTIONS}__history")}
+    learnt_until = {found.version: found.trained_until for found in registry_of(replayed[0]).versions("returns")}
+    assert all(row["ordered_at"] >= learnt_until[row["model_version"]] for found in rows.values() for row in found)
+    kept = Counter(row["model_version"] for row in rows[f"{PREDICTIONS}__history"])
+    assert kept[1] == ORDERS_A_MONTH
+    again = sum(row["ordered_at"] >= learnt_until[2] for row in rows[PREDICTIONS])
+    assert 0 < again < ORDERS_A_MONTH
+    assert Counter(row["model_version"] for row in rows[PREDICTIONS]) == {1: ORDERS_A_MONTH - again, 2: again}
 
 
 def test_each_prediction_row_says_which_version_made_it_in_which_run_and_when(

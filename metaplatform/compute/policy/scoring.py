@@ -12,10 +12,14 @@ from metaplatform.specs.monitoring import PerformanceMonitor
 
 @dataclass(frozen=True)
 class VersionState:
-    """The model version a prediction asks for, and the end of the rows its training has seen (UTC)."""
+    """The model version a prediction asks for, and the end of the rows it has learnt from (UTC).
+
+    ``in_sample`` is whether the book lets it score those too.
+    """
 
     version: int
     trained_until: datetime
+    in_sample: bool = False
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,8 @@ class ScoringState:
     """What re-scoring and performance checks are planned from.
 
     ``wanted`` gives the version by prediction name. ``features`` gives the feature partitions there are,
-    ``scored`` the model version of each scored partition, both by prediction name (``""`` where
-    there are no partitions). ``judged`` holds (monitor, partition) pairs with realized performance.
+    ``scored`` the model version that each scored partition was last asked of, both by prediction name (``""``
+    where there are no partitions). ``judged`` holds (monitor, partition) pairs with realized performance.
     ``contents`` gives the fingerprint of what is stored of each scored partition, by prediction name: it
     tells a version that comes back from the one that was there before. ``built`` gives the partitions of
     each table (None: take every table to be there), ``busy`` the references that unfinished runs are making.
@@ -42,8 +46,8 @@ class ScoringState:
 def plan_scoring(manifest: Manifest, state: ScoringState) -> tuple[RunPlan, ...]:
     """Return the runs that bring predictions to the version they ask for, with all that follows from them.
 
-    The newest scored partition is redone when the version has changed; a partition that was never scored
-    is, if it lies behind what the version was trained on. History is never redone.
+    The newest scored partition is redone when the version has changed, unless it has learnt from all of it; a
+    partition that was never scored is, if it lies behind what the version has learnt from. History is never redone.
     """
     road, stock = Road(manifest), Stock(state.built, frozenset(state.wanted))
     plans: list[RunPlan] = []
@@ -84,7 +88,8 @@ def _outdated(road: Road, state: ScoringState, name: str) -> tuple[str, ...]:
     if line is None:
         return ("",) if features and scored.get("") != wanted.version else ()
     latest = max(scored, default="")
-    redo = [latest] if latest in features and scored[latest] != wanted.version else []
+    changed = latest in features and scored[latest] != wanted.version
+    redo = [latest] if changed and (wanted.in_sample or line.window(latest).end > wanted.trained_until) else []
     missed = sorted(features - set(scored))
     return (*redo, *(partition for partition in missed if line.window(partition).start >= wanted.trained_until))
 

@@ -16,6 +16,7 @@ from metaplatform.errors import MetaplatformError
 from metaplatform.factories.contracts import CONTRACT
 from metaplatform.factories.staging import mark_of
 from metaplatform.naming import ref_of
+from metaplatform.resources.build_records import BuildRecords
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.source_contents import ContentRecords
@@ -151,9 +152,10 @@ def scoring_state(loop: Loop) -> ScoringState:
     manifest = loop.manifest
     stored = {name: loop.warehouse.partitions(f"predictions.{name}") for name in manifest.predictions}
     built = built_tables(loop)
+    asked = {name: _versions_asked(loop, name) for name in manifest.predictions}
     return ScoringState(
         wanted={
-            name: VersionState(version.version, version.trained_until)
+            name: VersionState(version.version, version.trained_until, manifest.predictions[name].in_sample)
             for name, version in wanted_versions(loop).items()
         },
         features={
@@ -161,13 +163,20 @@ def scoring_state(loop: Loop) -> ScoringState:
             for name, spec in manifest.predictions.items()
         },
         scored={
-            name: {key: state.model_version or 0 for key, state in states.items()} for name, states in stored.items()
+            name: {key: asked[name].get(key) or state.model_version or 0 for key, state in states.items()}
+            for name, states in stored.items()
         },
         judged=frozenset((seen.monitor, seen.partition) for seen in loop.ledger.read(Observation, kind="performance")),
         contents={name: {key: state.content for key, state in states.items()} for name, states in stored.items()},
         built=built,
         busy=loop.busy,
     )
+
+
+def _versions_asked(loop: Loop, prediction: str) -> dict[str, int | None]:
+    """Return the version that was asked to score each partition; it may have learnt from all that is stored there."""
+    kept = BuildRecords(loop.warehouse.root_path).read(f"predictions.{prediction}")
+    return {key: made.model_version for key, made in kept.partitions.items()} if kept else {}
 
 
 def built_tables(loop: Loop) -> dict[str, frozenset[str]]:

@@ -154,6 +154,7 @@ ENTITY_TABLES: tuple[EntityTable, ...] = (
         (
             Column("model", ("model",), "name"),
             Column("model_version", ("version",), "integer", when_null="champion"),
+            Column("in_sample", ("in_sample",), "boolean"),
             *_SHOWN,
         ),
     ),

@@ -40,9 +40,16 @@ def test_what_the_wanted_version_has_scored_is_left_alone() -> None:
 
 
 def test_a_new_version_redoes_the_newest_partition_only() -> None:
-    (plan,) = plan_scoring(SHOP_BOOK, shop(2, dict.fromkeys(DAYS, 1), trained_until=at("2024-02-01")))
+    (plan,) = plan_scoring(SHOP_BOOK, shop(2, dict.fromkeys(DAYS, 1), trained_until=at("2024-01-06T12:00")))
     assert (plan.partition, plan.refs[0]) == (DAYS[-1], "predictions.likely")
     assert plan.reason == "version 2 is asked for, version 1 has scored"
+
+
+def test_a_version_that_has_learnt_from_all_of_the_newest_partition_leaves_it_alone_unless_the_book_says_so() -> None:
+    learnt = shop(2, dict.fromkeys(DAYS, 1), trained_until=at("2024-01-07"))
+    assert plan_scoring(SHOP_BOOK, learnt) == ()
+    asked_for = {"likely": VersionState(2, at("2024-01-07"), in_sample=True)}
+    assert asked(plan_scoring(SHOP_BOOK, replace(learnt, wanted=asked_for))) == [DAYS[-1]]
 
 
 def test_a_version_that_comes_back_redoes_the_newest_partition_again() -> None:
