@@ -15,17 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Schema, TableFeatures
 from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.transaction import create_table_with_add_actions
+from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from metaplatform.errors import StorageError
 from metaplatform.resources.delta_files import StagedFiles
+from metaplatform.resources.delta_log import logged_files, without_columns
 from metaplatform.resources.delta_tables import arrow_schema, open_table, read_rows
 from metaplatform.resources.delta_types import evolved_schema
 
 _ATTEMPTS = 8
 _FIRST_WAIT_SECONDS = 0.05
 _SMALL_FILES = 40
-_RETENTION_HOURS = 168
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ def commit_replacement(
             create_table_with_add_actions(
                 folder.as_uri(),
                 Schema.from_arrow(schema),
-                staged.actions,
+                staged.actions_in(schema),
                 mode="overwrite" if table else "error",
                 partition_by=list(values),
                 commit_properties=commit_properties(metadata),
@@ -102,7 +102,7 @@ def commit_replacement(
         else:
             _allow_local_timestamps(table, schema)
             table.create_write_transaction(
-                list(staged.actions),
+                [*staged.actions_in(schema), *_older_files(table, schema, values)],
                 "overwrite",
                 schema,
                 list(values),
@@ -142,23 +142,6 @@ def clear_table(ref: str, folder: Path, *, metadata: Mapping[str, str]) -> None:
     committed(folder, commit, owner=ref)
 
 
-def maintain_table(ref: str, folder: Path) -> None:
-    """Join small files, and remove those that no version of the last seven days refers to.
-
-    Raises:
-        StorageError: if the commit cannot be made.
-    """
-
-    def commit() -> None:
-        table = open_table(folder)
-        if table is not None:
-            table.optimize.compact()
-            # Younger files may belong to a write that is still under way.
-            table.vacuum(retention_hours=_RETENTION_HOURS, dry_run=False, full=True)
-
-    committed(folder, commit, owner=ref)
-
-
 def insert_new(ref: str, folder: Path, rows: pa.Table, *, key: str, metadata: Mapping[str, str]) -> int:
     """Append the rows whose ``key`` the table has not, making the table if need be; return how many.
 
@@ -184,16 +167,42 @@ def insert_new(ref: str, folder: Path, rows: pa.Table, *, key: str, metadata: Ma
 
 
 def _append(table: DeltaTable, folder: Path, rows: pa.Table, schema: pa.Schema, metadata: Mapping[str, str]) -> None:
+    """Append rows; where the table has many files already, write all of its rows again, into one."""
     properties = commit_properties(metadata)
+    if len(table.file_uris()) >= _SMALL_FILES:
+        stored = read_rows(table, folder, schema=schema)
+        _overwrite(folder, pa.concat_tables([stored, rows], promote_options="default"), properties)
+        return
     with StagedFiles(folder, rows.schema, {}) as staged:
         staged.write(rows.to_batches())
-        if schema.names != arrow_schema(table).names:
-            added = [field for field in schema if field.name not in arrow_schema(table).names]
+        older = _older_files(table, schema, {})
+        added = [field for field in schema if field.name not in arrow_schema(table).names]
+        if added:
             table.alter.add_columns(list(Schema.from_arrow(pa.schema(added)).fields))
-        table.create_write_transaction(list(staged.actions), "append", schema, [], commit_properties=properties)
+        actions = staged.actions_in(schema)
+        table.create_write_transaction([*actions, *older], "append", schema, [], commit_properties=properties)
         staged.keep()
-    if len(table.file_uris()) > _SMALL_FILES:
-        table.optimize.compact()
+
+
+def _overwrite(folder: Path, rows: pa.Table, properties: CommitProperties) -> None:
+    with StagedFiles(folder, rows.schema, {}) as staged:
+        staged.write(rows.to_batches())
+        create_table_with_add_actions(
+            folder.as_uri(),
+            Schema.from_arrow(rows.schema),
+            staged.actions,
+            mode="overwrite",
+            partition_by=[],
+            commit_properties=properties,
+        )
+        staged.keep()
+
+
+def _older_files(table: DeltaTable, schema: pa.Schema, values: Mapping[str, str | int]) -> list[AddAction]:
+    """Return what is to be said again of the files that stay, where ``schema`` has columns that they have not."""
+    added = [name for name in schema.names if name not in arrow_schema(table).names]
+    mine = {name: str(value) for name, value in values.items()}
+    return without_columns((file for file in logged_files(table) if not mine or file.values != mine), added)
 
 
 def _replaces_all(table: DeltaTable, values: Mapping[str, str | int]) -> bool:

@@ -1,79 +1,21 @@
 """Parquet files written beside a Delta table, before a commit makes them part of it."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
+
+from metaplatform.resources.delta_statistics import FileStatistics, with_null_columns
 
 _ROW_GROUP_ROWS = 122_880
 _ROW_GROUP_BYTES = 128 * 2**20
 _FILE_BYTES = 512 * 2**20
-_COLUMNS_WITH_STATISTICS = 32
-
-
-@dataclass
-class _Statistics:
-    """Row count, null counts and bounds of one file, for readers that skip files by them.
-
-    Integers, dates and timestamps only: text is long, and bounds of floats say nothing about NaN.
-    """
-
-    rows: int = 0
-    nulls: dict[str, int] = field(default_factory=dict)
-    least: dict[str, "pa.Scalar[Any]"] = field(default_factory=dict)
-    greatest: dict[str, "pa.Scalar[Any]"] = field(default_factory=dict)
-
-    def add(self, table: pa.Table) -> None:
-        """Take the rows of ``table`` in."""
-        self.rows += table.num_rows
-        for column in table.schema.names[:_COLUMNS_WITH_STATISTICS]:
-            values = table.column(column)
-            if not (pa.types.is_integer(values.type) or pa.types.is_temporal(values.type)):
-                continue
-            self.nulls[column] = self.nulls.get(column, 0) + values.null_count
-            bounds = pc.min_max(values)
-            if bounds["min"].is_valid:
-                self.least[column] = min(self.least.get(column, bounds["min"]), bounds["min"], key=_order)
-                self.greatest[column] = max(self.greatest.get(column, bounds["max"]), bounds["max"], key=_order)
-
-    def to_json(self) -> str:
-        """Return the statistics as the Delta protocol writes them."""
-        least, greatest = _rendered(self.least), _rendered(self.greatest)
-        both = least.keys() & greatest.keys()
-        return json.dumps(
-            {
-                "numRecords": self.rows,
-                "nullCount": self.nulls,
-                "minValues": {name: value for name, value in least.items() if name in both},
-                "maxValues": {name: value for name, value in greatest.items() if name in both},
-            }
-        )
-
-
-def _order(value: Any) -> int:
-    # Dates and timestamps may lie outside what Python's own types can hold.
-    return int(value.value) if pa.types.is_temporal(value.type) else int(value.as_py())
-
-
-def _rendered(bounds: Mapping[str, "pa.Scalar[Any]"]) -> dict[str, Any]:
-    rendered: dict[str, Any] = {}
-    for name, value in bounds.items():
-        with suppress(OverflowError, ValueError):
-            if pa.types.is_timestamp(value.type):
-                text = value.as_py().replace(tzinfo=None).isoformat(timespec="microseconds")
-                rendered[name] = f"{text}Z" if value.type.tz else text
-            else:
-                rendered[name] = value.as_py().isoformat() if pa.types.is_temporal(value.type) else value.as_py()
-    return rendered
 
 
 class StagedFiles:
@@ -96,6 +38,11 @@ class StagedFiles:
     def bytes(self) -> int:
         """Return the size of all files together."""
         return sum(action.size for action in self.actions)
+
+    def actions_in(self, schema: pa.Schema) -> list[AddAction]:
+        """Return the actions for a table of ``schema``, which may have columns that these files have not."""
+        missing = [name for name in schema.names if name not in self.schema.names and name not in self._values]
+        return [replace(action, stats=with_null_columns(action.stats, missing)) for action in self.actions]
 
     def keep(self) -> None:
         """Leave the files in place: a commit refers to them now."""
@@ -127,7 +74,7 @@ class StagedFiles:
         path = self._folder / self._subfolder / f"part-{uuid4()}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._paths.append(path)
-        statistics, full = _Statistics(), False
+        statistics, full = FileStatistics(self.schema), False
         with self._writer(path) as writer:
             for table in groups:
                 writer.write_table(table, row_group_size=_ROW_GROUP_ROWS)
@@ -151,7 +98,7 @@ class StagedFiles:
             write_statistics=bounded,
         )
 
-    def _add(self, path: Path, statistics: _Statistics) -> None:
+    def _add(self, path: Path, statistics: FileStatistics) -> None:
         status = path.stat()
         self.rows += statistics.rows
         self.actions.append(

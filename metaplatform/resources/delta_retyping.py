@@ -56,7 +56,7 @@ def retype_table(ref: str, folder: Path, types: Types, *, metadata: Mapping[str,
             create_table_with_add_actions(
                 folder.as_uri(),
                 Schema.from_arrow(schema),
-                [action for files in staged for action in files.actions],
+                [action for files in staged for action in files.actions_in(stored)],
                 mode="overwrite",
                 partition_by=partition_by,
                 commit_properties=commit_properties(metadata),

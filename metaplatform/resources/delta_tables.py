@@ -24,7 +24,7 @@ from metaplatform.specs.base import Ref
 VERSION_COLUMN = "model_version"
 """Column by which :class:`PartitionState` tells who scored a partition."""
 _LOG_ENTRY = re.compile(r"\d{20}\.json")
-_LOGS_KEPT = 256
+_LOGS_KEPT, _FILES_KEPT = 256, 65_536
 _REF = TypeAdapter(Ref)
 _PARTITION_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,127}")
 
@@ -190,16 +190,29 @@ def _file_states(table: DeltaTable, folder: Path) -> Iterator[tuple[str, Partiti
     versions = [f"partition.{VERSION_COLUMN}"] * 2
     if versions[0] not in actions.column_names:
         versions = [f"min.{VERSION_COLUMN}", f"max.{VERSION_COLUMN}"]
+    versioned = VERSION_COLUMN in {field.name for field in table.schema().fields}
     wanted = ["path", "size_bytes", "num_records", f"partition.{PARTITION_COLUMN}", *versions]
     for file in actions.select([name for name in dict.fromkeys(wanted) if name in actions.column_names]).to_pylist():
         rows = file["num_records"]
         # Other writers may leave the count out of the log; the file itself has it.
         known = pq.read_metadata(folder / unquote(file["path"])).num_rows if rows is None else rows
-        lowest, highest = (file.get(name) for name in versions)
-        state = PartitionState(
-            known, 1, file["size_bytes"], _version(lowest), _version(highest), stable_id(file["path"])
-        )
+        lowest, highest = (_version(file.get(name)) for name in versions)
+        if versioned and known and highest is None:
+            lowest, highest = _versions_in(folder / unquote(file["path"]))
+        state = PartitionState(known, 1, file["size_bytes"], lowest, highest, stable_id(file["path"]))
         yield file.get(f"partition.{PARTITION_COLUMN}") or "", state
+
+
+@lru_cache(maxsize=_FILES_KEPT)
+def _versions_in(path: Path) -> tuple[int | None, int | None]:
+    """Return the least and greatest model version in a file, from its footer: the log has no bounds of some files."""
+    footer = pq.read_metadata(path)
+    index = next((index for index, name in enumerate(footer.schema.names) if name == VERSION_COLUMN), None)
+    if index is None:
+        return None, None
+    groups = [footer.row_group(group).column(index).statistics for group in range(footer.num_row_groups)]
+    bounds = [(group.min, group.max) for group in groups if group is not None and group.has_min_max]
+    return _least(*(_version(low) for low, _ in bounds)), _greatest(*(_version(high) for _, high in bounds))
 
 
 def _version(value: object) -> int | None:

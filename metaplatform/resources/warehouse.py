@@ -15,10 +15,10 @@ from metaplatform.resources.delta_commits import (
     clear_table,
     commit_replacement,
     insert_new,
-    maintain_table,
     schema_after,
 )
 from metaplatform.resources.delta_files import StagedFiles
+from metaplatform.resources.delta_maintenance import Maintained, maintain_table
 from metaplatform.resources.delta_retyping import retype_table, retyped_columns
 from metaplatform.resources.delta_tables import (
     PartitionState,
@@ -166,9 +166,9 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
         if table is not None and retyped_columns(table, types):
             retype_table(ref, self.path(ref), types, metadata=metadata)
 
-    def maintain(self, ref: str) -> None:
-        """Join the table's small files, and remove those that no version of the last seven days refers to."""
-        maintain_table(ref, self.path(ref))
+    def maintain(self, ref: str, *, retention_hours: int) -> Maintained:
+        """Set the table's statistics right, and remove files no version of the last ``retention_hours`` refers to."""
+        return maintain_table(ref, self.path(ref), retention_hours=retention_hours)
 
     def append_new(self, ref: str, table: pa.Table, *, key: str, metadata: Mapping[str, str]) -> int:
         """Insert the rows whose ``key`` the table has not; return how many. Again, it inserts none.

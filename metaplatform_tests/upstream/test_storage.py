@@ -1,8 +1,10 @@
 """What storage relies on in DuckDB, delta-rs, PyArrow and Ibis: each with what would break without it."""
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import duckdb
 import ibis
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 from dagster_duckdb import DuckDBResource
@@ -187,6 +190,75 @@ class TestDeltaCommits:
         file = add(tmp_path / "t", "n.parquet", rows, _partition="k2")
         DeltaTable((tmp_path / "t").as_uri()).create_write_transaction([file], "append", schema, ["_partition"])
         assert [field.name for field in DeltaTable((tmp_path / "t").as_uri()).schema().fields] == ["a", "_partition"]
+
+
+class TestStatistics:
+    """The reasons why we write statistics of our own, and for all of a file's columns or for none."""
+
+    def test_of_delta_rs_leave_nan_out_of_bounds(self, tmp_path: Path):
+        """To DuckDB, Spark and Polars NaN is the greatest number of all."""
+        assert bounds_written(tmp_path, pa.table({"x": [1.0, float("nan")]})) == (1.0, 1.0)
+
+    def test_of_delta_rs_are_wrong_for_long_decimals(self, tmp_path: Path):
+        least, greatest = bounds_written(tmp_path, pa.table({"x": pa.array([Decimal(10) ** 30], pa.decimal128(38, 0))}))
+        assert (least, greatest) == (2**63 - 1, 2**63 - 1)
+
+    def test_of_delta_rs_cut_instants_to_milliseconds(self, tmp_path: Path):
+        moment = datetime(2024, 1, 1, 0, 0, 0, 999, tzinfo=UTC)
+        rows = pa.table({"x": pa.array([moment], pa.timestamp("us", "UTC"))})
+        assert bounds_written(tmp_path, rows) == ("2024-01-01T00:00:00.000Z",) * 2
+
+    def test_that_lack_one_column_make_delta_rs_skip_the_file(self, tmp_path: Path):
+        rows = pa.table({"n": [1], "s": ["failed"]})
+        for name, statistics in (
+            ("half", {"numRecords": 1, "nullCount": {"n": 0}, "minValues": {"n": 1}, "maxValues": {"n": 1}}),
+            ("none", {"numRecords": 1, "nullCount": {"n": 0, "s": 0}}),
+        ):
+            folder = tmp_path / name
+            folder.mkdir()
+            pq.write_table(rows, folder / "f.parquet")
+            size = (folder / "f.parquet").stat().st_size
+            file = AddAction("f.parquet", size, {}, 0, True, json.dumps(statistics))
+            create_table_with_add_actions(folder.as_uri(), Schema.from_arrow(rows.schema), [file], mode="error")
+        found = {
+            name: len(DeltaTable((tmp_path / name).as_uri()).to_pandas(filters=[("s", "=", "failed")]))
+            for name in ("half", "none")
+        }
+        assert found == {"half": 0, "none": 1}
+
+    def test_of_tables_that_grew_a_column_make_delta_rs_skip_rows_of_before(self, tmp_path: Path):
+        write_deltalake(tmp_path.as_uri(), pa.table({"a": [1]}))
+        write_deltalake(tmp_path.as_uri(), pa.table({"a": [2], "b": ["x"]}), mode="append", schema_mode="merge")
+        dataset = DeltaTable(tmp_path.as_uri()).to_pyarrow_dataset()
+        assert dataset.to_table(filter=pads.field("b").is_null()).num_rows == 0
+
+    def test_said_again_replace_those_of_before(self, tmp_path: Path):
+        write_deltalake(tmp_path.as_uri(), pa.table({"a": [1]}))
+        table = DeltaTable(tmp_path.as_uri())
+        (file,) = pa.table(table.get_add_actions()).to_pylist()
+        again = AddAction(file["path"], file["size_bytes"], {}, 0, False, '{"numRecords": 1}')
+        table.create_write_transaction([again], "append", table.schema(), [])
+        (said,) = pa.table(DeltaTable(tmp_path.as_uri()).get_add_actions()).to_pylist()
+        assert (said["path"], said["num_records"], said["min"]) == (file["path"], 1, None)
+
+    def test_escaped_are_misread_by_delta_rs(self, tmp_path: Path):
+        rows = pa.table({"s": ["\U0010ffff"]})
+        pq.write_table(rows, tmp_path / "f.parquet")
+        ends = {"s": "\U0010ffff"}
+        statistics = json.dumps({"numRecords": 1, "nullCount": {"s": 0}, "minValues": ends, "maxValues": ends})
+        file = AddAction("f.parquet", (tmp_path / "f.parquet").stat().st_size, {}, 0, True, statistics)
+        create_table_with_add_actions(tmp_path.as_uri(), Schema.from_arrow(rows.schema), [file], mode="error")
+        (logged,) = pa.table(DeltaTable(tmp_path.as_uri()).get_add_actions(flatten=True)).to_pylist()
+        assert logged["max.s"] == "\U000fffff"
+
+
+def bounds_written(folder: Path, rows: pa.Table) -> tuple[Any, Any]:
+    """Return the bounds of column ``x`` that delta-rs writes into the log."""
+    write_deltalake(folder.as_uri(), rows)
+    entry = (folder / "_delta_log" / f"{0:020}.json").read_text().splitlines()
+    (added,) = (json.loads(line)["add"] for line in entry if "add" in json.loads(line))
+    statistics = json.loads(added["stats"])
+    return statistics["minValues"]["x"], statistics["maxValues"]["x"]
 
 
 class TestDuckDB:
