@@ -13,6 +13,7 @@ from metaplatform.compute.performance import judge_performance
 from metaplatform.compute.training import LABEL
 from metaplatform.factories.judged import Judged
 from metaplatform.factories.keys import check_key
+from metaplatform.factories.label_maturity import labels_known_at
 from metaplatform.factories.labelled_rows import labels_of
 from metaplatform.factories.steps import Step, report_link
 from metaplatform.naming import history_ref
@@ -81,7 +82,8 @@ def realized_rows(
         if step.partition:
             table = table.filter(table["_partition"] == step.partition)
         present = set(session.reader(table.select("model_version").distinct()).read_all()["model_version"].to_pylist())
-        labels = labels_of(session, manifest, model, step.now, step.window)
+        known = labels_known_at(manifest, model, warehouse, step.now)
+        labels = labels_of(session, manifest, model, known, step.window)
         check_key(session, labels, key, owner=manifest.feature_sets[model.feature_set].spine)
         usable = labels.filter(~labels["excluded"] & labels[LABEL].notnull()).select(*key, LABEL)
         for version in versions:

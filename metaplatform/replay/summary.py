@@ -10,6 +10,7 @@ import ibis
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.factories.automation.state import Loop
+from metaplatform.factories.label_maturity import labels_known_at
 from metaplatform.factories.labelled_rows import encoded_rows, labelled_frame, labels_of, order_of, scored_labels
 from metaplatform.factories.performance import realized_rows
 from metaplatform.factories.steps import Step
@@ -128,7 +129,8 @@ class _History:
         learnt_until = bundle.lineage.trained_until
         since = max(since or learnt_until, learnt_until)
         with self.loop.warehouse.session() as session:
-            labels = labels_of(session, manifest, self._model, self.loop.now, window)
+            known = labels_known_at(manifest, self._model, self.loop.warehouse, self.loop.now)
+            labels = labels_of(session, manifest, self._model, known, window)
             frame = labelled_frame(session, manifest, self._model, labels, window)
             frame = frame.filter(frame[moment] >= ibis.literal(since))
             predictor = Predictor(bundle.booster, bundle.encoding.names, threads=THREADS)

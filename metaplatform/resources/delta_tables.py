@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -129,6 +130,21 @@ def latest_partitions(folder: Path) -> Mapping[str, PartitionState]:
         return _partitions_at(folder, stamp)
     table = open_table(folder)
     return partition_states(table, folder) if table else {}
+
+
+def latest_maximum(folder: Path, column: str) -> datetime | None:
+    """Return the greatest instant of a column, as the log's statistics have it; None for a table without rows."""
+    stamp = _log_stamp(folder)
+    return _maximum_at(folder, stamp, column) if stamp else None
+
+
+@lru_cache(maxsize=_LOGS_KEPT)
+def _maximum_at(folder: Path, stamp: LogStamp, column: str) -> datetime | None:
+    table = _table_at(folder, stamp)
+    actions = pa.table(table.get_add_actions(flatten=True)) if table else pa.table({})
+    name = f"max.{column}"
+    found: datetime | None = pc.max(actions[name]).as_py() if name in actions.column_names else None
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
 
 
 def _log_stamp(folder: Path) -> LogStamp | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -24,6 +25,7 @@ from metaplatform.resources.delta_tables import (
     PartitionState,
     arrow_schema,
     check_partition_key,
+    latest_maximum,
     latest_partitions,
     latest_table,
     storage_root,
@@ -94,6 +96,10 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
     def row_count(self, ref: str) -> int | None:
         """Return the table's rows, from the log; None if there is no table."""
         return sum(state.rows for state in self.partitions(ref).values()) if self.exists(ref) else None
+
+    def newest(self, ref: str, column: str) -> datetime | None:
+        """Return the greatest instant of a column, from the log, no data read; None if there are no rows."""
+        return latest_maximum(self.path(ref), column)
 
     def schema(self, ref: str) -> pa.Schema:  # type: ignore[override]
         """Return the table's columns, ``_partition`` included.

@@ -23,7 +23,8 @@ class ArrivalState:
     (``""`` where there are no partitions). ``scorable`` names the predictions whose model version exists.
     ``last`` gives the id of a partition's newest arrival: content may come, go and come again. ``busy``
     names the references that unfinished runs are making. ``reading`` names sources whose files are being read, or are
-    about to be. ``blocked`` gives partitions of sources (``""``: all of it) that nothing may be made of, and why.
+    about to be. ``known`` gives the moment as of which labels are known, by model (none given: ``now``).
+    ``blocked`` gives partitions of sources (``""``: all of it) that nothing may be made of, and why.
     """
 
     contents: Mapping[str, Mapping[str, str]]
@@ -34,6 +35,7 @@ class ArrivalState:
     busy: frozenset[str] = frozenset()
     reading: frozenset[str] = frozenset()
     blocked: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    known: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def _plan(
     return RunPlan(
         key=run_key("arrival" if job.arrival else "missing", job.partition, *changes, *hashes),
         refs=selected,
-        monitors=road.monitors(selected, job.partition, now),
+        monitors=road.monitors(selected, job.partition, {**dict.fromkeys(road.manifest.models, now), **state.known}),
         partition=job.partition,
         reason="; ".join(filter(None, reasons)),
         retries=ARRIVE_AGAIN,

@@ -99,21 +99,23 @@ class Road:
                 found[ref] = oldest
         return found
 
-    def monitors(self, selected: Collection[str], partition: str, now: datetime | None) -> tuple[str, ...]:
+    def monitors(
+        self, selected: Collection[str], partition: str, known: Mapping[str, datetime] | None
+    ) -> tuple[str, ...]:
         """Return the monitors that watch the selected predictions: drift, and performance where labels are mature.
 
-        Without ``now`` no labels of a partition are.
+        ``known`` gives the moment as of which labels are known, by model; without it no labels of a partition are.
         """
         return tuple(
             name
             for name, monitor in self.manifest.monitors.items()
             if f"predictions.{monitor.prediction}" in selected
-            and (isinstance(monitor, DriftMonitor) or self._mature(monitor, partition, now))
+            and (isinstance(monitor, DriftMonitor) or self._mature(monitor, partition, known))
         )
 
-    def _mature(self, monitor: MonitorSpec, partition: str, now: datetime | None) -> bool:
+    def _mature(self, monitor: MonitorSpec, partition: str, known: Mapping[str, datetime] | None) -> bool:
         line = self.partitions[f"predictions.{monitor.prediction}"]
-        return line is None or (now is not None and labels_mature(self.manifest, monitor, partition, now))
+        return line is None or (known is not None and labels_mature(self.manifest, monitor, partition, known))
 
     def _made_by_itself(self, ref: str, line: PartitionSpec | None) -> bool:
         return not ref.startswith(_NO_TABLES) and ref not in self.on_demand and self.partitions[ref] in (line, None)
@@ -167,9 +169,9 @@ def made_by_reactions(manifest: Manifest) -> frozenset[str]:
     )
 
 
-def labels_mature(manifest: Manifest, monitor: MonitorSpec, partition: str, now: datetime) -> bool:
-    """Tell whether all labels of a scored partition are known at ``now``."""
+def labels_mature(manifest: Manifest, monitor: MonitorSpec, partition: str, known: Mapping[str, datetime]) -> bool:
+    """Tell whether all labels of a scored partition are mature as of the moment that ``known`` gives for its model."""
     prediction = manifest.predictions[monitor.prediction]
     line = manifest.partitions(f"predictions.{monitor.prediction}")
     delay = manifest.label_delay(manifest.models[prediction.model])
-    return line is not None and delay.behind(line.window(partition).end) <= now
+    return line is not None and delay.behind(line.window(partition).end) <= known[prediction.model]

@@ -32,6 +32,7 @@ class ScoringState:
     ``contents`` gives the fingerprint of what is stored of each scored partition, by prediction name: it
     tells a version that comes back from the one that was there before. ``built`` gives the partitions of
     each table (None: take every table to be there), ``busy`` the references that unfinished runs are making.
+    ``known`` gives the moment as of which labels are known, by model (none given: ``now``).
     """
 
     wanted: Mapping[str, VersionState]
@@ -41,6 +42,7 @@ class ScoringState:
     contents: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     built: Mapping[str, frozenset[str]] | None = None
     busy: frozenset[str] = frozenset()
+    known: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def plan_scoring(manifest: Manifest, state: ScoringState) -> tuple[RunPlan, ...]:
@@ -97,13 +99,14 @@ def _outdated(road: Road, state: ScoringState, name: str) -> tuple[str, ...]:
 def plan_performance(manifest: Manifest, state: ScoringState, now: datetime) -> tuple[RunPlan, ...]:
     """Return a run of each performance monitor for each scored partition whose labels are now mature."""
     plans = []
+    known = {**dict.fromkeys(manifest.models, now), **state.known}
     for monitor in manifest.monitors.values():
         ref = f"predictions.{monitor.prediction}"
         if not isinstance(monitor, PerformanceMonitor) or manifest.partitions(ref) is None or ref in state.busy:
             continue
         for partition in sorted(state.scored.get(monitor.prediction, {})):
             judged = (monitor.name, partition) in state.judged
-            if not judged and labels_mature(manifest, monitor, partition, now):
+            if not judged and labels_mature(manifest, monitor, partition, known):
                 plans.append(
                     RunPlan(
                         key=run_key(

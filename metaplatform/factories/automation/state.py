@@ -14,6 +14,7 @@ from metaplatform.compute.policy.retraining import TrainingState
 from metaplatform.compute.policy.scoring import ScoringState, VersionState
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.contracts import CONTRACT
+from metaplatform.factories.label_maturity import labels_known_at
 from metaplatform.factories.staging import mark_of
 from metaplatform.naming import ref_of
 from metaplatform.resources.build_records import BuildRecords
@@ -118,6 +119,7 @@ def arrival_state(loop: Loop, reading: Collection[str] = ()) -> ArrivalState:
         last=last,
         busy=loop.busy,
         reading=frozenset(reading),
+        known=labels_known(loop),
         blocked=blocked_partitions(loop),
     )
 
@@ -170,6 +172,7 @@ def scoring_state(loop: Loop) -> ScoringState:
         contents={name: {key: state.content for key, state in states.items()} for name, states in stored.items()},
         built=built,
         busy=loop.busy,
+        known=labels_known(loop),
     )
 
 
@@ -177,6 +180,12 @@ def _versions_asked(loop: Loop, prediction: str) -> dict[str, int | None]:
     """Return the version that was asked to score each partition; it may have learnt from all that is stored there."""
     kept = BuildRecords(loop.warehouse.root_path).read(f"predictions.{prediction}")
     return {key: made.model_version for key, made in kept.partitions.items()} if kept else {}
+
+
+def labels_known(loop: Loop) -> dict[str, datetime]:
+    """Return the moment as of which labels are known, by model."""
+    models = loop.manifest.models
+    return {name: labels_known_at(loop.manifest, spec, loop.warehouse, loop.now) for name, spec in models.items()}
 
 
 def built_tables(loop: Loop) -> dict[str, frozenset[str]]:
@@ -191,7 +200,8 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
     versions = loop.registry.versions(model.name)
     span = _data_span(loop, model)
     delay = loop.manifest.label_delay(model)
-    cut = min(delay.before(loop.now), span[1]) if span else None
+    mature = delay.before(labels_known_at(loop.manifest, model, loop.warehouse, loop.now))
+    cut = min(mature, span[1]) if span else None
     last_cut = max((version.cut for version in versions), default=None)
     return TrainingState(
         champion_version=champion.version if champion else None,
