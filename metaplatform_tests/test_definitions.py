@@ -61,7 +61,9 @@ def test_partitions_flow_from_the_source_to_what_is_made_of_it(repository: dg.Re
     assert first.get_partition_keys()[:2] == ["2013-01", "2013-02"]
 
 
-def test_monitors_are_checks_on_the_prediction(repository: dg.RepositoryDefinition) -> None:
+def test_monitors_are_checks_on_the_prediction_and_each_source_has_one_that_reads_it(
+    repository: dg.RepositoryDefinition,
+) -> None:
     checks = {(key.asset_key.path[-1], key.name) for key in repository.asset_graph.asset_check_keys}
     assert checks == {
         ("late_flights", "late_flights_drift_profile"),
@@ -69,6 +71,7 @@ def test_monitors_are_checks_on_the_prediction(repository: dg.RepositoryDefiniti
         ("late_flights", "late_flights_drift_prediction_drift"),
         ("late_flights", "late_flights_performance_roc_auc"),
         ("late_flights", "late_flights_performance_log_loss"),
+        *((name, "contract") for name in ("airlines", "airports", "flights", "planes", "weather")),
     }
 
 

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from metaplatform.cli import (
+    approving,
     book_database,
     new_entries,
     planning,
@@ -21,6 +22,7 @@ from metaplatform.resources.quiet import quiet_libraries
 
 __all__ = [
     "app",
+    "approving",
     "book_database",
     "main",
     "new_entries",

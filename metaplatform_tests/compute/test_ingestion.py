@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
-from metaplatform.compute.ingestion import REASON, Conformed, conform, visible
+from metaplatform.compute.ingestion import MOMENT, REASON, Conformed, conform, visible
 from metaplatform.compute.partition_profiles import partition_profiles
 from metaplatform.errors import DataError
 from metaplatform.specs.ingestion import CsvSource
@@ -197,6 +197,32 @@ def test_event_timestamps_are_utc_instants(connection: Backend, declared: str, h
     raw = table(connection, {"at": [text]})
     accepted = conform(raw, source(columns={"at": declared}, event_timestamp="at")).accepted
     assert rows(accepted) == [{"at": datetime(2024, 1, 1, hour, tzinfo=UTC)}]
+
+
+@pytest.mark.parametrize("start", ["2024-01-02", "1968-05-01"])
+def test_event_timestamps_before_the_first_partition_or_far_ahead_are_quarantined_with_their_moment(
+    connection: Backend, start: str
+):
+    first, arrived = datetime.fromisoformat(start).replace(tzinfo=UTC), datetime(2024, 6, 1, 12, tzinfo=UTC)
+    tick, ahead = timedelta(microseconds=1), timedelta(hours=3)
+    spec = source(
+        columns={"at": "timestamptz"},
+        event_timestamp="at",
+        partitions={"every": "day", "start": start},
+        max_ahead="3 hours",
+    )
+    values = [first - tick, first, arrived, arrived + ahead, arrived + ahead + tick, None]
+    conformed = conform(moments(connection, values), spec, arrived=arrived)
+    assert [row["at"] for row in rows(conformed.accepted.order_by("at"))] == values[1:4]
+    turned_away = rows(conformed.quarantined.order_by(MOMENT))
+    assert [row[MOMENT] for row in turned_away] == [values[0], values[4], None]
+    told = sorted(row[REASON].split("' ")[-1] for row in turned_away)
+    assert told[1:] == [f"lies before the first partition, {start}", "lies more than 3 hours ahead of its arrival"]
+
+
+def test_without_a_moment_of_arrival_no_row_is_too_far_ahead(connection: Backend):
+    spec = source(columns={"at": "timestamptz"}, event_timestamp="at")
+    assert len(rows(conform(moments(connection, [datetime(2999, 1, 1, tzinfo=UTC)]), spec).accepted)) == 1
 
 
 @settings(max_examples=25)

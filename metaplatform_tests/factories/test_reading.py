@@ -11,6 +11,7 @@ import pytest
 from metaplatform.errors import MetaplatformError
 from metaplatform.execution import RunFailedError
 from metaplatform.factories import staging
+from metaplatform.factories.approvals import Held, approve, held_back
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.contracts import contract_key
@@ -136,9 +137,32 @@ def test_a_partition_with_too_much_in_quarantine_is_not_made_until_better_rows_c
     with pytest.raises(RunFailedError, match=r"metaplatform approve raw\.orders"):
         loop.run(by_hand)
     loop.orders(DAYS[1], 1, *["47.16"] * 99)
+    assert held_back(loop.manifest, loop.warehouse), "until they are read"
     assert loop.settle()[-2:] == [f"new data for {day} in raw.orders" for day in DAYS[1:]]
     assert loop.counts("tables.daily") == {DAYS[0]: 10, DAYS[1]: 100, DAYS[2]: 10}
     assert loop.contract("orders").passed
+
+
+def test_a_person_may_let_a_finding_pass_and_the_next_one_is_held_back_again(loop: LiveLoop) -> None:
+    loop.prices()
+    loop.orders(DAYS[0], 1, "47.16 EUR")
+    loop.reasons_until_told()
+    with pytest.raises(MetaplatformError, match=r"did you mean 'raw\.orders'"):
+        say(loop, "raw.order")
+    with pytest.raises(MetaplatformError, match="nothing of it is held back in 2024-01-02"):
+        say(loop, "raw.orders", DAYS[1])
+    (held,) = say(loop, "raw.orders", DAYS[0])
+    assert held.why == f"1 of 2 rows of {DAYS[0]} are in quarantine"
+    assert loop.settle() == [f"new data for {DAYS[0]} in raw.orders"]
+    assert loop.counts("tables.daily") == {DAYS[0]: 1}
+    loop.orders(DAYS[0], 1, "47.16 EUR", "47.17 EUR")
+    assert loop.reasons_until_told() == ["raw.orders: new or changed files"]
+    assert loop.counts("tables.daily") == {DAYS[0]: 1}
+
+
+def say(loop: LiveLoop, subject: str, partition: str | None = None) -> tuple[Held, ...]:
+    now = datetime.now(UTC)
+    return approve(loop.manifest, loop.warehouse, subject, partition, reason="a test", now=now)
 
 
 def test_rows_whose_partition_cannot_be_told_hold_back_the_source_as_a_whole(loop: LiveLoop) -> None:

@@ -1,0 +1,89 @@
+"""What is held back until better data come or a person approves it, and that person's word."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from metaplatform.compute.policy.quarantine import beyond_share
+from metaplatform.errors import MetaplatformError
+from metaplatform.naming import stable_id
+from metaplatform.resources.ledger import Ledger
+from metaplatform.resources.source_contents import ContentRecords
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.records import Approval, Observation
+
+
+@dataclass(frozen=True)
+class Held:
+    """Something that is held back: of ``subject`` (a source or a prediction), in ``partition``, and why, in words."""
+
+    subject: str
+    partition: str
+    finding: str
+    why: str
+
+
+def held_back(manifest: Manifest, warehouse: Warehouse) -> tuple[Held, ...]:
+    """Return everything that waits for better data or for a person, in the order of the book."""
+    approved = {kept.finding for kept in Ledger(warehouse).read(Approval)}
+    found = (*_quarantined(manifest, warehouse), *_misshapen(manifest, warehouse))
+    return tuple(each for each in found if each.finding not in approved)
+
+
+def approve(
+    manifest: Manifest, warehouse: Warehouse, subject: str, partition: str | None, *, reason: str, now: datetime
+) -> tuple[Held, ...]:
+    """Keep a person's approval of what is held back of ``subject`` (in one partition, if given); return that.
+
+    Raises:
+        MetaplatformError: if nothing of it is held back.
+    """
+    held = held_back(manifest, warehouse)
+    chosen = tuple(
+        each for each in held if each.subject == subject and (partition is None or each.partition in {"", partition})
+    )
+    if not chosen:
+        known = [each.subject for each in held if each.subject != subject]
+        near = nearest_name(subject, known)
+        waiting = "; ".join(f"{each.subject}: {each.why}" for each in held) or "nothing is"
+        raise MetaplatformError(
+            owner=subject,
+            culprit=f"nothing of it is held back{f' in {partition}' if partition else ''}",
+            fix=f"did you mean '{near}'?" if near else f"held back is: {waiting}",
+        )
+    Ledger(warehouse).append(
+        *(
+            Approval(
+                approval_id=stable_id("approval", each.subject, each.partition, each.finding),
+                subject=each.subject,
+                partition=each.partition,
+                finding=each.finding,
+                reason=reason,
+                approved_at=now,
+            )
+            for each in chosen
+        )
+    )
+    return chosen
+
+
+def _quarantined(manifest: Manifest, warehouse: Warehouse) -> Iterator[Held]:
+    records = ContentRecords(warehouse.root_path)
+    for name, source in manifest.sources.items():
+        contents = records.read(name)
+        for each in beyond_share(source, contents) if contents else ():
+            yield Held(f"raw.{name}", each.partition, each.finding, str(each))
+
+
+def _misshapen(manifest: Manifest, warehouse: Warehouse) -> Iterator[Held]:
+    """Yield scored partitions whose newest profile has failed; of several monitors each has a word."""
+    newest: dict[tuple[str, str], Observation] = {}
+    for seen in Ledger(warehouse).read(Observation, check="profile", column=""):
+        newest[seen.monitor, seen.partition] = seen
+    for (monitor, partition), seen in newest.items():
+        if seen.status == "failed" and monitor in manifest.monitors:
+            prediction = f"predictions.{manifest.monitors[monitor].prediction}"
+            where = f" of {partition}" if partition else ""
+            yield Held(prediction, partition, seen.observation_id, f"the profile{where} failed: {seen.detail}")
