@@ -61,7 +61,7 @@ def test_partitions_flow_from_the_source_to_what_is_made_of_it(repository: dg.Re
     assert first.get_partition_keys()[:2] == ["2013-01", "2013-02"]
 
 
-def test_monitors_are_checks_on_the_prediction_and_each_source_has_one_that_reads_it(
+def test_monitors_check_the_prediction_and_each_source_has_a_check_that_reads_it(
     repository: dg.RepositoryDefinition,
 ) -> None:
     checks = {(key.asset_key.path[-1], key.name) for key in repository.asset_graph.asset_check_keys}
