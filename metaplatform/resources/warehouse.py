@@ -3,38 +3,31 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 
 from metaplatform.errors import DataError, MetaplatformError, StorageError
 from metaplatform.resources.delta_commits import (
     clear_table,
     commit_replacement,
-    insert_new,
     schema_after,
 )
 from metaplatform.resources.delta_files import StagedFiles
 from metaplatform.resources.delta_maintenance import Maintained, maintain_table
 from metaplatform.resources.delta_retyping import retype_table, retyped_columns
 from metaplatform.resources.delta_tables import (
-    PartitionState,
-    arrow_schema,
     check_partition_key,
-    latest_maximum,
-    latest_partitions,
     latest_table,
     storage_root,
-    table_folder,
 )
 from metaplatform.resources.delta_types import PARTITION_COLUMN, storable_batches, storable_schema
 from metaplatform.resources.duckdb_connections import memory_connection, temporary_folder
 from metaplatform.resources.interruptions import interruptions_pass
 from metaplatform.resources.session import Session
+from metaplatform.resources.table_logs import RootLogs, TableLogs
 
 
 @dataclass(frozen=True)
@@ -46,7 +39,7 @@ class WriteResult:
     bytes: int
 
 
-class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,misc]  # `schema` is pydantic's too
     """Tables by reference (``raw.flights``) below the storage folder ``root``.
 
     ``memory_limit`` (``4GB``) and ``threads`` are DuckDB's; left out, it takes what the machine has.
@@ -62,9 +55,10 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Return the storage root as an absolute path."""
         return storage_root(self.root)
 
-    def path(self, ref: str) -> Path:
-        """Return the folder of table ``ref``, whether it exists or not."""
-        return table_folder(self.root_path, ref)
+    @property
+    def logs(self) -> RootLogs:
+        """Return what the tables' logs tell, and nothing else."""
+        return RootLogs(self.root_path)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -79,43 +73,6 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
                 yield session
             finally:
                 session.close()
-
-    def exists(self, ref: str) -> bool:
-        """Tell whether table ``ref`` has ever been written."""
-        return self._open(ref) is not None
-
-    def version(self, ref: str) -> int | None:
-        """Return the number of the table's latest commit, None if there is no table."""
-        table = self._open(ref)
-        return table.version() if table else None
-
-    def partitions(self, ref: str) -> dict[str, PartitionState]:
-        """Return the state of each partition by key (``""`` where there are none), from the log, no data read."""
-        return dict(latest_partitions(self.path(ref)))
-
-    def row_count(self, ref: str) -> int | None:
-        """Return the table's rows, from the log; None if there is no table."""
-        return sum(state.rows for state in self.partitions(ref).values()) if self.exists(ref) else None
-
-    def newest(self, ref: str, column: str) -> datetime | None:
-        """Return the greatest instant of a column, from the log, no data read; None if there are no rows."""
-        return latest_maximum(self.path(ref), column)
-
-    def schema(self, ref: str) -> pa.Schema:  # type: ignore[override]
-        """Return the table's columns, ``_partition`` included.
-
-        Raises:
-            StorageError: if there is no table.
-        """
-        table = self._open(ref)
-        if table is None:
-            raise StorageError(owner=ref, culprit="the table does not exist yet", fix=f"materialize {ref} first")
-        return arrow_schema(table)
-
-    def history(self, ref: str) -> list[dict[str, object]]:
-        """Return the table's commits, newest first, as Delta has them: version, timestamp, our metadata."""
-        table = self._open(ref)
-        return table.history() if table else []
 
     def replace(
         self,
@@ -175,21 +132,6 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
     def maintain(self, ref: str, *, retention_hours: int) -> Maintained:
         """Set the table's statistics right, and remove files no version of the last ``retention_hours`` refers to."""
         return maintain_table(ref, self.path(ref), retention_hours=retention_hours)
-
-    def append_new(self, ref: str, table: pa.Table, *, key: str, metadata: Mapping[str, str]) -> int:
-        """Insert the rows whose ``key`` the table has not; return how many. Again, it inserts none.
-
-        Raises:
-            DataError: if a column has another type in the table, or ``table`` repeats a key.
-        """
-        schema = storable_schema(table.schema, owner=ref)
-        rows = pa.Table.from_batches(storable_batches(table.to_batches(), schema, owner=ref), schema=schema)
-        if len(rows[key].unique()) != rows.num_rows or rows[key].null_count:
-            raise DataError(owner=ref, culprit=f"'{key}' repeats or is null", fix="append each key once")
-        return insert_new(ref, self.path(ref), rows, key=key, metadata=metadata)
-
-    def _open(self, ref: str) -> DeltaTable | None:
-        return latest_table(self.path(ref))
 
     def _replace(
         self,
