@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "metaplatform"
 
-MAX_FILE_LINES = 300
+MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 40
 BANNED_NAMES = {"util", "utils", "helper", "helpers", "manager", "managers", "common", "misc", "shared", "process_data"}
 # Seconds and hundreds of megabytes each: loading the definitions must need none of them.

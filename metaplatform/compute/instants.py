@@ -14,8 +14,6 @@ from metaplatform.specs.duration import Duration
 from metaplatform.specs.partitions import Window
 
 MICROSECONDS = 1_000_000
-_LONGEST_CLAMP = Duration(seconds=4 * 86_400)
-"""More than a month's end is moved by when months are added or taken away."""
 
 
 def microseconds(column: exp.Expr, dtype: dt.DataType, *, owner: str) -> exp.Expr:
@@ -67,13 +65,3 @@ def inside(column: exp.Expr, dtype: dt.DataType, window: Window) -> exp.Expr:
         exp.GTE(this=column.copy(), expression=bound(window.start)),
         exp.LT(this=column.copy(), expression=bound(window.end)),
     )
-
-
-def reach(window: Window, *, back: tuple[Duration, ...]) -> Window:
-    """Return the window with its start moved back by durations: at least what rows in it can look back on."""
-    start = window.start
-    for duration in back:
-        start = duration.before(start)
-        if duration.months:
-            start = _LONGEST_CLAMP.before(start)
-    return Window(start, window.end)

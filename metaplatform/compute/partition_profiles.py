@@ -20,15 +20,22 @@ def partition_profiles(table: ibis.Table, spec: FileSource, *, moment: str | Non
     order of either. It is DuckDB's hash, so another version of DuckDB may see everything as changed, once.
     ``moment`` names the column of event timestamps where it is not the source's; rows without one are in none.
     """
-    steps = Steps(f"raw.{spec.name}", {"rows": table})
+    line = (spec.partitions or _DAYS) if spec.event_timestamp else None
+    return row_profiles(table, owner=f"raw.{spec.name}", line=line, moment=moment or spec.event_timestamp)
+
+
+def row_profiles(
+    table: ibis.Table, *, owner: str, line: PartitionSpec | None = None, moment: str | None = None
+) -> ibis.Table:
+    """Return what a table holds in each period of ``line``, by ``moment``, or in all; see ``partition_profiles``."""
+    steps = Steps(owner, {"rows": table})
     content = exp.Sum(this=call("hash", *(column(name) for name in sorted(table.columns))))
     counted = [named(exp.Count(this=exp.Star()), "rows"), named(content, "content")]
-    if spec.event_timestamp is None:
+    if line is None or moment is None:
         whole = exp.select(*counted).from_(source("rows"))
         return _profiles(steps, steps.add("whole", whole), text(""))
-    line = spec.partitions or _DAYS
     seconds = grain(line)
-    timed = call("epoch_us", column(_column_like(table, moment or spec.event_timestamp)))
+    timed = call("epoch_us", column(_column_like(table, moment)))
     slot = exp.Sub(this=timed, expression=_modulo(timed, seconds * MICROSECONDS))
     # Whole slots of time are keyed, not rows: keys of rows would be text made from each timestamp.
     slots = exp.select(named(slot, "slot"), *counted).from_(source("rows")).group_by(exp.Literal.number(1))

@@ -4,13 +4,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from metaplatform.factories.steps import REPLAY_TAG, Step
+import ibis
+
+from metaplatform.compute.partition_profiles import row_profiles
+from metaplatform.compute.policy.road import made_by_reactions
+from metaplatform.factories.steps import REPLAY_TAG, Step, in_partition
+from metaplatform.naming import stable_id
 from metaplatform.resources.build_records import BuildRecords
+from metaplatform.resources.delta_types import PARTITION_COLUMN
 from metaplatform.resources.root_use import mark_root
+from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.builds import BuiltPartition
+from metaplatform.specs.fingerprints import Contents
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.snapshots import entity_fields, snapshot_of
+
+_NO_CONTENT = {"predictions": frozenset({PARTITION_COLUMN, "run_id", "scored_at"})}
+"""Columns that are no content: the same scores made once more change nothing for those who read them."""
 
 
 @contextmanager
@@ -24,11 +36,20 @@ def kept_as_built(step: Step, warehouse: Warehouse, *, model_version: int | None
         mark_root(warehouse.root_path, "live")
     records = BuildRecords(warehouse.root_path)
     inputs = inputs_of(step.manifest, step.ref, step.partition, records)
+    read = contents_read(step, records)
     started = time.perf_counter()
     yield
     seconds = time.perf_counter() - started
+    content, periods = stored_contents(step, warehouse)
     made = BuiltPartition(
-        step.manifest.spec_hash(step.ref), inputs, round(seconds, 3), step.run_id, model_version=model_version
+        step.manifest.spec_hash(step.ref),
+        inputs,
+        round(seconds, 3),
+        step.run_id,
+        model_version=model_version,
+        read=read,
+        content=content,
+        periods=periods,
     )
     records.keep(step.ref, entity_fields(step.manifest.entities[step.ref]), step.partition or "", made)
     keep_book(step.manifest, records)
@@ -39,11 +60,60 @@ def inputs_of(manifest: Manifest, ref: str, partition: str | None, records: Buil
 
     Where nothing is stored, nothing can be of an older book: the lineage is the one it would have.
     """
-    found = {}
-    for other, reach in manifest.reads(ref).items():
+    line, found = manifest.partitions(ref), {}
+    window = line.window(partition) if line and partition else None
+    for other, reaches in manifest.reads(ref).items():
         built = records.read(other)
-        found[other] = (built.lineage(partition, reach) if built else "") or manifest.lineage.of(other)
+        lineage = built.lineage(manifest.partitions(other), window, reaches) if built else ""
+        found[other] = lineage or manifest.lineage.of(other)
     return found
+
+
+def contents_read(step: Step, records: BuildRecords) -> dict[str, str]:
+    """Return a token of the contents of each input within the step's reach, as the records have them now."""
+    if step.ref in made_by_reactions(step.manifest):
+        return {}
+    built = {other: found for other in step.manifest.reads(step.ref) if (found := records.read(other)) is not None}
+    return Contents(step.manifest, built).read(step.ref, step.partition or "")
+
+
+def stored_contents(step: Step, warehouse: Warehouse) -> tuple[str, dict[str, dict[str, str]]]:
+    """Return a token of the rows that the step has stored, and tokens by event timestamp where readers need them.
+
+    The rows of a source's partition have their event timestamps in it; those of others need not.
+    """
+    if step.ref.startswith("models.") or not warehouse.exists(step.ref):
+        return "", {}
+    time, lines = step.manifest.event_timestamp(step.ref), _lines_to_tell(step)
+    with warehouse.session() as session:
+        rows = in_partition(session.table(step.ref), step.partition)
+        rows = rows.drop(*(_NO_CONTENT.get(step.ref.split(".")[0], frozenset({PARTITION_COLUMN})) & set(rows.columns)))
+        whole = _profile(session, row_profiles(rows, owner=step.ref))
+        told = {
+            line.line: _profile(session, row_profiles(rows, owner=step.ref, line=line, moment=time)) for line in lines
+        }
+    return whole.get("", ""), {line: found for line, found in told.items() if set(found) != {step.partition}}
+
+
+def _lines_to_tell(step: Step) -> tuple[PartitionSpec, ...]:
+    """Return by which partitions the stored rows are told apart in time, each once by its windows."""
+    manifest, own = step.manifest, step.manifest.partitions(step.ref)
+    if (step.ref.startswith("raw.") and own) or not manifest.event_timestamp(step.ref):
+        return ()
+    if own is not None:
+        return (own,)
+    lines = {
+        line.line: line
+        for ref in manifest.entities
+        if (line := manifest.partitions(ref)) is not None
+        and any(reach.kind == "span" for reach in manifest.reads(ref).get(step.ref, ()))
+    }
+    return tuple(lines.values())
+
+
+def _profile(session: Session, profiles: ibis.Table) -> dict[str, str]:
+    found = session.reader(profiles).read_all().to_pylist()
+    return {str(row["partition"]): stable_id(row["rows"], row["fingerprint"]) for row in found if row["rows"]}
 
 
 def keep_book(manifest: Manifest, records: BuildRecords) -> None:

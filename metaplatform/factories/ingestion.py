@@ -15,7 +15,7 @@ from metaplatform.factories.contracts import approved_findings, contract_metadat
 from metaplatform.factories.keys import check_key, check_key_elsewhere
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.staging import check_sums, staged_contents
-from metaplatform.factories.steps import PLAN_TAG, Step, step_of, table_metadata
+from metaplatform.factories.steps import PLAN_TAG, Step, in_partition, step_of, table_metadata
 from metaplatform.naming import op_name, stable_id, staged_ref
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.ledger import Ledger
@@ -24,6 +24,7 @@ from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.expressions import parse_query, referenced_tables
 from metaplatform.specs.ingestion import FileSource, TableSpec
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.outputs import ReportOutput
 from metaplatform.specs.records import Arrival
 from metaplatform.specs.source_contents import EMPTY, SourceContents, closed_until
 
@@ -114,7 +115,7 @@ def table_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         step = step_of(context, manifest, ref, clock)
         spec = manifest.tables[name]
         with kept_as_built(step, warehouse), warehouse.session() as session:
-            rows = session.materialize_temp(query_tables(session, step, spec.sql, spec.partitioned_by), owner=ref)
+            rows = session.materialize_temp(query_tables(session, step, spec), owner=ref)
             check_key_of_table(session, step, spec, rows, warehouse)
             written = warehouse.replace(
                 ref, session.reader(rows, owner=step.ref), partition=step.partition, metadata=step.commit
@@ -137,10 +138,20 @@ def check_key_of_table(session: Session, step: Step, spec: TableSpec, rows: ibis
         check_key_elsewhere(session, rows, others, spec.key, owner=step.ref)
 
 
-def query_tables(session: Session, step: Step, sql: str, partitioned_by: str | None) -> ibis.Table:
-    """Return the result of a book query; ``partitioned_by`` is read in the step's partition only."""
-    tables = {}
-    for ref in referenced_tables(sql):
-        table = session.table(ref)
-        tables[ref] = table.filter(table["_partition"] == step.partition) if ref == partitioned_by else table
-    return session.query(parse_query(sql), tables, owner=step.ref)
+def query_tables(session: Session, step: Step, made: TableSpec | ReportOutput) -> ibis.Table:
+    """Return the result of a book query: of each input what ``made`` reads of it in the step's partition."""
+    tables = {ref: _within_reach(session, step, ref) for ref in referenced_tables(made.sql)}
+    return session.query(parse_query(made.sql), tables, owner=step.ref)
+
+
+def _within_reach(session: Session, step: Step, ref: str) -> ibis.Table:
+    table, (reach, *_) = session.table(ref), step.manifest.reads(step.ref)[ref]
+    if step.partition is None or step.window is None:
+        return table
+    if reach.kind == "same":
+        return in_partition(table, step.partition)
+    moment = step.manifest.event_timestamp(ref)
+    if reach.kind != "span" or moment is None:
+        return table
+    known, within = table[moment], reach.interval(step.window)
+    return table.filter((known >= ibis.literal(within.start)) & (known < ibis.literal(within.end)))

@@ -69,7 +69,7 @@ def write_views(manifest: Manifest, views: ViewsOutput, warehouse: Warehouse, ex
 def write_report(step: Step, report: ReportOutput, warehouse: Warehouse, exports: Exports) -> dict[str, Any]:
     """Make the report's table and its HTML page; return asset metadata with the link."""
     with warehouse.session() as session:
-        rows = session.reader(query_tables(session, step, report.sql, report.partitioned_by)).read_all()
+        rows = session.reader(query_tables(session, step, report)).read_all()
     written = warehouse.replace(step.ref, rows, partition=step.partition, metadata=step.commit)
     facts = {"Partition": step.partition} if step.partition else {}
     html = report_html(report.title, rows, subtitle_facts=facts, generated_at=step.now)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metaplatform.specs.lineage import lineage_hash
+from metaplatform.specs.partitions import PartitionSpec, Window
 from metaplatform.specs.reads import Reach
 
 
@@ -12,7 +13,11 @@ from metaplatform.specs.reads import Reach
 class BuiltPartition:
     """One partition (``""`` where there are none) as it was last made.
 
-    ``inputs`` is the lineage hash of each input as it was read. ``seconds`` is how long the step took.
+    ``inputs`` is the lineage hash of each input as it was read: which book it was made from. ``read`` is a token of
+    the rows of each input within reach as they were then, ``content`` one of the rows that were stored (``""``: none):
+    which data it was made from. ``periods`` says it by the event timestamps of the rows where the partition does not:
+    line (see ``PartitionSpec.line``) → key → content. All three are empty where an earlier release has made it.
+    ``seconds`` is how long the step took.
     ``model_version`` is the version that was asked to score a prediction; it may have learnt from all of its rows.
     """
 
@@ -21,6 +26,9 @@ class BuiltPartition:
     seconds: float
     run_id: str
     model_version: int | None = None
+    read: Mapping[str, str] = field(default_factory=dict)
+    content: str = ""
+    periods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def lineage(self) -> str:
@@ -39,17 +47,19 @@ class Built:
     partitions: Mapping[str, BuiltPartition] = field(default_factory=dict)
     unfinished: bool = False
 
-    def lineage(self, partition: str | None, reach: Reach) -> str:
-        """Return the lineage of what a reader of ``partition`` finds here within its reach, ``""`` if nothing.
+    def lineage(self, line: PartitionSpec | None, window: Window | None, reaches: Iterable[Reach]) -> str:
+        """Return the lineage of what the reader of a partition with ``window`` finds here, ``""`` if nothing.
 
-        Partitions that were made from different books have, together, a lineage that no book has.
+        ``line`` is what the partitions here are of. Partitions that were made from different books have, together,
+        a lineage that no book has.
         """
-        found = sorted({made.lineage for made in self._within(partition, reach)})
+        wanted = tuple(reaches)
+        found = sorted({made.lineage for key, made in self.partitions.items() if _within(key, line, window, wanted)})
         return found[0] if len(found) == 1 else "+".join(found)
 
-    def _within(self, partition: str | None, reach: Reach) -> Iterable[BuiltPartition]:
-        if reach == "whole" or not partition:
-            return self.partitions.values()
-        if reach == "same":
-            return [self.partitions[partition]] if partition in self.partitions else []
-        return [made for key, made in self.partitions.items() if key <= partition]
+
+def _within(key: str, line: PartitionSpec | None, window: Window | None, reaches: tuple[Reach, ...]) -> bool:
+    if line is None or window is None or not key:
+        return True
+    # A partition of other lines, before an edit of the book, is none that a reader would find.
+    return any(reach.interval(window).overlaps(line.window(key)) for reach in reaches) if line.has(key) else True

@@ -1,6 +1,6 @@
 """Chapters ``sources`` and ``tables``: what is read from outside, and SQL over it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -65,12 +65,10 @@ class FileSource(TimedTable):
         """Return what decides when files are read and followed, not what a row of theirs becomes."""
         return frozenset({"settle", "quarantine_share", "deletes"})
 
-    def semantic_fields(self) -> dict[str, Any]:
-        """Return what decides the raw table; at its default ``max_ahead`` leaves the hashes of older books alone."""
-        fields = super().semantic_fields()
-        if self.max_ahead == type(self).model_fields["max_ahead"].default:
-            del fields["max_ahead"]
-        return fields
+    @property
+    def later_fields(self) -> frozenset[str]:
+        """Return the field without which a raw table has the hash that earlier releases gave it."""
+        return frozenset({"max_ahead"})
 
     @model_validator(mode="after")
     def _partitions_need_time(self) -> "FileSource":
@@ -109,8 +107,24 @@ class TableSpec(TimedTable):
     """A table made by one SQL query, ``sql``, over other tables.
 
     With ``partitioned_by``, the table has the partitions of that input: each is made from that input's
-    partition and the whole of every other input. Without it the whole table is made anew.
+    partition and the whole of every other input, and made again whenever one of these changes. With ``look_back``
+    or ``look_ahead`` (a label "within the next 30 days"), other inputs with an event timestamp are read only from
+    so long before the partition's start to so long after its end, and only what changes there makes it again.
+    Without ``partitioned_by`` the whole table is made anew.
     """
 
     sql: Query
     partitioned_by: Ref | None = None
+    look_back: Interval | None = None
+    look_ahead: Interval | None = None
+
+    @model_validator(mode="after")
+    def _looks_from_partitions(self) -> "TableSpec":
+        if self.partitioned_by is None and (self.look_back is not None or self.look_ahead is not None):
+            raise ValueError("look_back and look_ahead start from the partitions of 'partitioned_by:'")
+        return self
+
+    @property
+    def later_fields(self) -> frozenset[str]:
+        """Return the fields without which a table has the hash that earlier releases gave it."""
+        return frozenset({"look_back", "look_ahead"})

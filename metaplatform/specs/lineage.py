@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from metaplatform.naming import stable_id
-from metaplatform.specs.reads import Reach
+from metaplatform.specs.reads import Reads
 
 
 def lineage_hash(spec_hash: str, inputs: Mapping[str, str]) -> str:
@@ -14,13 +14,13 @@ def lineage_hash(spec_hash: str, inputs: Mapping[str, str]) -> str:
 class Lineage:
     """The lineage that everything in a book would have, were all of it made from this book."""
 
-    def __init__(self, reads: Callable[[str], Mapping[str, Reach]], spec_hash: Callable[[str], str]) -> None:
+    def __init__(self, reads: Callable[[str], Reads], spec_hash: Callable[[str], str]) -> None:
         """Know nothing yet; ``reads`` tells what a reference is computed from, ``spec_hash`` the hash of its own."""
         self._reads_of = reads
         self._spec_hash = spec_hash
         self._known: dict[str, str] = {}
         self._inputs: dict[str, dict[str, str]] = {}
-        self._reach: dict[str, Mapping[str, Reach]] = {}
+        self._reach: dict[str, Reads] = {}
 
     def of(self, ref: str) -> str:
         """Return the lineage hash of ``ref``; a sound book has no cycles."""
@@ -42,7 +42,7 @@ class Lineage:
         self.of(ref)
         return self._inputs[ref]
 
-    def _reads(self, ref: str) -> Mapping[str, Reach]:
+    def _reads(self, ref: str) -> Reads:
         if ref not in self._reach:
             self._reach[ref] = self._reads_of(ref)
         return self._reach[ref]

@@ -19,7 +19,7 @@ from metaplatform.specs.monitoring import DriftMonitor, MonitorSpec, Performance
 from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput
 from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.reactions import ReactionSpec
-from metaplatform.specs.reads import Reach, reads_of
+from metaplatform.specs.reads import WHOLE, Reach, reads_of
 from metaplatform.specs.training import ModelSpec
 
 CHAPTERS: dict[str, str] = {
@@ -104,7 +104,7 @@ class Manifest:
             case _:
                 yield from reads_of(entity, self.models, self.feature_sets)
 
-    def reads(self, ref: str) -> dict[str, Reach]:
+    def reads(self, ref: str) -> dict[str, tuple[Reach, ...]]:
         """Return what the result of ``ref`` is computed from, and how much of it.
 
         Unlike ``upstream`` without what only comes first (``after``), and without a model whose pinned
@@ -113,8 +113,29 @@ class Manifest:
         reached = reads_of(self.entities[ref], self.models, self.feature_sets)
         own = self.partitions(ref)
         if own is None:
-            return dict.fromkeys(reached, "whole")
-        return {other: reach if self.partitions(other) == own else "whole" for other, reach in reached.items()}
+            return dict.fromkeys(reached, (WHOLE,))
+        return {
+            other: tuple(self._bounded(reach, own, other) for reach in reaches) for other, reaches in reached.items()
+        }
+
+    def _bounded(self, reach: Reach, own: PartitionSpec, other: str) -> Reach:
+        """Return a reach, whole where nothing says which rows of the input lie within it."""
+        if reach.kind == "same":
+            return reach if self.partitions(other) == own else WHOLE
+        if reach.kind == "span":
+            return reach if self.event_timestamp(other) else WHOLE
+        return reach
+
+    def event_timestamp(self, ref: str) -> str | None:
+        """Return the column of a stored table that says when its rows are; None if there is none."""
+        match self.entities.get(ref):
+            case TimedTable() as table:
+                return table.event_timestamp
+            case FeatureSetSpec() as feature_set:
+                return self.timed_table(feature_set.spine).event_timestamp
+            case PredictionSpec() as prediction:
+                return self.spine_of(self.models[prediction.model]).event_timestamp
+        return None
 
     def partitions(self, ref: str) -> PartitionSpec | None:
         """Return the partitions of ``ref``, which flow down from a source; None if there are none, or no source."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,6 +19,13 @@ class Window:
 
     start: datetime
     end: datetime
+
+    def overlaps(self, other: "Window") -> bool:
+        """Tell whether a moment lies in both."""
+        return self.start < other.end and other.start < self.end
+
+
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class PartitionSpec(Spec):
@@ -58,11 +66,20 @@ class PartitionSpec(Spec):
         Raises:
             ValueError: if ``key`` is not written in this spec's format.
         """
-        zone = ZoneInfo(self.timezone)
-        start = datetime.strptime(key, self.format).replace(tzinfo=zone)
-        if start.strftime(self.format) != key:
-            raise ValueError(f"'{key}' is not written as {self.format}")
-        return Window(start.astimezone(UTC), self._next(start).astimezone(UTC))
+        return _window(self, key)
+
+    def has(self, key: str) -> bool:
+        """Tell whether ``key`` is written as this spec's keys are."""
+        try:
+            self.window(key)
+        except (ValueError, OverflowError):
+            return False
+        return True
+
+    @property
+    def line(self) -> str:
+        """Return what tells these partitions from all with other windows, wherever they start."""
+        return f"{self.every} {self.timezone}"
 
     def key_of(self, moment: datetime) -> str:
         """Return the key of the partition that holds ``moment`` (timezone-aware)."""
@@ -72,14 +89,23 @@ class PartitionSpec(Spec):
         """Return the keys from ``start`` whose window has ended by ``until``, oldest first."""
         keys: list[str] = []
         local = datetime.strptime(self.start, self.format).replace(tzinfo=ZoneInfo(self.timezone))
-        while (end := self._next(local)) <= until:
+        while (end := self.after(local)) <= until:
             keys.append(local.strftime(self.format))
             local = end
         return tuple(keys)
 
-    def _next(self, local: datetime) -> datetime:
+    def after(self, local: datetime) -> datetime:
+        """Return the local start of the partition after the one that starts at ``local``."""
         if self.every == "hour":
             return local + timedelta(hours=1)
         if self.every == "day":
             return local + timedelta(days=1)
         return local.replace(year=local.year + local.month // 12, month=local.month % 12 + 1)
+
+
+@lru_cache(maxsize=65_536)
+def _window(spec: PartitionSpec, key: str) -> Window:
+    start = datetime.strptime(key, spec.format).replace(tzinfo=ZoneInfo(spec.timezone))
+    if start.strftime(spec.format) != key:
+        raise ValueError(f"'{key}' is not written as {spec.format}")
+    return Window(start.astimezone(UTC), spec.after(start).astimezone(UTC))

@@ -1,4 +1,4 @@
-"""Book against what was made: which partitions of what are stale, and why. No data is looked at."""
+"""Book and contents against what was made: which partitions of what are stale, and why. No data is looked at."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,9 @@ from metaplatform.compute.changes.breaking import RETYPED, Breaking
 from metaplatform.compute.changes.differences import Difference, differences
 from metaplatform.compute.changes.plan import ACTIONS, Change, Plan
 from metaplatform.compute.policy.road import made_by_reactions, topological_order
+from metaplatform.compute.policy.stale import stale_partitions, with_followers
 from metaplatform.specs.builds import Built, BuiltPartition
+from metaplatform.specs.fingerprints import Contents
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.manifest import CHAPTERS, Manifest
 from metaplatform.specs.outputs import ViewsOutput
@@ -76,6 +78,7 @@ class _Comparison:
         self._past, self._manifest = past, manifest
         self._breaking = Breaking(past.manifest, manifest)
         self._on_demand = made_by_reactions(manifest)
+        self._outdated = with_followers(manifest, past.built, stale_partitions(manifest, past.built))
         self._made: set[str] = set()
         self._waiting: set[str] = set()
 
@@ -99,7 +102,8 @@ class _Comparison:
         built = self._past.built.get(ref)
         if built is None or built.unfinished or not built.partitions:
             return self._first(ref, built)
-        stale = tuple(sorted(key for key, made in built.partitions.items() if self._is_stale(ref, made)))
+        edited = {key for key, made in built.partitions.items() if self._is_stale(ref, made)}
+        stale = tuple(sorted(edited | self._outdated.get(ref, frozenset())))
         if not stale:
             return None
         found = self._breaking.reasons(ref)
@@ -206,7 +210,22 @@ class _Comparison:
             for other, lineage in expected.items()
             if any(built.partitions[key].inputs.get(other) != lineage for key in stale)
         ]
-        return (*own, *map(self._reading, read))
+        return (*own, *map(self._reading, read), *(() if own or read else self._of_data(ref)))
+
+    def _of_data(self, ref: str) -> tuple[str, ...]:
+        """Return what of the inputs of ``ref`` holds other rows than it was made from, or is made again itself."""
+        contents = Contents(self._manifest, self._past.built)
+        partitions = self._past.built[ref].partitions
+        keys = self._outdated.get(ref, frozenset())
+        changed = {
+            other
+            for key in keys
+            for other, token in contents.read(ref, key).items()
+            if token != partitions[key].read.get(other, token)
+        }
+        told = [f"{other} holds other rows than it was made from" for other in sorted(changed)]
+        again = [self._reading(other) for other in self._manifest.reads(ref) if other in self._made - changed]
+        return (*told, *again)
 
     def _reading(self, other: str) -> str:
         if other in self._made:

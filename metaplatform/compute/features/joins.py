@@ -6,9 +6,10 @@ from dataclasses import replace
 from sqlglot import exp
 
 from metaplatform.compute.features.spine import Spine, Table
-from metaplatform.compute.instants import inside, reach, shifted
+from metaplatform.compute.instants import inside, shifted
 from metaplatform.compute.sql_columns import ROW, all_columns, call, column, fresh, identifier, named, source, text
 from metaplatform.specs.features import AsOfFeatures, JoinedFeatures, LookupFeatures
+from metaplatform.specs.reads import looked_back
 
 FACTS = "_facts"
 """Alias of the joined side, whose columns are ``_key_0``, ``_key_1``, ... and the block's features."""
@@ -150,7 +151,7 @@ def _reachable(spine: Spine, block: AsOfFeatures, table: Table) -> list[exp.Expr
     """Return that a row can matter at all to the spine's window, which lets the engine skip files."""
     if spine.window is None:
         return []
-    within = inside(*table.event_timestamp, reach(spine.window, back=(block.within,) if block.within else ()))
+    within = inside(*table.event_timestamp, looked_back(spine.window, back=(block.within,) if block.within else ()))
     return [within] if block.within else [within.expression]
 
 

@@ -11,12 +11,13 @@ from sqlglot import exp
 
 from metaplatform.compute.features.joins import FACTS, KNOWN, attach, key_name, key_pairs, left_join, matching, not_null
 from metaplatform.compute.features.spine import Spine, Table
-from metaplatform.compute.instants import MICROSECONDS, inside, reach, shifted
+from metaplatform.compute.instants import MICROSECONDS, inside, shifted
 from metaplatform.compute.sql_columns import DIALECT, ROW, Scope, call, column, identifier, named, source
 from metaplatform.specs.duckdb_functions import AGGREGATES
 from metaplatform.specs.duration import Duration
 from metaplatform.specs.expressions import column_uses, parse_expression
 from metaplatform.specs.features import WindowFeatures
+from metaplatform.specs.reads import looked_back
 
 PROBE = "_probe"
 """True in the rows that stand for rows of the spine, among the rows of the history."""
@@ -125,7 +126,7 @@ def _rows(spine: Spine, history: History, values: Scope) -> exp.Select:
     ]
     conditions = not_null([*history.keys, table.event_microseconds()])
     if spine.window:
-        reaches = [reach(spine.window, back=(block.window, block.delay)) for block in history.blocks]
+        reaches = [looked_back(spine.window, back=(block.window, block.delay)) for block in history.blocks]
         conditions.append(inside(*table.event_timestamp, min(reaches, key=lambda window: window.start)))
     return exp.select(*selected).from_(source(table.ref)).where(*conditions)
 

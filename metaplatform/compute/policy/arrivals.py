@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from metaplatform.compute.policy.plans import RunPlan, run_key
 from metaplatform.compute.policy.road import Road, Stock
+from metaplatform.compute.policy.stale import Stale
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.source_contents import EMPTY
@@ -25,6 +26,7 @@ class ArrivalState:
     names the references that unfinished runs are making. ``reading`` names sources whose files are being read, or are
     about to be. ``known`` gives the moment as of which labels are known, by model (none given: ``now``).
     ``blocked`` gives partitions of sources (``""``: all of it) that nothing may be made of, and why.
+    ``stale`` gives what was made of other contents than there are now (see ``stale_partitions``).
     """
 
     contents: Mapping[str, Mapping[str, str]]
@@ -36,11 +38,12 @@ class ArrivalState:
     reading: frozenset[str] = frozenset()
     blocked: Mapping[tuple[str, str], str] = field(default_factory=dict)
     known: Mapping[str, datetime] = field(default_factory=dict)
+    stale: Stale = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """Sources to ingest, or tables to catch up with, in one partition of one line (``None``, ``""``: in none).
+    """Sources to ingest, or tables to make or to make again, in one partition of one line (``None``, ``""``: in none).
 
     ``rank`` orders data before tables to catch up with, then windows by their end; of two ends the shorter.
     """
@@ -58,8 +61,9 @@ def plan_arrivals(manifest: Manifest, state: ArrivalState, now: datetime) -> tup
     A partition is due once its window has ended. What belongs together goes oldest first, one run at a
     time: features look back at the partitions before. A source without partitions goes along with the
     first run that it feeds. Tables that could not be made when their data came are made once no data of
-    theirs is due: an input was late, or the book is new. Nothing is planned that an unfinished run touches, nor what
-    is fed by a source that is being read. What is blocked holds up what comes after it on its road.
+    theirs is due: an input was late, or the book is new. What was made of other contents than there are now is
+    made again likewise. Nothing is planned that an unfinished run touches, nor what is fed by a source that is being
+    read. What is blocked holds up what comes after it on its road.
     """
     road, stock = Road(manifest), Stock(state.built, state.scorable)
     fed = frozenset(ref for name in state.reading for ref in road.reach(f"raw.{name}"))
@@ -82,7 +86,7 @@ def plan_arrivals(manifest: Manifest, state: ArrivalState, now: datetime) -> tup
         # What is held back holds back what comes after it on its road.
         claimed.update(ref for ref in selected if road.partitions[ref] is not None)
     made = frozenset(ref for plan in plans for ref in plan.refs)
-    missing = (ref for ref in road.missing(stock, None) if ref not in made and ref not in fed)
+    missing = (ref for ref in _to_catch_up(road, state, stock, None) if ref not in made and ref not in fed)
     return (*_plan_plain(road, state, stock, (*(f"raw.{name}" for name in plain), *missing), now), *plans)
 
 
@@ -141,12 +145,20 @@ def _jobs(road: Road, state: ArrivalState, stock: Stock, now: datetime) -> Itera
             for name, keys in _changed(road.manifest, state, line).items()
             if (closed := [key for key in keys if line.start <= key < first_open])
         }
-        for arrival, oldest in ((True, due), (False, road.missing(stock, line))):
+        for arrival, oldest in ((True, due), (False, _to_catch_up(road, state, stock, line))):
             for partition in dict.fromkeys(oldest.values()):
                 window = line.window(partition)
                 roots = tuple(ref for ref, key in oldest.items() if key == partition)
                 rank = (not arrival, window.end, window.end - window.start)
                 yield _Job(line, partition, roots, arrival, rank)
+
+
+def _to_catch_up(road: Road, state: ArrivalState, stock: Stock, line: PartitionSpec | None) -> dict[str, str]:
+    """Return the tables to make, and those to make again, each with its oldest such partition."""
+    found = road.missing(stock, line)
+    for ref, key in road.outdated(stock, line, state.stale).items():
+        found[ref] = min(key, found.get(ref, key))
+    return found
 
 
 def _feeds(road: Road, source: str, job: _Job) -> bool:
@@ -172,13 +184,15 @@ def _plan(
     changes = [_change(road.manifest, state, ref, job.partition) for ref in sorted(roots)]
     what = f" for {job.partition}" if job.partition else ""
     sources = sorted(ref for ref in roots if ref.startswith("raw."))
-    missing = sorted(set(roots) - set(sources))
+    stale = sorted(ref for ref in roots if job.partition in state.stale.get(ref, ()))
+    missing = sorted(set(roots) - set(sources) - set(stale))
     gone = [ref for ref in sources if _found(road.manifest, state, ref, job.partition) == EMPTY]
     new = [ref for ref in sources if ref not in gone]
     reasons = (
         f"new data{what} in {', '.join(new)}" if new else "",
         f"no row{what} any more in {', '.join(gone)}" if gone else "",
-        _missing_reason(missing, what),
+        f"{', '.join(missing)} not made yet{what}" if missing else "",
+        f"{', '.join(stale)} made of other rows than there are now{what}" if stale else "",
     )
     return RunPlan(
         key=run_key("arrival" if job.arrival else "missing", job.partition, *changes, *hashes),
@@ -190,14 +204,10 @@ def _plan(
     )
 
 
-def _missing_reason(missing: list[str], what: str) -> str:
-    return f"{', '.join(missing)} not made yet{what}" if missing else ""
-
-
 def _change(manifest: Manifest, state: ArrivalState, ref: str, partition: str) -> str:
     """Return what tells this change from any other: content that comes back is a change again."""
     if not ref.startswith("raw."):
-        return ref
+        return f"{ref}:{state.stale.get(ref, {}).get(partition, '')}"
     name = ref.removeprefix("raw.")
     held = (name, partition if manifest.sources[name].partitions else "")
     found = _found(manifest, state, ref, partition)

@@ -61,7 +61,7 @@ class Road:
 
         ``line`` is what ``partition`` is a partition of; nothing of another line is made. What lacks an
         input, or a model version, is left out with everything behind it. Views follow whatever they show.
-        Without ``score`` no partition of a prediction follows.
+        Without ``score`` no partition of a prediction follows, unless it was scored before.
         """
         chosen: dict[str, None] = {}
         stuck: set[str] = set()
@@ -74,7 +74,7 @@ class Road:
             if not (follows or hindered) or not self._made_by_itself(ref, line):
                 continue
             shows = follows and isinstance(self.manifest.entities[ref], ViewsOutput)
-            made = not hindered and self._may_score(ref, stock, score)
+            made = not hindered and self._may_score(ref, stock, partition, score)
             if shows or (made and self._can(ref, stock, line, partition, chosen)):
                 chosen[ref] = None
             else:
@@ -99,6 +99,23 @@ class Road:
                 found[ref] = oldest
         return found
 
+    def outdated(
+        self, stock: Stock, line: PartitionSpec | None, stale: Mapping[str, Collection[str]]
+    ) -> dict[str, str]:
+        """Return what of ``stale`` (partitions by reference) can be made again, each with its oldest such partition."""
+        found: dict[str, str] = {}
+        for ref in self.order:
+            if ref not in stale or self.partitions[ref] != line or ref in self.on_demand or ref.startswith(_NO_TABLES):
+                continue
+            possible = (
+                key
+                for key in sorted(stale[ref])
+                if self._can(ref, stock, line, key, ()) and self._may_score(ref, stock, key, score=True)
+            )
+            if (oldest := next(possible, None)) is not None:
+                found[ref] = oldest
+        return found
+
     def monitors(
         self, selected: Collection[str], partition: str, known: Mapping[str, datetime] | None
     ) -> tuple[str, ...]:
@@ -120,10 +137,11 @@ class Road:
     def _made_by_itself(self, ref: str, line: PartitionSpec | None) -> bool:
         return not ref.startswith(_NO_TABLES) and ref not in self.on_demand and self.partitions[ref] in (line, None)
 
-    def _may_score(self, ref: str, stock: Stock, score: bool) -> bool:  # noqa: FBT001  # private, one caller
+    def _may_score(self, ref: str, stock: Stock, partition: str, score: bool) -> bool:  # noqa: FBT001  # private
         if not ref.startswith("predictions."):
             return True
-        wanted = score or self.partitions[ref] is None
+        scored = partition in (stock.built or {}).get(ref, frozenset())
+        wanted = score or scored or self.partitions[ref] is None
         return wanted and ref.removeprefix("predictions.") in stock.scorable
 
     def _can(self, ref: str, stock: Stock, line: PartitionSpec | None, partition: str, chosen: Collection[str]) -> bool:

@@ -137,6 +137,9 @@ def retraining(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
     plans: list[RunPlan] = []
     notes: list[str] = []
     for model in loop.manifest.models.values():
+        if waits := loop.made_again_for(f"models.{model.name}"):
+            notes.append(f"{model.name}: waits for {', '.join(waits)}, made of other rows than there are now")
+            continue
         try:
             decision = decide(model, training_state(loop, model), loop.now)
             if decision is not None:

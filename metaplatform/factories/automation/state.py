@@ -12,6 +12,7 @@ from metaplatform.compute.policy.quarantine import beyond_share
 from metaplatform.compute.policy.reading import Looked
 from metaplatform.compute.policy.retraining import TrainingState
 from metaplatform.compute.policy.scoring import ScoringState, VersionState
+from metaplatform.compute.policy.stale import Stale, stale_partitions
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.contracts import CONTRACT
 from metaplatform.factories.label_maturity import labels_known_at
@@ -77,6 +78,22 @@ class Loop:
             return ()
         return self.instance.get_runs(dg.RunsFilter(statuses=list(NOT_FINISHED)))
 
+    @cached_property
+    def stale(self) -> Stale:
+        """Return what was made of other contents than there are now, as the records of what was made tell."""
+        records = BuildRecords(self.warehouse.root_path)
+        built = {ref: found for ref in self.manifest.entities if (found := records.read(ref)) is not None}
+        return stale_partitions(self.manifest, built)
+
+    def made_again_for(self, ref: str) -> tuple[str, ...]:
+        """Return what is stale of all that ``ref`` is computed from: whoever reads it now reads what is not so."""
+        pending, read = [ref], dict[str, None]()
+        while pending:
+            found = [other for other in self.manifest.reads(pending.pop()) if other not in read]
+            read.update(dict.fromkeys(found))
+            pending.extend(found)
+        return tuple(other for other in read if other in self.stale)
+
     @property
     def ledger(self) -> Ledger:
         """Return the loop's own tables."""
@@ -121,6 +138,7 @@ def arrival_state(loop: Loop, reading: Collection[str] = ()) -> ArrivalState:
         reading=frozenset(reading),
         known=labels_known(loop),
         blocked=blocked_partitions(loop),
+        stale=loop.stale,
     )
 
 

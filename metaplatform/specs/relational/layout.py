@@ -123,7 +123,14 @@ ENTITY_TABLES: tuple[EntityTable, ...] = (
     EntityTable(
         "SQL_Tables",
         "tables",
-        (Column("sql", ("sql",)), Column("partitioned_by", ("partitioned_by",), "name"), *_TIME, *_SHOWN),
+        (
+            Column("sql", ("sql",)),
+            Column("partitioned_by", ("partitioned_by",), "name"),
+            Column("look_back", ("look_back",), "name"),
+            Column("look_ahead", ("look_ahead",), "name"),
+            *_TIME,
+            *_SHOWN,
+        ),
     ),
     EntityTable("Feature_Sets", "feature_sets", (Column("spine", ("spine",), "name"), *_SHOWN)),
     EntityTable(

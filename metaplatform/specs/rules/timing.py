@@ -63,16 +63,15 @@ def missing_label_delays(book: Book) -> Iterator[Issue]:
 
 def _empty_feature_spans(book: Book, ref: str, feature_set: FeatureSetSpec) -> Iterator[Issue]:
     for index, block in enumerate(feature_set.features):
-        key = "window" if isinstance(block, WindowFeatures) else "within"
-        span = getattr(block, key, None)
-        if not isinstance(block, AsOfFeatures | WindowFeatures) or span is None:
-            continue
-        if span.longest <= block.delay.shortest:
-            path: Path = ("features", index, key)
-            text = f"a row known {block.delay} after its moment is older than {span} by then"
-            yield book.issue(
-                "empty-span", ref, path, culprit=str(span), message=text, fix=f"make '{key}' longer than 'delay'"
-            )
+        if isinstance(block, WindowFeatures) and not block.window.longest:
+            text, fix = f"no row lies in a window of {block.window}", "make 'window' longer than nothing"
+            path: Path = ("features", index, "window")
+            yield book.issue("empty-span", ref, path, culprit=str(block.window), message=text, fix=fix)
+        # A delay moves a window back as a whole; a latest row can be too old when it becomes known.
+        if isinstance(block, AsOfFeatures) and block.within and block.within.longest <= block.delay.shortest:
+            text = f"a row known {block.delay} after its moment is older than {block.within} by then"
+            path, fix = ("features", index, "within"), "make 'within' longer than 'delay'"
+            yield book.issue("empty-span", ref, path, culprit=str(block.within), message=text, fix=fix)
 
 
 def _empty(book: Book, ref: str, key: str, culprit: str, message: str) -> Issue:

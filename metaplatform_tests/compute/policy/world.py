@@ -1,11 +1,14 @@
 """A warehouse as small as it can be: what sources hold, what arrived, what is built; plans change it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from metaplatform.compute.policy.arrivals import ArrivalState, plan_arrivals
 from metaplatform.compute.policy.plans import RunPlan
+from metaplatform.compute.policy.stale import stale_partitions
+from metaplatform.specs.builds import Built, BuiltPartition
+from metaplatform.specs.fingerprints import Contents
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.outputs import FileOutput, ViewsOutput
 from metaplatform.specs.source_contents import EMPTY
@@ -13,6 +16,10 @@ from metaplatform.specs.source_contents import EMPTY
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+RowsOf = Callable[["World", str, str], str]
+"""What a step that makes a partition now would store, in a word."""
 
 
 @dataclass
@@ -30,6 +37,9 @@ class World:
     runs: list[tuple[RunPlan, list[str]]] = field(default_factory=list)
     blocked: dict[tuple[str, str], str] = field(default_factory=dict)
     reading: set[str] = field(default_factory=set)
+    records: dict[str, dict[str, BuiltPartition]] = field(default_factory=dict)
+    rows_of: RowsOf | None = None
+    made: list[tuple[str, str]] = field(default_factory=list)
 
     def put(self, source: str, *partitions: str, content: str = "A") -> "World":
         self.held |= {(source, partition): content for partition in partitions or ("",)}
@@ -43,6 +53,7 @@ class World:
         }
         built = {ref: frozenset(keys) for ref, keys in self.built.items()}
         busy = frozenset(ref for plan, left in self.runs if left for ref in plan.refs)
+        stale = stale_partitions(self.manifest, {ref: Built({}, made) for ref, made in self.records.items()})
         return ArrivalState(
             contents,
             dict(self.arrived),
@@ -52,6 +63,7 @@ class World:
             busy,
             frozenset(self.reading),
             dict(self.blocked),
+            stale=stale,
         )
 
     def plans(self, now: datetime) -> tuple[RunPlan, ...]:
@@ -83,6 +95,19 @@ class World:
             self.last[name, partition] = str(len(self.ingested))
         if self.is_table(ref):
             self.built.setdefault(ref, set()).add(partition)
+        if self.rows_of is not None and not isinstance(self.manifest.entities[ref], ViewsOutput):
+            self.record(ref, partition)
+
+    def record(self, ref: str, partition: str) -> None:
+        """Keep what the step made of what, as the platform's steps do; rows come of rows, by the test's own rule."""
+        assert self.rows_of is not None
+        built = {other: Built({}, made) for other, made in self.records.items()}
+        read = Contents(self.manifest, built).read(ref, partition)
+        content = self.rows_of(self, ref, partition)
+        inputs = dict(self.manifest.lineage.inputs(ref))
+        made = BuiltPartition(self.manifest.spec_hash(ref), inputs, 0, str(len(self.made)), read=read, content=content)
+        self.records.setdefault(ref, {})[partition] = made
+        self.made.append((ref, partition))
 
     def is_table(self, ref: str) -> bool:
         files = isinstance(self.manifest.entities[ref], FileOutput | ViewsOutput)
