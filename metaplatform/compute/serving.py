@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from metaplatform.errors import DataError
 from metaplatform.specs.encoding import LARGEST, FittedEncoding, FittedFeature
@@ -63,13 +64,13 @@ def _codes(values: "pd.Series[Any]", feature: FittedFeature, seen: str) -> npt.N
 
 
 def _seconds(values: "pd.Series[Any]", feature: FittedFeature, seen: str) -> npt.NDArray[np.float64]:
-    import pandas as pd
 
     if seen not in {"datetime64", "datetime", "date"}:
         raise _mismatch(feature, seen)
-    moments = pd.to_datetime(values, utc=True).astype("datetime64[us, UTC]")
-    whole = (moments.astype("int64") // 1_000_000).to_numpy().astype(np.float64)
-    return np.where(moments.isna(), np.nan, whole)
+    # Not by pandas: it counts in nanoseconds, which begin in 1677 and end in 2262.
+    moments = pa.array(values, from_pandas=True).cast(pa.timestamp("us"), safe=False)
+    whole = moments.cast(pa.int64()).fill_null(0).to_numpy() // 1_000_000
+    return np.where(moments.is_null().to_numpy(zero_copy_only=False), np.nan, whole.astype(np.float64))
 
 
 def _mismatch(feature: FittedFeature, seen: str) -> DataError:

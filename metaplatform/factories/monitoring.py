@@ -13,6 +13,7 @@ from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import Step, step_of
 from metaplatform.naming import op_name
 from metaplatform.resources.ledger import Ledger
+from metaplatform.resources.mlflow_logging import point_in_time
 from metaplatform.specs.descriptions import description_of
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
@@ -93,5 +94,5 @@ def _log_metrics(mlflow: Any, monitor: PerformanceMonitor, judged: Judged, step:
                 mlflow.active_run().info.run_id,
                 f"{monitor.prediction}.{metric}",
                 float(verdict.score),
-                timestamp=int(moment.timestamp() * 1000),
+                **point_in_time(moment),
             )

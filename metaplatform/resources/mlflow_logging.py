@@ -4,6 +4,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 from itertools import islice
@@ -60,6 +61,16 @@ def log_facts(
     while points := list(islice(logged, 10 * _BATCH)):
         client.log_batch(run.info.run_id, metrics=points)
     client.log_inputs(run.info.run_id, _datasets(inputs))
+
+
+def point_in_time(moment: datetime) -> dict[str, int]:
+    """Return the ``timestamp`` and ``step`` of a metric about ``moment``.
+
+    MLflow takes no times before 1970: such a point is at 1970, and its step, which may be negative, says how many
+    hours earlier it is.
+    """
+    seconds = moment.timestamp()
+    return {"timestamp": max(0, int(seconds * 1000)), "step": min(0, int(seconds // 3600))}
 
 
 def _datasets(inputs: Iterable[tuple[str, int]]) -> list[Any]:
