@@ -6,6 +6,7 @@ from pathlib import Path
 
 from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
+from metaplatform.planning.pending import pending_changes
 from metaplatform.resources.build_records import BuildRecords
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.builds import Built
@@ -24,7 +25,10 @@ def plan_of(manifest: Manifest, deployment: Deployment) -> Plan:
     """
     warehouse = Warehouse(root=str(deployment.root))
     plan = plan_changes(past_of(manifest, warehouse), manifest)
-    return replace(plan, changes=tuple(_with_rows(change, manifest, warehouse) for change in plan.changes))
+    changes = tuple(_with_rows(change, manifest, warehouse) for change in plan.changes)
+    made = {change.ref for change in plan.work}
+    pending = (change for change in pending_changes(manifest, warehouse) if change.ref not in made)
+    return replace(plan, changes=(*pending, *changes))
 
 
 def past_of(manifest: Manifest, warehouse: Warehouse) -> Past:

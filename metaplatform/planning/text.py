@@ -17,6 +17,7 @@ GROUPS = {
     "retrain": "Models trained again",
     "rescore": "Predictions scored again",
     "rewrite": "Outputs written again",
+    "pending": "Taken in by the loop",
     "none": "Nothing is made again",
     "gone": "Gone from the book",
 }
@@ -25,12 +26,12 @@ GROUPS = {
 
 def group_of(change: Change) -> str:
     """Return the group that a change is told in."""
-    return "gone" if change.state == "gone" else change.action or "none"
+    return change.state if change.state in {"gone", "pending"} else change.action or "none"
 
 
 def partitions_told(change: Change) -> str:
     """Return the partitions of a change in a few words."""
-    if change.action is None:
+    if change.action is None and not (change.state == "pending" and change.partitions):
         return ""
     if not change.partitions or change.partitions == ("",):
         return "all"
@@ -52,7 +53,9 @@ def summary(plan: Plan) -> str:
         return NOTHING
     counts = {action: sum(change.action == action for change in plan.changes) for action in GROUPS}
     told = [f"{count} to {action}" for action, count in counts.items() if count]
-    others = len(plan.changes) - len(plan.work) + len(plan.automation)
+    pending = sum(change.state == "pending" for change in plan.changes)
+    told += [f"{pending} for the loop to take in"] if pending else []
+    others = len(plan.changes) - len(plan.work) - pending + len(plan.automation)
     told += [f"{others} where nothing is made"] if others else []
     told += [f"{len(plan.breaking)} breaking"] if plan.breaking else []
     about = "about " if plan.seconds >= _SHORTEST_SECONDS else ""

@@ -56,9 +56,12 @@ class LiveLoop:
     def write_book(self, book: str) -> None:
         (self.folder / "metadata" / "book.yaml").write_text(book, encoding="utf-8")
         self.manifest: Manifest = load_book(self.folder / "metadata")
-        deployment = Deployment(book=self.folder / "metadata", root=self.folder / "storage")
-        self.definitions = definitions_of(self.manifest, deployment)
+        self.definitions = definitions_of(self.manifest, self.deployment)
         self.repository = self.definitions.get_repository_def()
+
+    @property
+    def deployment(self) -> Deployment:
+        return Deployment(book=self.folder / "metadata", root=self.folder / "storage")
 
     @property
     def warehouse(self) -> Warehouse:

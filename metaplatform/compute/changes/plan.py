@@ -7,7 +7,7 @@ from typing import Literal
 from metaplatform.compute.changes.differences import Difference
 
 Action = Literal["rebuild", "retrain", "rescore", "rewrite"]
-State = Literal["changed", "added", "gone"]
+State = Literal["changed", "added", "gone", "pending"]
 ACTIONS: Mapping[str, Action] = {
     "raw": "rebuild",
     "tables": "rebuild",
@@ -23,7 +23,8 @@ ACTIONS: Mapping[str, Action] = {
 class Change:
     """What happens to one entity of the book, and why.
 
-    ``action`` is None where nothing is made: a policy, a check, a reaction, or what waits for the loop.
+    ``action`` is None where nothing is made: a policy, a check, a reaction, or what waits for the loop; what the loop
+    takes in of files is ``pending``.
     ``partitions`` are the keys to make again (``("",)`` where there are none); empty where only the data
     tells. ``anew`` says that what is stored goes first: its rows and the new ones cannot stand in one table.
     ``breaking`` says why readers break. ``rows`` are stored now in these partitions, ``seconds`` are
