@@ -10,6 +10,7 @@ import pyarrow as pa
 from metaplatform.compute.encoding import encode, knows
 from metaplatform.compute.inference import KEPT_PREFIX, Scorer, Share, score, shares
 from metaplatform.errors import RegistryError
+from metaplatform.factories.acted_rows import note_matches
 from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.keys import check_key
@@ -84,6 +85,7 @@ def score_partition(
         batches = pa.RecordBatchReader.from_batches(scored[0].schema, chain.from_iterable(scored))
         written = warehouse.replace(step.ref, batches, partition=step.partition, metadata=step.commit)
         _keep_history(session, step, spec, warehouse)
+        note_matches(session, step, spec.name, warehouse)
     return written
 
 
@@ -114,7 +116,7 @@ def _scored(
     encoded = encode(
         rows.filter(bounds).view() if bounds else rows,
         bundle.encoding,
-        keep=[*identity_columns(manifest, spec), *kept],
+        keep=[*manifest.identity_of(spec.name), *kept],
     )
     scorer = Scorer(spec.model, share.version, model.task, bundle.booster, bundle.encoding)
     return score(session.reader(encoded), scorer, run_id=step.run_id, scored_at=step.now, threads=os.cpu_count() or 1)
@@ -139,14 +141,8 @@ def rows_to_score(session: Session, step: Step, spec: PredictionSpec) -> ibis.Ta
 
 def extra_columns(manifest: Manifest, spec: PredictionSpec) -> list[str]:
     """Return the columns of the spine that a prediction keeps beside key and event timestamp."""
-    identity = identity_columns(manifest, spec)
+    identity = manifest.identity_of(spec.name)
     return [name for name in dict.fromkeys(spec.keep) if name not in identity]
-
-
-def identity_columns(manifest: Manifest, spec: PredictionSpec) -> list[str]:
-    """Return the columns that say which row a prediction is about, and when: key, then event timestamp."""
-    spine = manifest.spine_of(manifest.models[spec.model])
-    return list(dict.fromkeys(name for name in (*spine.key, spine.event_timestamp) if name))
 
 
 def _keep_history(session: Session, step: Step, spec: PredictionSpec, warehouse: Warehouse) -> None:
@@ -156,7 +152,7 @@ def _keep_history(session: Session, step: Step, spec: PredictionSpec, warehouse:
     warehouse.retype(history_ref(step.ref), types, metadata=step.commit)
     current: ibis.Table = in_partition(session.table(step.ref), step.partition)
     score_column = SCORE_COLUMNS[step.manifest.models[spec.model].task]
-    same = [*identity_columns(step.manifest, spec), score_column]
+    same = [*step.manifest.identity_of(spec.name), score_column]
     present = session.reader(current.select("model_version").distinct()).read_all()["model_version"].to_pylist()
     for version in (int(found or 0) for found in present):
         values: dict[str, str | int] = {"_partition": step.partition} if step.partition else {}

@@ -13,11 +13,10 @@ from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.execution import RunFailedError, deployment_instance, end_dead_runs, run_in_process, sole_apply
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
-from metaplatform.factories.automation.sensors import APPLY_TAG
 from metaplatform.factories.automation.state import Loop
 from metaplatform.factories.builds import keep_book
 from metaplatform.factories.contracts import contract_key
-from metaplatform.factories.steps import NOW_TAG, REPLAY_TAG
+from metaplatform.factories.steps import APPLY_TAG, NOW_TAG, REPLAY_TAG
 from metaplatform.factories.training import DECISION_TAG
 from metaplatform.naming import stable_id
 from metaplatform.planning.state import plan_of

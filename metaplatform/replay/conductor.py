@@ -11,7 +11,7 @@ import dagster as dg
 from metaplatform.errors import MetaplatformError
 from metaplatform.execution import run_in_process
 from metaplatform.factories.automation.run_requests import REASON_TAG
-from metaplatform.factories.steps import REPLAY_TAG
+from metaplatform.factories.steps import REPLAY_TAG, STAND_BY_TAG
 from metaplatform.replay.ticks import cron_ticks
 from metaplatform.resources.clock import Clock
 
@@ -102,11 +102,12 @@ class Conductor:
     def _run(self, request: dg.RunRequest, selection: Collection[dg.AssetKey] = ()) -> None:
         self.announce(request.tags.get(REASON_TAG, ""))
         self.runs += 1
+        stand_by = {STAND_BY_TAG: "true"} if "reactions" in self.skip else {}
         run_in_process(
             self._repository,
             self.instance,
             assets=selection or request.asset_selection or (),
             checks=request.asset_check_keys or (),
             partition=request.partition_key,
-            tags={**request.tags, REPLAY_TAG: "true"},
+            tags={**request.tags, REPLAY_TAG: "true", **stand_by},
         )

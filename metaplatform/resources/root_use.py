@@ -27,6 +27,7 @@ _CONTENTS = (
     "dagster",
     "contents",
     "book/built",
+    "book/matches",
     "book/applied.json",
     "warehouse.duckdb",
     "logs",

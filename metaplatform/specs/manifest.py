@@ -87,6 +87,11 @@ class Manifest:
         names = model.features or self.feature_sets[model.feature_set].feature_names
         return tuple(name for name in names if name not in model.exclude)
 
+    def identity_of(self, prediction: str) -> tuple[str, ...]:
+        """Return the columns that say which row a prediction is about, and when: key, then event timestamp."""
+        spine = self.spine_of(self.models[self.predictions[prediction].model])
+        return tuple(dict.fromkeys(name for name in (*spine.key, spine.event_timestamp) if name))
+
     def upstream(self, ref: str) -> tuple[str, ...]:
         """Return the references that ``ref`` reads or is ordered after, without repeats."""
         entity = self.entities[ref]

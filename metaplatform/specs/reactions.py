@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from metaplatform.specs.base import Entity, EnvironmentVariable, Expression, Many, Name, Ref, Spec
+from metaplatform.specs.base import ColumnName, Entity, EnvironmentVariable, Expression, Many, Name, Ref, Spec
 
 
 class FileNotification(Spec):
@@ -26,8 +26,10 @@ NotificationSpec = Annotated[FileNotification | AppriseNotification, Field(discr
 class ReactionSpec(Entity):
     """When at least ``min_rows`` new rows of ``prediction`` meet ``when``: ``materialize`` assets, then ``notify``.
 
-    Acts once for each scored partition and model version. ``when`` is an expression over the
-    prediction's columns. Backfilled predictions are left alone unless ``on_backfill``.
+    Acts on rows, each of them once: on those that meet ``when``, an expression over the prediction's columns, and
+    that it has not acted on before; with ``on_new_version``, again when another model version scores them.
+    Backfilled predictions are left alone unless ``on_backfill``. A message shows the first rows by ``rank_by``
+    (largest first; default: the score) in ``columns`` (default: key, event timestamp, kept columns, score).
     """
 
     prediction: Name
@@ -36,3 +38,6 @@ class ReactionSpec(Entity):
     materialize: Many[Ref] = ()
     notify: Many[NotificationSpec] = ()
     on_backfill: bool = False
+    on_new_version: bool = False
+    columns: Many[ColumnName] = ()
+    rank_by: Expression | None = None

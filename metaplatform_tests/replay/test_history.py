@@ -117,12 +117,17 @@ def test_each_prediction_row_says_which_version_made_it_in_which_run_and_when(
     assert set(found["model_name"].to_pylist()) == {"returns"}
 
 
-def test_a_reaction_acts_once_for_each_partition_and_version(replayed: tuple[Path, dict[str, Any]]) -> None:
+def test_a_reaction_acts_once_on_each_row_that_any_version_found(replayed: tuple[Path, dict[str, Any]]) -> None:
     root = replayed[0]
-    actions = Ledger(Warehouse(root=str(root))).read(Action)
-    keys = [(action.partition, action.model_version) for action in actions]
-    assert len(keys) == len(set(keys))
-    assert (SHIFT, 1) in keys
+    warehouse = Warehouse(root=str(root))
+    actions = Ledger(warehouse).read(Action)
+    assert (SHIFT, 1) in {(action.partition, action.model_version) for action in actions}
+    with warehouse.session() as session:
+        history = session.table("predictions.order_returns__history")
+        due = session.reader(history.filter(history["probability"] > 0.5).select("order_id").distinct()).read_all()
+        acted = session.reader(session.table("reactions.call_customers").select("order_id")).read_all()
+    assert sorted(acted["order_id"].to_pylist()) == sorted(due["order_id"].to_pylist())
+    assert sum(action.rows for action in actions) == acted.num_rows
     lines = (root / "notifications" / "call_customers.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(actions)
     assert (root / "reports" / "returns_report" / f"{SHIFT}.html").exists()

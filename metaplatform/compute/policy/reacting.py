@@ -1,58 +1,99 @@
-"""New predictions that meet a reaction's condition → a run of the reaction."""
+"""Rows that meet a reaction's condition and were never acted on → a run of the reaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from metaplatform.compute.policy.plans import RunPlan, run_key
-from metaplatform.naming import stable_id
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.matches import Matches
+from metaplatform.specs.monitoring import DriftMonitor
+from metaplatform.specs.plurals import counted
 from metaplatform.specs.reactions import ReactionSpec
-from metaplatform.specs.records import Action
+from metaplatform.specs.records import Observation
+
+_RETRIES = 3
+"""Acting again is safe: what a failed run has acted on is known."""
 
 
 @dataclass(frozen=True)
-class ScoredPartition:
-    """A prediction that was materialized: which partition, by which version, and whether by a backfill."""
+class OpenMatches:
+    """What a reaction has still to act on in a partition (``""`` where there are none), and what holds it back.
 
-    prediction: str
+    ``at_work`` is whether the run that scored it is unfinished, and may judge it yet; ``hold`` is the failed profile
+    of the partition that nobody has approved.
+    """
+
+    reaction: ReactionSpec
     partition: str
-    model_version: int
-    backfill: bool
+    found: Matches
+    at_work: bool = False
+    hold: Observation | None = None
+
+    @property
+    def due(self) -> bool:
+        """Return whether the reaction shall act now."""
+        return not self.at_work and self.hold is None and self.found.rows >= self.reaction.min_rows
 
 
-def action_id(reaction: str, partition: str, model_version: int) -> str:
-    """Return the key under which a reaction acts once."""
-    return stable_id("action", reaction, partition, model_version)
+def open_matches(
+    manifest: Manifest,
+    kept: Mapping[str, Mapping[str, Matches]],
+    profiles: Collection[Observation],
+    approved: Collection[str],
+    unfinished: Collection[str],
+) -> Iterator[OpenMatches]:
+    """Yield what each reaction has to act on, by reaction and partition.
+
+    ``kept`` gives the matches by reaction and partition, ``profiles`` the verdicts of profiles over all columns in
+    order of time, ``approved`` the ids of those that a person let pass, ``unfinished`` the ids of runs at work.
+    """
+    holds = _holds(manifest, profiles, approved)
+    for name, reaction in manifest.reactions.items():
+        for partition, found in sorted(kept.get(name, {}).items()):
+            # A reaction may have been given another prediction since.
+            if found.prediction == reaction.prediction:
+                hold = holds.get((reaction.prediction, partition))
+                yield OpenMatches(reaction, partition, found, found.run_id in unfinished, hold)
 
 
-def due_reactions(
-    manifest: Manifest, scored: Iterable[ScoredPartition], acted: Sequence[Action]
-) -> tuple[tuple[ReactionSpec, ScoredPartition], ...]:
-    """Return the reactions to ask about each newly scored partition: each once, backfills left alone."""
-    done = {action.action_id for action in acted}
-    due: dict[str, tuple[ReactionSpec, ScoredPartition]] = {}
-    for seen in scored:
-        for reaction in manifest.reactions.values():
-            key = action_id(reaction.name, seen.partition, seen.model_version)
-            if (
-                reaction.prediction == seen.prediction
-                and key not in done
-                and (reaction.on_backfill or not seen.backfill)
-            ):
-                due[key] = (reaction, seen)
-    return tuple(due.values())
+def _holds(
+    manifest: Manifest, profiles: Collection[Observation], approved: Collection[str]
+) -> dict[tuple[str, str], Observation]:
+    """Return the newest verdict of each monitor on each partition that failed and was not approved."""
+    newest: dict[tuple[str, str], Observation] = {}
+    for seen in profiles:
+        if seen.status != "skipped":
+            newest[seen.monitor, seen.partition] = seen
+    return {
+        (monitor.prediction, seen.partition): seen
+        for seen in newest.values()
+        if isinstance(monitor := manifest.monitors.get(seen.monitor), DriftMonitor)
+        and seen.status == "failed"
+        and seen.observation_id not in approved
+    }
 
 
-def plan_reaction(reaction: ReactionSpec, seen: ScoredPartition, rows: int) -> RunPlan | None:
-    """Return the run of ``reaction``, or None if too few of the partition's ``rows`` meet its condition."""
-    if rows < reaction.min_rows:
-        return None
-    where = f" of {seen.partition}" if seen.partition else ""
+def plan_reaction(matches: OpenMatches) -> RunPlan:
+    """Return the run of a reaction that is due."""
+    reaction, found = matches.reaction, matches.found
+    where = f" of {matches.partition}" if matches.partition else ""
     return RunPlan(
-        key=run_key("reaction", reaction.name, seen.partition, seen.model_version),
+        key=run_key("reaction", reaction.name, matches.partition, found.run_id),
         refs=(*reaction.materialize, f"reactions.{reaction.name}"),
         monitors=(),
-        partition=seen.partition,
-        reason=f"{rows} rows{where} by version {seen.model_version} meet: {reaction.when}",
-        tags={"metaplatform/model_version": str(seen.model_version)},
+        partition=matches.partition,
+        reason=f"{counted(found.rows, 'new row')}{where} by version {found.model_version} meet: {reaction.when}",
+        tags={"metaplatform/model_version": str(found.model_version)},
+        retries=_RETRIES,
     )
+
+
+def told_of(matches: OpenMatches) -> str:
+    """Return why a reaction does not act on a partition, for the tick's log."""
+    rows = counted(matches.found.rows, "row") + (f" of {matches.partition}" if matches.partition else "")
+    if matches.hold is not None:
+        why = f"the profile of {matches.hold.monitor} failed: {matches.hold.detail}"
+        return f"{matches.reaction.name}: {rows} held back: {why}"
+    if matches.at_work:
+        return f"{matches.reaction.name}: {rows} wait for the end of the run that scores them"
+    return f"{matches.reaction.name}: {rows} of the {matches.reaction.min_rows} that it takes"

@@ -1,6 +1,5 @@
 """One multiplexed sensor a concern: arrivals, scoring, performance, retraining, reactions."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,12 +8,12 @@ import dagster as dg
 
 from metaplatform.compute.policy.arrivals import plan_arrivals
 from metaplatform.compute.policy.plans import RunPlan
-from metaplatform.compute.policy.reacting import ScoredPartition, due_reactions, plan_reaction
+from metaplatform.compute.policy.reacting import OpenMatches, open_matches, plan_reaction, told_of
 from metaplatform.compute.policy.reading import plan_readings
 from metaplatform.compute.policy.retraining import decide
 from metaplatform.compute.policy.scoring import plan_performance, plan_scoring
+from metaplatform.compute.reaction_messages import hold_message, lifted_message
 from metaplatform.errors import MetaplatformError
-from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import open_requests, standing_of
 from metaplatform.factories.automation.state import (
     Loop,
@@ -24,18 +23,13 @@ from metaplatform.factories.automation.state import (
     scoring_state,
     training_state,
 )
-from metaplatform.factories.reactions import matching_rows
-from metaplatform.factories.steps import REPLAY_TAG
 from metaplatform.resources.clock import Clock
+from metaplatform.resources.match_records import MatchRecords
 from metaplatform.resources.model_registry import ModelRegistry
+from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.records import Action, Decision, Promotion
-
-BACKFILL_TAG = "dagster/backfill"
-APPLY_TAG = "metaplatform/apply"
-"""Run tag of an apply: to reactions what it scores again is a backfill."""
-_EVENTS_A_TICK = 200
+from metaplatform.specs.records import Approval, Decision, Observation, Promotion
 
 _TOLD_AGAIN = timedelta(minutes=5)
 """A tick that has nothing to ask for and finds something held up fails: so often, as failed ticks are kept for long."""
@@ -76,9 +70,21 @@ def _sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def evaluate(
-        context: dg.SensorEvaluationContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
+        context: dg.SensorEvaluationContext,
+        warehouse: Warehouse,
+        registry: ModelRegistry,
+        clock: Clock,
+        notifier: Notifier,
     ) -> dg.SensorResult | dg.SkipReason:
-        loop = Loop(manifest, warehouse, registry, clock.now(), replaying=bool(clock.at), instance=context.instance)
+        loop = Loop(
+            manifest,
+            warehouse,
+            registry,
+            clock.now(),
+            replaying=bool(clock.at),
+            instance=context.instance,
+            notifier=notifier,
+        )
         found = plan(loop, context)
         asked = open_requests(manifest, context.instance, tuple(found.plans), loop.now)
         notes = (*found.notes, *found.held, *asked.notes)
@@ -174,50 +180,38 @@ def retrain_plan(decision: Decision) -> RunPlan:
     )
 
 
-def reactions(loop: Loop, context: dg.SensorEvaluationContext) -> Plans:
-    """Ask each reaction's condition about newly scored partitions."""
-    cursor = json.loads(context.cursor) if context.cursor else {}
-    before = dict(cursor)
-    scored = list(_newly_scored(loop, context.instance, cursor))
-    due = due_reactions(loop.manifest, scored, loop.ledger.read(Action) if scored else [])
-    plans, notes = [], []
-    for reaction, seen in due:
-        if (
-            loop.warehouse.partitions(f"predictions.{seen.prediction}")[seen.partition].model_version
-            != seen.model_version
-        ):
-            continue
-        try:
-            with loop.warehouse.session() as session:
-                rows = matching_rows(session, reaction, seen.partition or None)
-        except MetaplatformError as error:
-            notes.append(f"{reaction.name}: {error}")
-            cursor[f"predictions.{seen.prediction}"] = before.get(f"predictions.{seen.prediction}")
-            continue
-        if plan := plan_reaction(reaction, seen, rows):
-            plans.append(plan)
-        else:
-            notes.append(f"{reaction.name}: {rows} rows of {seen.partition} meet its condition")
-    return Plans(plans, notes, cursor=json.dumps(cursor))
+def reactions(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
+    """Let each reaction act on scored rows that it never acted on; a failed profile holds it back."""
+    found = list(_open_matches(loop))
+    for matches in found:
+        _tell_of_hold(loop, matches)
+    plans = [plan_reaction(matches) for matches in found if matches.due]
+    return Plans(plans, [told_of(matches) for matches in found if not matches.due and matches.found.rows])
 
 
-def _newly_scored(loop: Loop, instance: dg.DagsterInstance, cursor: dict[str, int | None]) -> Iterator[ScoredPartition]:
-    """Yield predictions materialized after the cursor, which moves along."""
-    for name in {reaction.prediction: None for reaction in loop.manifest.reactions.values()}:
-        ref = f"predictions.{name}"
-        records = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=asset_key(ref), after_storage_id=cursor.get(ref)),
-            limit=_EVENTS_A_TICK,
-            ascending=True,
-        ).records
-        for record in records:
-            cursor[ref] = record.storage_id
-            run = instance.get_run_by_id(record.run_id)
-            tags = run.tags if run else {}
-            version = (
-                record.asset_materialization.metadata.get("model_version") if record.asset_materialization else None
-            )
-            if (REPLAY_TAG in tags and not loop.replaying) or version is None:
-                continue
-            backfill = BACKFILL_TAG in tags or APPLY_TAG in tags
-            yield ScoredPartition(name, record.partition_key or "", int(str(version.value)), backfill)
+def _tell_of_hold(loop: Loop, matches: OpenMatches) -> None:
+    """Tell the reaction's people that it is held back, and that it is no longer, once each."""
+    reaction, partition, found, hold = matches.reaction, matches.partition, matches.found, matches.hold
+    finding = hold.observation_id if hold else ""
+    if loop.notifier is None or matches.at_work or finding == found.held:
+        return
+    if hold and found.rows < reaction.min_rows:
+        return
+    message = (
+        hold_message(reaction, hold, found.rows, loop.now)
+        if hold
+        else lifted_message(reaction, partition, found.rows, found.held, loop.now)
+    )
+    loop.notifier.tell(message, reaction.notify)
+    MatchRecords(loop.warehouse.root_path).hold(reaction.name, partition, finding)
+
+
+def _open_matches(loop: Loop) -> Iterator[OpenMatches]:
+    """Yield what reactions have to act on, from what the runs that scored it have kept; no data is read."""
+    records = MatchRecords(loop.warehouse.root_path)
+    kept = {name: records.read(name) for name in loop.manifest.reactions}
+    if not any(kept.values()):
+        return iter(())
+    profiles = loop.ledger.read(Observation, check="profile", column="")
+    approved = {kept.finding for kept in loop.ledger.read(Approval)}
+    return open_matches(loop.manifest, kept, profiles, approved, loop.at_work)

@@ -21,6 +21,7 @@ from metaplatform.naming import ref_of
 from metaplatform.resources.build_records import BuildRecords
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
+from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.source_contents import ContentRecords
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.inference import PredictionSpec
@@ -43,7 +44,7 @@ TABLE_PREFIXES = frozenset({"raw", "tables", "features", "predictions", "outputs
 class Loop:
     """The book and the resources that its loop reads, at one moment.
 
-    ``instance`` knows the runs at work.
+    ``instance`` knows the runs at work, ``notifier`` tells people.
     """
 
     manifest: Manifest
@@ -52,6 +53,7 @@ class Loop:
     now: datetime
     replaying: bool = False
     instance: dg.DagsterInstance | None = None
+    notifier: Notifier | None = None
 
     @cached_property
     def busy(self) -> frozenset[str]:
@@ -64,6 +66,11 @@ class Loop:
         """Return the sources that unfinished runs are reading."""
         checks = (key for run in self._unfinished for key in run.asset_check_selection or ())
         return frozenset(key.asset_key.path[-1] for key in checks if key.name == CONTRACT)
+
+    @cached_property
+    def at_work(self) -> frozenset[str]:
+        """Return the ids of the unfinished runs."""
+        return frozenset(run.run_id for run in self._unfinished)
 
     @cached_property
     def contents(self) -> Mapping[str, SourceContents]:

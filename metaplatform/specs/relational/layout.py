@@ -199,6 +199,8 @@ ENTITY_TABLES: tuple[EntityTable, ...] = (
             Column("condition", ("when",)),
             Column("min_rows", ("min_rows",), "integer"),
             Column("on_backfill", ("on_backfill",), "boolean"),
+            Column("on_new_version", ("on_new_version",), "boolean"),
+            Column("rank_by", ("rank_by",)),
             *_SHOWN,
         ),
     ),
@@ -292,6 +294,7 @@ LIST_TABLES: tuple[ListTable, ...] = (
         ),
         key=Column("metric", (), "name"),
     ),
+    ListTable("Reaction_Columns", ("reactions",), "reaction", ("columns",), _item("column_name")),
     ListTable("Reaction_Assets", ("reactions",), "reaction", ("materialize",), _item("asset")),
     ListTable(
         "Reaction_Notifications",

@@ -52,6 +52,8 @@ def expressions_of(entity: Entity) -> Iterator[tuple[Path, str]]:
                 yield ("target", "exclude"), entity.target.exclude
         case ReactionSpec():
             yield ("when",), entity.when
+            if entity.rank_by is not None:
+                yield ("rank_by",), entity.rank_by
 
 
 def queries_of(entity: Entity) -> Iterator[tuple[Path, str]]:

@@ -83,13 +83,17 @@ def unknown_columns_of_models(book: Book) -> Iterator[Issue]:
 
 
 def unknown_columns_of_reactions(book: Book) -> Iterator[Issue]:
-    """Yield conditions over columns that the prediction lacks."""
+    """Yield conditions, ranks and columns of messages that the prediction lacks."""
     for name, reaction in book.manifest.reactions.items():
         ref = f"predictions.{reaction.prediction}"
         known = book.columns.of(ref)
         if known is not None:
             hidden = HIDDEN if book.manifest.partitions(ref) else ()
-            yield from _in_sql(book, f"reactions.{name}", ("when",), reaction.when, (*known, *hidden))
+            for key, sql in (("when", reaction.when), ("rank_by", reaction.rank_by or "true")):
+                yield from _in_sql(book, f"reactions.{name}", (key,), sql, (*known, *hidden))
+            for index, column in enumerate(reaction.columns):
+                if column not in known:
+                    yield _plain(book, f"reactions.{name}", ("columns", index), column, known)
 
 
 def _named_by(table: TimedTable) -> Iterator[tuple[Path, str]]:
