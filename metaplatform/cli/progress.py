@@ -3,6 +3,7 @@
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -42,8 +43,10 @@ class TerminalBar:
 class Progress(TerminalBar):
     """A bar over the moments, with the run at work behind it."""
 
-    def __init__(self) -> None:
+    def __init__(self, zone: str) -> None:
+        """Show days by the clock of ``zone``."""
         super().__init__("replay", "run", "looking at the sources")
+        self._zone = ZoneInfo(zone)
 
     def start(self, total: int) -> None:
         """Take the number of moments to come."""
@@ -52,7 +55,7 @@ class Progress(TerminalBar):
     def moment(self, now: datetime) -> None:
         """Take the moment that is played now."""
         done = self._bar.tasks[0].fields.get("done", -1) + 1
-        self._bar.update(self._task, completed=done, description=f"{now:%Y-%m-%d}", done=done)
+        self._bar.update(self._task, completed=done, description=f"{now.astimezone(self._zone):%Y-%m-%d}", done=done)
 
     def run(self, reason: str) -> None:
         """Take the reason of a run that starts."""

@@ -40,7 +40,7 @@ def replay(
     current = book_now(deployment)
     # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
     gc.set_threshold(_COLLECT_AFTER)
-    with Progress() as progress:
+    with Progress(current.manifest.timezone) as progress:
         result = replay_history(
             current.manifest,
             deployment,

@@ -1,14 +1,13 @@
 """What a reaction tells people: how many rows, the top of them, of which partition and version; and what holds it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pyarrow as pa
 
 from metaplatform.compute.report import cell_text
 from metaplatform.naming import asset_path, stable_id
 from metaplatform.specs.messages import Message
-from metaplatform.specs.moments import shown
 from metaplatform.specs.plurals import counted
 from metaplatform.specs.reactions import ReactionSpec
 from metaplatform.specs.records import Action, Observation
@@ -94,9 +93,7 @@ def text_table(rows: pa.Table, zone: str) -> Sequence[str]:
 
 
 def _cell(value: object, zone: str) -> str:
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return shown(value.astimezone(UTC), zone)
-    return " ".join(cell_text(value).split())
+    return " ".join(cell_text(value, zone).split())
 
 
 def _links(reaction: ReactionSpec, run_id: str) -> Mapping[str, str]:

@@ -1,12 +1,14 @@
 """A report as one HTML page: a table for people, complete in itself, with nothing fetched and nothing run."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 from jinja2 import Environment, StrictUndefined
+
+from metaplatform.specs.moments import shown
 
 SHOWN_ROWS = 5_000
 """Rows on a page; the table behind it has them all."""
@@ -77,30 +79,34 @@ tbody tr:nth-child(even) { background: var(--band); }
 """
 
 
-def report_html(title: str, rows: pa.Table, *, subtitle_facts: Mapping[str, str], generated_at: datetime) -> str:
+def report_html(
+    title: str, rows: pa.Table, *, subtitle_facts: Mapping[str, str], generated_at: datetime, zone: str = "UTC"
+) -> str:
     """Return a page of the first ``SHOWN_ROWS`` of ``rows``, with facts and the moment it was made above them.
+
+    Moments are shown by the clock of ``zone``.
 
     Every value is escaped; the page has no script and its policy allows none.
     """
     shown = rows.slice(0, SHOWN_ROWS)
     styles = [_column_style(field.type) for field in rows.schema]
     columns = [
-        [(cell_text(value), _style(value, style)) for value in _values(column)]
+        [(cell_text(value, zone), _style(value, style)) for value in _values(column)]
         for column, style in zip(shown.columns, styles, strict=True)
     ]
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(_PAGE)
     return template.render(
         title=title,
         count=_count(rows.num_rows),
-        when=cell_text(generated_at.astimezone(UTC)),
+        when=cell_text(generated_at, zone),
         facts=list(subtitle_facts.items()),
         columns=list(zip(rows.column_names, styles, strict=True)),
         rows=list(zip(*columns, strict=True)),
     )
 
 
-def cell_text(value: Any) -> str:
-    """Return a value for people: four decimals at most, moments in ISO form with their offset, ``-`` for null."""
+def cell_text(value: Any, zone: str = "UTC") -> str:
+    """Return a value for people: four decimals at most, moments by the clock of ``zone``, ``-`` for null."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -110,9 +116,16 @@ def cell_text(value: Any) -> str:
     if isinstance(value, float):
         return _float_text(value)
     if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds" if value.second else "minutes")
+        return _moment_text(value, zone)
     text = f"{value:f}" if isinstance(value, Decimal) else str(value)
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+def _moment_text(value: datetime, zone: str) -> str:
+    whole = not (value.second or value.microsecond)
+    if value.tzinfo is not None:
+        return shown(value, zone, seconds=not whole)
+    return value.isoformat(sep=" ", timespec="minutes" if whole else "auto")
 
 
 def _float_text(value: float) -> str:

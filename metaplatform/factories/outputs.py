@@ -72,6 +72,8 @@ def write_report(step: Step, report: ReportOutput, warehouse: Warehouse, exports
         rows = session.reader(query_tables(session, step, report)).read_all()
     written = warehouse.replace(step.ref, rows, partition=step.partition, metadata=step.commit)
     facts = {"Partition": step.partition} if step.partition else {}
-    html = report_html(report.title, rows, subtitle_facts=facts, generated_at=step.now)
+    html = report_html(
+        report.title, rows, subtitle_facts=facts, generated_at=step.now, zone=step.manifest.zone(step.ref)
+    )
     link = report_link(exports, html, name=report.name, part=step.partition)
     return {**table_metadata(warehouse, step.ref, written), **link}

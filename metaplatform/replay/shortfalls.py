@@ -5,6 +5,7 @@ from datetime import datetime
 
 from metaplatform.factories.automation.state import Loop, blocked_partitions
 from metaplatform.specs.inference import PredictionSpec
+from metaplatform.specs.moments import shown
 from metaplatform.specs.records import Decision
 
 
@@ -24,7 +25,7 @@ def _idle(loop: Loop, end: datetime) -> str:
     empty = [f"raw.{name}" for name, contents in loop.contents.items() if not contents.stored]
     if empty:
         return f"nothing was to be done: no rows in {', '.join(empty)}"
-    return f"nothing was to be done: no partition that has rows ends by {end:%Y-%m-%d %H:%M} UTC"
+    return f"nothing was to be done: no partition that has rows ends by {shown(end, loop.manifest.timezone)}"
 
 
 def _unscored(loop: Loop, prediction: PredictionSpec) -> str:

@@ -14,6 +14,7 @@ from metaplatform.resources.compiled_books import CompiledBooks, compiled_key
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import WrittenBook
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.moments import shown
 
 _ISSUES_TOLD = 20
 
@@ -83,7 +84,7 @@ def _serve_files(
         pin, manifest = kept
         since = compiled.accepted_since(_origin(deployment))
         refused = tuple(issue for issue in error.issues if issue.severity == "error")
-        logging.getLogger(__name__).warning("%s", refusal(refused, since))
+        logging.getLogger(__name__).warning("%s", refusal(refused, since, manifest.timezone))
         return ServedBook(manifest, pin if compiled.holds(pin) else None, key, refused, since)
     return ServedBook(manifest, key if compiled.holds(key) else None, key)
 
@@ -97,11 +98,14 @@ def _origin(deployment: Deployment) -> str:
     return stable_id(os.path.relpath(deployment.book.resolve(), deployment.root.resolve()), deployment.environment)
 
 
-def refusal(issues: tuple[Issue, ...], since: datetime | None) -> MetaplatformError:
-    """Return the error that tells people of faults in whose place the last good book is served."""
+def refusal(issues: tuple[Issue, ...], since: datetime | None, zone: str) -> MetaplatformError:
+    """Return the error that tells people of faults in whose place the last good book is served.
+
+    ``since`` is when that was found, told by the clock of ``zone``.
+    """
     more = len(issues) - _ISSUES_TOLD
     lines = [*map(str, issues[:_ISSUES_TOLD]), *([f"and {more} more"] if more > 0 else [])]
-    moment = f" (since {since:%Y-%m-%d %H:%M} UTC)" if since else ""
+    moment = f" (since {shown(since, zone)})" if since else ""
     return MetaplatformError(
         owner="book",
         culprit="\n".join((f"an edit is refused, the last good book{moment} runs on", *lines)),

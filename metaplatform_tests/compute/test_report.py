@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaplatform.compute.report import SHOWN_ROWS, cell_text, report_html
+from metaplatform.specs.moments import shown
 
 NOW = dt.datetime(2013, 5, 1, 6, 30, tzinfo=dt.UTC)
 
@@ -63,7 +64,7 @@ def test_the_page_runs_no_script_and_fetches_nothing() -> None:
 def test_the_page_says_how_many_rows_and_when_in_light_dark_and_print() -> None:
     page = page_of({"a": range(1_234)}, title="Flights at risk", facts={"partition": "2013-04"})
     assert "<title>Flights at risk</title>" in page
-    assert '<p class="when">1,234 rows · 2013-05-01 06:30+00:00</p>' in page
+    assert '<p class="when">1,234 rows · 2013-05-01 06:30 UTC</p>' in page
     assert "<dt>partition</dt><dd>2013-04</dd>" in page
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
@@ -96,8 +97,9 @@ def test_no_rows_are_said_in_words(columns: dict[str, Any]) -> None:
         (float("nan"), "nan"),
         (float("-inf"), "-inf"),
         (Decimal("1E+5"), "100000"),
-        (dt.datetime(2013, 5, 1, 12, 30, tzinfo=dt.UTC), "2013-05-01 12:30+00:00"),
-        (dt.datetime(2013, 5, 1, 12, 30, 9, tzinfo=dt.UTC), "2013-05-01 12:30:09+00:00"),
+        (dt.datetime(2013, 5, 1, 12, 30, tzinfo=dt.UTC), "2013-05-01 12:30 UTC"),
+        (dt.datetime(2013, 5, 1, 12, 30, 9, tzinfo=dt.UTC), "2013-05-01 12:30:09 UTC"),
+        (dt.datetime(2013, 5, 1, 12, 30, 9, 500, tzinfo=dt.UTC).replace(tzinfo=None), "2013-05-01 12:30:09.000500"),
         (dt.date(2013, 5, 1), "2013-05-01"),
         (dt.time(12, 30), "12:30:00"),
         (dt.timedelta(days=2), "2 days, 0:00:00"),
@@ -115,9 +117,16 @@ def test_numbers_stand_right_moments_stay_whole_and_finer_ones_are_cut() -> None
     moments = pa.array([1_367_366_400_000_000_001], pa.timestamp("ns", tz="UTC"))
     page = page_of({"n": [1], "when": moments, "gone": pa.array([None], pa.float64()), "text": ["a"]})
     assert '<td class="number">1</td>' in page
-    assert '<td class="moment">2013-05-01 00:00+00:00</td>' in page
+    assert '<td class="moment">2013-05-01 00:00 UTC</td>' in page
     assert '<td class="number null">-</td>' in page
     assert '<td class="">a</td>' in page
+
+
+def test_moments_are_shown_by_the_clock_of_the_reports_zone() -> None:
+    rows = pa.table({"when": pa.array([dt.datetime(2013, 1, 1, 23, 30, tzinfo=dt.UTC)], pa.timestamp("us", "UTC"))})
+    page = report_html("Title", rows, subtitle_facts={}, generated_at=NOW, zone="Europe/Berlin")
+    assert Page(page).cells == ["when", "2013-01-02 00:30 CET"]
+    assert shown(NOW, "Europe/Berlin", seconds=False) in page
 
 
 def test_repeated_column_names_are_kept() -> None:

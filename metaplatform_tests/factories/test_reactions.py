@@ -212,7 +212,7 @@ def test_a_message_says_what_happened(world: Shop):
     assert lines[0] == "Call them."
     assert lines[2].startswith(f"30 rows of predictions.likely in {DAY}, scored by version 1 of returns, meet `probab")
     assert lines[4].split() == ["id", "at", "probability"]
-    assert lines[5].split() == ["30", "2024-01-01", "18:00:00", "UTC", "0.93"]
+    assert lines[5].split() == ["30", "2024-01-01", "18:00", "UTC", "0.93"]
     assert len(lines) == 4 + 1 + 10 + 1
     assert lines[-1] == "and 20 more"
     assert message["facts"] == {

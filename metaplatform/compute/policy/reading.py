@@ -6,6 +6,7 @@ from datetime import datetime
 
 from metaplatform.compute.policy.plans import RunPlan, run_key
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.moments import shown
 
 READ_AGAIN = 3
 """How often a reading that failed is tried again."""
@@ -45,7 +46,8 @@ def plan_readings(
             continue
         # A time in the future comes from another clock, and tells nothing.
         if not at_rest and look.changed_at <= now < settle.behind(look.changed_at):
-            notes.append(f"{ref}: files changed at {look.changed_at:%H:%M:%S} UTC; they are read {settle} later")
+            changed = shown(look.changed_at, manifest.zone(ref))
+            notes.append(f"{ref}: files changed at {changed}; they are read {settle} later")
             continue
         plans[name] = RunPlan(
             key=run_key("read", name, look.read, look.read_at, look.mark),

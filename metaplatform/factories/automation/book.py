@@ -53,7 +53,7 @@ def book_sensor(served: ServedBook, interval_seconds: int, *, in_files: bool) ->
         else:
             told = f"book {found.hash[:_SHORT]} is accepted; {reload.ask(context)}"
         if found.refused:
-            refused = refusal(found.refused, served.since)
+            refused = refusal(found.refused, served.since, served.manifest.timezone)
             _alert(notifier, found, refused, clock.now())
             raise refused
         return dg.SkipReason(told)

@@ -12,6 +12,7 @@ from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.monitoring import check_keys
 from metaplatform.factories.steps import NOW_TAG, PLAN_TAG
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.moments import shown
 
 REASON_TAG = "metaplatform/reason"
 RETRY_LOST = "Failed to retry run"
@@ -78,7 +79,7 @@ def open_requests(
     A run that crashed, and that Dagster could not try again, counts as none. One that failed by itself is tried again
     as often as its plan says, later each time, and is stuck after that.
     """
-    standings = [(plan, standing_of(instance, plan, now)) for plan in plans]
+    standings = [(plan, standing_of(instance, plan, now, manifest.timezone)) for plan in plans]
     return Requests(
         tuple(run_request(manifest, plan, now, attempt=at.attempt) for plan, at in standings if at.status == "due"),
         tuple(at.note for _, at in standings if at.note),
@@ -86,8 +87,8 @@ def open_requests(
     )
 
 
-def standing_of(instance: dg.DagsterInstance, plan: RunPlan, now: datetime) -> Standing:
-    """Return where a plan stands, by its newest runs."""
+def standing_of(instance: dg.DagsterInstance, plan: RunPlan, now: datetime, zone: str = "UTC") -> Standing:
+    """Return where a plan stands, by its newest runs; moments are told by the clock of ``zone``."""
     found = instance.get_run_records(dg.RunsFilter(tags={PLAN_TAG: plan.key}), limit=_MOST_RUNS)
     if not found:
         return Standing("due")
@@ -102,7 +103,7 @@ def standing_of(instance: dg.DagsterInstance, plan: RunPlan, now: datetime) -> S
     again = _ended(found[0]) + _BACK_OFF[min(tried, len(_BACK_OFF)) - 1]
     if now >= again:
         return Standing("due", tried)
-    return Standing("waiting", note=f"{told}; it is tried again at {again:%H:%M:%S} UTC")
+    return Standing("waiting", note=f"{told}; it is tried again at {shown(again, zone)}")
 
 
 def _ended(record: dg.RunRecord) -> datetime:
