@@ -1,6 +1,5 @@
 """Predictions → assets: each partition scored by the version that the book asks for."""
 
-import os
 from itertools import chain
 
 import dagster as dg
@@ -119,7 +118,7 @@ def _scored(
         keep=[*manifest.identity_of(spec.name), *kept],
     )
     scorer = Scorer(spec.model, share.version, model.task, bundle.booster, bundle.encoding)
-    return score(session.reader(encoded), scorer, run_id=step.run_id, scored_at=step.now, threads=os.cpu_count() or 1)
+    return score(session.reader(encoded), scorer, run_id=step.run_id, scored_at=step.now, threads=session.threads)
 
 
 def rows_to_score(session: Session, step: Step, spec: PredictionSpec) -> ibis.Table:

@@ -1,7 +1,6 @@
 """Models → assets: train a challenger, compare it with the champion on rows neither has seen, promote or keep."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -39,7 +38,6 @@ from metaplatform.specs.training import ModelSpec
 
 DECISION_TAG = "metaplatform/decision"
 """Run tag with the retrain decision that the run answers."""
-THREADS = os.cpu_count() or 1
 
 
 def model_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
@@ -118,7 +116,7 @@ def train_version(
         model,
         feature_types=encoding.feature_types,
         seed=model.training.seed,
-        threads=THREADS,
+        threads=session.threads,
     )
     step.log(f"trained {trained.best_iteration + 1} rounds on {trained.training_rows} rows")
     bundle = make_bundle(session, step, model, rows, encoded, encoding, trained, warehouse)
@@ -146,7 +144,7 @@ def make_bundle(
 
     ``encoded`` are the ``rows`` once more, as the booster takes them.
     """
-    predictor = Predictor(trained.booster, encoding.names, threads=THREADS)
+    predictor = Predictor(trained.booster, encoding.names, threads=session.threads)
     labels, scores = scored_labels(session, rows.split.holdout(encoded), encoding, predictor, order=rows.order)
     # Scores of rows the booster has learnt from are sharper than any it will give again.
     _, unseen = scored_labels(session, rows.split.validation(encoded), encoding, predictor, order=rows.order)
@@ -217,7 +215,7 @@ def compare_versions(
     labels: npt.NDArray[np.float64] = np.empty(0)
     for version in filter(None, (champion, challenger)):
         bundle = registry.load(model.name, version.version)
-        predictor = Predictor(bundle.booster, bundle.encoding.names, threads=THREADS)
+        predictor = Predictor(bundle.booster, bundle.encoding.names, threads=session.threads)
         encoded = encoded_rows(held, bundle.encoding, order=rows.order)
         labels, scores[version.version] = scored_labels(session, encoded, bundle.encoding, predictor, order=rows.order)
     before = scores[champion.version] if champion else None

@@ -14,7 +14,6 @@ from metaplatform.factories.label_maturity import labels_known_at
 from metaplatform.factories.labelled_rows import encoded_rows, labelled_frame, labels_of, order_of, scored_labels
 from metaplatform.factories.performance import realized_rows
 from metaplatform.factories.steps import Step
-from metaplatform.factories.training import THREADS
 from metaplatform.naming import history_ref
 from metaplatform.replay.results import Period, ReplayRow, drift_share
 from metaplatform.resources.delta_tables import PartitionState
@@ -133,7 +132,7 @@ class _History:
             labels = labels_of(session, manifest, self._model, known, window)
             frame = labelled_frame(session, manifest, self._model, labels, window)
             frame = frame.filter(frame[moment] >= ibis.literal(since))
-            predictor = Predictor(bundle.booster, bundle.encoding.names, threads=THREADS)
+            predictor = Predictor(bundle.booster, bundle.encoding.names, threads=session.threads)
             order = order_of(manifest, self._model)
             encoded = encoded_rows(frame, bundle.encoding, order=order)
             truths, scores = scored_labels(session, encoded, bundle.encoding, predictor, order=order)

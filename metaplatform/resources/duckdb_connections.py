@@ -15,6 +15,7 @@ from dagster_duckdb import DuckDBResource
 from sqlglot import exp
 
 from metaplatform.errors import StorageError
+from metaplatform.resources.threads import allotted_threads
 
 # The Delta extension is the only one ever loaded, from its installed package, and verified there.
 _SETTINGS: Mapping[str, Any] = {
@@ -35,7 +36,7 @@ def memory_connection(
     """
     settings: dict[str, Any] = {"temp_directory": str(temporary)}
     settings |= {"memory_limit": memory_limit} if memory_limit else {}
-    settings |= {"threads": threads} if threads else {}
+    settings["threads"] = allotted_threads(threads)
     with ExitStack() as stack:
         try:
             connection = stack.enter_context(duckdb_connection(":memory:", settings))

@@ -24,13 +24,15 @@ from metaplatform.specs.ingestion import FileSource
 class Session:
     """An in-memory DuckDB database of its own, with views over Delta tables; from :meth:`Warehouse.session`.
 
-    ``backend`` is Ibis's; ``folder`` holds the session's temporary files. A table is read at one version
+    ``backend`` is Ibis's; ``folder`` holds the session's temporary files; ``threads`` is how many it may take, and
+    those who work with its rows. A table is read at one version
     throughout the session, whatever is committed meanwhile.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, root: Path, folder: Path) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, root: Path, folder: Path, *, threads: int) -> None:
         self.backend: Backend = ibis.duckdb.from_connection(connection)
         self.folder = folder
+        self.threads = threads
         self._connection = connection
         self._root = root
         self._cursors = ExitStack()

@@ -28,6 +28,7 @@ from metaplatform.resources.duckdb_connections import memory_connection, tempora
 from metaplatform.resources.interruptions import interruptions_pass
 from metaplatform.resources.session import Session
 from metaplatform.resources.table_logs import RootLogs, TableLogs
+from metaplatform.resources.threads import allotted_threads
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class WriteResult:
 class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,misc]  # `schema` is pydantic's too
     """Tables by reference (``raw.flights``) below the storage folder ``root``.
 
-    ``memory_limit`` (``4GB``) and ``threads`` are DuckDB's; left out, it takes what the machine has.
+    ``memory_limit`` (``4GB``) is DuckDB's; left out, it takes what the machine has. ``threads`` are those of a step:
+    of DuckDB, training and scoring; left out, as many as the CPUs that the process may use.
     Processes on one machine may read and write the same tables at the same time.
     """
 
@@ -68,7 +70,7 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
             temporary_folder(self.root_path) as folder,
             memory_connection(folder, memory_limit=self.memory_limit, threads=self.threads) as connection,
         ):
-            session = Session(connection, self.root_path, folder)
+            session = Session(connection, self.root_path, folder, threads=allotted_threads(self.threads))
             try:
                 yield session
             finally:
