@@ -28,6 +28,9 @@ def replay(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Remove what earlier replays made below the storage root, and start clean.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the last replay of the root has come to.")
+    ] = False,
     reactions: Annotated[bool, typer.Option("--reactions", help="Let reactions act; else they only stand by.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
@@ -36,6 +39,9 @@ def replay(
     from metaplatform.cli.tables import replay_table
     from metaplatform.replay.history import replay_history
 
+    if fresh and resume:
+        typer.echo("--resume goes on with what --fresh removes: give one of them", err=True)
+        raise typer.Exit(2)
     deployment = deployment_of(book, root, environment)
     current = book_now(deployment)
     # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
@@ -49,10 +55,15 @@ def replay(
             with_reactions=reactions,
             progress=progress,
             accept=current.accept,
+            resume=resume,
         )
     if json_file:
         json_file.write_text(result.to_json(), encoding="utf-8")
     replay_table(result)
+    if result.failure is not None:
+        told = f" at {result.reached}" if result.reached else ""
+        typer.echo(f"The replay ended{told}: {result.failure}\n`replay --resume` goes on from there.", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()

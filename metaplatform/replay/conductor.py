@@ -23,7 +23,8 @@ _MOST_ROUNDS = 1_000
 class Conductor:
     """Plays the daemon's part over one Dagster instance: the same definitions, another clock.
 
-    ``skip`` names sensors that are not asked. ``announce`` gets a line for each run that starts.
+    ``skip`` names sensors that are not asked. ``announce`` gets a line for each run that starts. ``cursors`` are the
+    sensors' own, by name.
     """
 
     definitions: dg.Definitions
@@ -31,7 +32,7 @@ class Conductor:
     announce: Callable[[str], None]
     skip: frozenset[str] = frozenset()
     runs: int = 0
-    _cursors: dict[str, str | None] = field(default_factory=dict)
+    cursors: dict[str, str | None] = field(default_factory=dict)
 
     def play(self, before: datetime, now: datetime) -> None:
         """Let ``now`` come: run all that sensors ask for until they are quiet, then due schedules, then again.
@@ -72,12 +73,12 @@ class Conductor:
     def _ask_sensor(self, sensor: dg.SensorDefinition, now: datetime) -> list[dg.RunRequest]:
         context = dg.build_sensor_context(
             instance=self.instance,
-            cursor=self._cursors.get(sensor.name),
+            cursor=self.cursors.get(sensor.name),
             repository_def=self._repository,
             resources={**self._resources, "clock": Clock(at=now.isoformat())},
         )
         evaluated = sensor.evaluate_tick(context)
-        self._cursors[sensor.name] = evaluated.cursor or self._cursors.get(sensor.name)
+        self.cursors[sensor.name] = evaluated.cursor or self.cursors.get(sensor.name)
         return list(evaluated.run_requests or [])
 
     def _ask_schedule(self, schedule: dg.ScheduleDefinition, tick: datetime) -> int:

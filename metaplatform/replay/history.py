@@ -3,7 +3,8 @@
 import logging
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -11,17 +12,20 @@ from typing import Protocol
 import dagster as dg
 
 from metaplatform.composition import definitions_of
+from metaplatform.errors import MetaplatformError
 from metaplatform.execution import RunFailedError, deployment_instance, run_in_process
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.automation.state import Loop
 from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.steps import REPLAY_TAG
 from metaplatform.replay.conductor import Conductor
+from metaplatform.replay.moments import moments_between
 from metaplatform.replay.results import ReplayResult
 from metaplatform.replay.room import make_room
 from metaplatform.replay.shortfalls import shortfalls
+from metaplatform.replay.standing import Standing, forget_failures
 from metaplatform.replay.summary import summarise
-from metaplatform.replay.ticks import replay_ticks
+from metaplatform.replay.ticks import partition_lines, replay_ticks
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.root_use import root_alone
 from metaplatform.specs.deployment import Deployment
@@ -50,44 +54,89 @@ def replay_history(
     with_reactions: bool,
     progress: Progress,
     accept: Callable[[Path], object] = lambda _: None,
+    resume: bool = False,
 ) -> ReplayResult:
-    """Let the sources' history arrive moment by moment; return what happened.
+    """Let the sources' history arrive moment by moment; return what happened, as far as it came.
 
-    ``accept`` is told the storage root once it is the replay's.
+    ``accept`` is told the storage root once it is the replay's. ``resume`` goes on where an earlier replay of the root
+    has come to; the moment that failed is played again. A run that fails ends the replay, and the result says so.
 
     Raises:
-        StorageError: if the root is live or in use, or holds data and ``fresh`` is not asked for.
-        MetaplatformError: if a run fails.
+        StorageError: if the root is live or in use, or holds data and neither ``fresh`` nor ``resume`` is asked for.
+        MetaplatformError: if the sources cannot be read.
     """
     started = time.monotonic()
     for name in ("dagster", "mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with root_alone(deployment.root):
-        make_room(deployment, fresh=fresh)
+        standing = make_room(deployment, fresh=fresh, resume=resume)
         accept(deployment.root)
         definitions = definitions_of(manifest, deployment)
         with deployment_instance(deployment) as instance:
+            forget_failures(instance)
             _read_sources(manifest, definitions, instance, progress)
-            loop = _loop(manifest, definitions)
-            start, end = _span(loop, until)
-            ticks = replay_ticks(manifest, start, end)
-            progress.start(len(ticks))
             skip = frozenset() if with_reactions else frozenset({"reactions", "messages"})
-            conductor = Conductor(definitions, instance, progress.run, skip)
-            before = start
-            for now in ticks:
-                progress.moment(now)
-                conductor.play(before, now)
-                before = now
-        rows = list(summarise(_loop(manifest, definitions)))
+            conductor = Conductor(definitions, instance, progress.run, skip, standing.runs, dict(standing.cursors))
+            walk = _Walk(manifest, definitions, conductor, deployment.root)
+            loop = walk.look()
+            start, end = _span(loop, until)
+            failure = walk.walk(start, standing.played, end, progress)
+        rows = () if failure and not walk.reached else tuple(summarise(walk.look()))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    notes = tuple(shortfalls(loop, conductor.runs, end))
-    return ReplayResult(tuple(rows), conductor.runs, time.monotonic() - started, peak, str(deployment.root), notes)
+    return ReplayResult(
+        rows=rows,
+        runs=conductor.runs,
+        seconds=time.monotonic() - started,
+        peak_mib=peak,
+        root=str(deployment.root),
+        notes=() if failure else tuple(shortfalls(loop, conductor.runs, end)),
+        reached=walk.reached.isoformat() if walk.reached else "",
+        failure=failure,
+    )
 
 
-def _loop(manifest: Manifest, definitions: dg.Definitions) -> Loop:
-    resources = dict(definitions.resources or {})
-    return Loop(manifest, resources["warehouse"], resources["registry"], Clock().now(), replaying=True)
+@dataclass
+class _Walk:
+    """A replay on its way; ``reached`` is the moment that is played, or was played last."""
+
+    manifest: Manifest
+    definitions: dg.Definitions
+    conductor: Conductor
+    root: Path
+    reached: datetime | None = None
+
+    def look(self) -> Loop:
+        """Return the loop as it is now, with all labels known that ever will be."""
+        resources = dict(self.definitions.resources or {})
+        return Loop(self.manifest, resources["warehouse"], resources["registry"], Clock().now(), replaying=True)
+
+    def walk(self, start: datetime, played: datetime | None, end: datetime, progress: Progress) -> str | None:
+        """Play each moment behind ``played`` (behind ``start``, if None) up to ``end``; return why it failed, if so."""
+        before = max(start, played or start)
+        ticks = replay_ticks(self.manifest, before, end, _day_ends(self.look())) if before < end else ()
+        progress.start(len(ticks))
+        try:
+            for now in moments_between(self.look, ticks):
+                self.reached = now
+                progress.moment(now)
+                self.conductor.play(before, now)
+                Standing(now, self.conductor.cursors, self.conductor.runs).keep(self.root)
+                before = now
+        except MetaplatformError as error:
+            return str(error)
+        except KeyboardInterrupt:
+            return "interrupted"
+        return None
+
+
+def _day_ends(loop: Loop) -> Iterator[datetime]:
+    """Yield when the days that hold rows end, in a book without partitions: live, their rows arrive then."""
+    if not partition_lines(loop.manifest):
+        for name, contents in loop.contents.items():
+            if loop.manifest.sources[name].event_timestamp:
+                yield from (
+                    datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1) for day in contents.partitions
+                )
 
 
 def _read_sources(

@@ -33,7 +33,8 @@ class ReplayRow:
 class ReplayResult:
     """All rows in time order; ``seconds`` and ``peak_mib`` are of the replaying process.
 
-    ``notes`` tell what it did not come to, and why.
+    ``notes`` tell what it did not come to, and why. ``failure`` is the error that ended it at ``reached`` before its
+    time, ``None`` if none did.
     """
 
     rows: tuple[ReplayRow, ...]
@@ -42,6 +43,8 @@ class ReplayResult:
     peak_mib: float
     root: str
     notes: tuple[str, ...] = ()
+    reached: str = ""
+    failure: str | None = None
 
     def to_json(self) -> str:
         """Return the result for machines."""

@@ -5,6 +5,7 @@ import dagster as dg
 from metaplatform.errors import StorageError
 from metaplatform.execution import deployment_instance
 from metaplatform.factories.steps import REPLAY_TAG
+from metaplatform.replay.standing import Standing, standing_below
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.root_use import contents_of, mark_root, remove_contents, use_of
 from metaplatform.resources.warehouse import Warehouse
@@ -15,13 +16,14 @@ _SERVED = ("ui.lock", "logs")
 """What ``metaplatform ui`` leaves behind below a storage root."""
 
 
-def make_room(deployment: Deployment, *, fresh: bool) -> None:
+def make_room(deployment: Deployment, *, fresh: bool, resume: bool = False) -> Standing:
     """Mark the root as one of replays; with ``fresh``, remove what earlier replays made there.
 
-    To be called by whoever is alone at work there.
+    Returns where to go on: with ``resume`` where the replay there has come to, else at the beginning. To be called by
+    whoever is alone at work there.
 
     Raises:
-        StorageError: if the root is live, or holds data and ``fresh`` is not asked for.
+        StorageError: if the root is live, or holds data and neither is asked for, or nothing that could be resumed.
     """
     root, present = deployment.root, contents_of(deployment.root)
     use = use_of(root) or ("live" if present and not _made_by_replays(deployment) else "replay")
@@ -31,14 +33,19 @@ def make_room(deployment: Deployment, *, fresh: bool) -> None:
             culprit="it is live: what the loop has made there, no replay can make again",
             fix=f"name another --root; `metaplatform root remove {root}` gives this one up",
         )
+    if resume:
+        mark_root(root, "replay")
+        return standing_below(root)
     if present and not fresh:
         raise StorageError(
             owner=str(root),
             culprit="there already is " + ", ".join(present),
-            fix="run with --fresh to remove it and start clean, or name another --root",
+            fix="run with --resume to go on from there, with --fresh to remove it and start clean, or name another "
+            "--root",
         )
     remove_contents(root)
     mark_root(root, "replay")
+    return Standing()
 
 
 def _made_by_replays(deployment: Deployment) -> bool:

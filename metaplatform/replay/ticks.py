@@ -1,9 +1,9 @@
-"""The moments of a replay: partitions close, labels mature, cron ticks."""
+"""The moments of a replay that can be known beforehand: partitions close, labels mature, cron ticks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from croniter import croniter  # type: ignore[import-untyped]
+from dagster._utils.schedules import schedule_execution_time_iterator
 
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import PartitionSpec
@@ -14,13 +14,15 @@ def partition_lines(manifest: Manifest) -> tuple[PartitionSpec, ...]:
     return tuple(dict.fromkeys(source.partitions for source in manifest.sources.values() if source.partitions))
 
 
-def replay_ticks(manifest: Manifest, start: datetime, until: datetime) -> tuple[datetime, ...]:
+def replay_ticks(
+    manifest: Manifest, start: datetime, until: datetime, arrivals: Iterable[datetime] = ()
+) -> tuple[datetime, ...]:
     """Return every moment in ``(start, until]`` at which something may be due, in order.
 
     A partition is due when it closes; its labels when each model's label delay has passed; a schedule
-    when its cron ticks. ``until`` itself is always one.
+    when its cron ticks; what has no partitions at ``arrivals``. ``until`` itself is always one.
     """
-    moments = {until}
+    moments = {until, *arrivals}
     delays = {manifest.label_delay(model) for model in manifest.models.values()}
     for spec in partition_lines(manifest):
         for key in spec.closed_keys(until):
@@ -38,13 +40,12 @@ def _crons(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def cron_ticks(cron: str, timezone: str, start: datetime, until: datetime) -> tuple[datetime, ...]:
-    """Return the UTC moments in ``(start, until]`` at which ``cron`` ticks in ``timezone``."""
-    from zoneinfo import ZoneInfo
-
+    """Return the UTC moments in ``(start, until]`` at which Dagster's daemon has ``cron`` tick in ``timezone``."""
     ticks: list[datetime] = []
-    for tick in croniter(cron, start.astimezone(ZoneInfo(timezone)), ret_type=datetime):
+    for tick in schedule_execution_time_iterator(start.timestamp(), cron, timezone):
         moment = tick.astimezone(UTC)
         if moment > until:
-            return tuple(ticks)
-        ticks.append(moment)
+            break
+        if moment > start:
+            ticks.append(moment)
     return tuple(ticks)

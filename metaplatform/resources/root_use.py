@@ -30,6 +30,7 @@ _CONTENTS = (
     "book/matches",
     "book/applied.json",
     "warehouse.duckdb",
+    "replay.json",
     "logs",
     "ui.json",
 )

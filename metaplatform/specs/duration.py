@@ -12,6 +12,8 @@ from pydantic_core import CoreSchema, core_schema
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+"""The first and the last moment that there is."""
 _JSON_FORM = rf"^\s*\d{{1,6}}\s*({'|'.join((*_SECONDS, *_MONTHS))})s?\s*$"
 _FORM = re.compile(r"\s*(\d{1,6})\s*([a-z]+?)s?\s*")
 
@@ -60,8 +62,12 @@ class Duration:
     def _shift(self, moment: datetime, sign: int) -> datetime:
         index = moment.year * 12 + moment.month - 1 + sign * self.months
         year, month = divmod(index, 12)
-        day = min(moment.day, monthrange(year, month + 1)[1])
-        return moment.replace(year=year, month=month + 1, day=day) + timedelta(seconds=sign * self.seconds)
+        try:
+            day = min(moment.day, monthrange(year, month + 1)[1])
+            return moment.replace(year=year, month=month + 1, day=day) + timedelta(seconds=sign * self.seconds)
+        except (ValueError, OverflowError):
+            # No calendar goes so far: data may be of any year, and a row of the year 1 must not end a run.
+            return (_FIRST if sign < 0 else _LAST).replace(tzinfo=moment.tzinfo)
 
     def __str__(self) -> str:
         """Render in the largest unit that fits, so that parsing it gives the same duration."""
