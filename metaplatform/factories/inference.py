@@ -20,6 +20,7 @@ from metaplatform.resources.clock import Clock
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse, WriteResult
+from metaplatform.specs.definitions import redefined
 from metaplatform.specs.inference import SCORE_COLUMNS, PredictionSpec
 from metaplatform.specs.manifest import Manifest
 
@@ -35,7 +36,7 @@ def prediction_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
         spec = manifest.predictions[name]
-        version = version_asked_for(spec, registry)
+        version = version_asked_for(manifest, spec, registry)
         with kept_as_built(step, warehouse, model_version=version.version):
             written = score_partition(step, spec, version, warehouse, registry)
         return dg.MaterializeResult(
@@ -50,22 +51,33 @@ def prediction_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
     return predict
 
 
-def version_asked_for(spec: PredictionSpec, registry: ModelRegistry) -> ModelVersion:
+def version_asked_for(manifest: Manifest, spec: PredictionSpec, registry: ModelRegistry) -> ModelVersion:
     """Return the version that scores: the champion's, or the one pinned in the book.
 
     Raises:
-        RegistryError: if there is no such version yet.
+        RegistryError: if there is no such version yet, or it learnt features of other definitions than the book's.
     """
-    if spec.version != "champion":
-        return registry.version(spec.model, spec.version)
-    champion = registry.champion(spec.model)
-    if champion is None:
+    pinned = spec.version != "champion"
+    version = registry.version(spec.model, int(spec.version)) if pinned else registry.champion(spec.model)
+    if version is None:
         raise RegistryError(
             owner=f"predictions.{spec.name}",
             culprit=f"model '{spec.model}' has no champion yet",
             fix=f"materialize models.{spec.model} first; its first version becomes champion",
         )
-    return champion
+    if changed := redefined_features(manifest, version, registry):
+        raise RegistryError(
+            owner=f"predictions.{spec.name}",
+            culprit=f"version {version.version} learnt another definition of {', '.join(changed)}",
+            fix=f"train models.{spec.model} again (`metaplatform apply`), or take the edit back",
+        )
+    return version
+
+
+def redefined_features(manifest: Manifest, version: ModelVersion, registry: ModelRegistry) -> tuple[str, ...]:
+    """Return the features of a version that the book defines otherwise than it did when the version learnt them."""
+    learnt = registry.load(version.model, version.version).lineage.definitions
+    return redefined(learnt, manifest, manifest.models[version.model].feature_set)
 
 
 def score_partition(
@@ -96,7 +108,12 @@ def shares_of(
         return (Share(version.version),)
     champions = registry.champions(spec.model) if spec.version == "champion" else ()
     earlier = champions[champions.index(version) + 1 :] if version in champions else ()
-    able = (each for each in earlier if knows(rows, registry.load(each.model, each.version).encoding))
+    able = (
+        each
+        for each in earlier
+        if knows(rows, registry.load(each.model, each.version).encoding)
+        and not redefined_features(step.manifest, each, registry)
+    )
     start = step.window.start if step.window else None
     return shares([(each.version, each.trained_until) for each in (version, *able)], start)
 

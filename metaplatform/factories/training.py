@@ -30,6 +30,7 @@ from metaplatform.resources.model_bundle import ModelBundle, TrainingLineage
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.definitions import definitions_of, redefined
 from metaplatform.specs.encoding import FittedEncoding
 from metaplatform.specs.inference import SCORE_COLUMNS
 from metaplatform.specs.manifest import Manifest
@@ -70,7 +71,7 @@ def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, regist
         challenger = next(made, None) or train_version(session, step, model, rows, decision, warehouse, registry)
         if champion is not None and champion.version == challenger.version:
             champion = None
-        outdated = why_outdated(model, rows, champion, registry)
+        outdated = why_outdated(step.manifest, model, rows, champion, registry)
         champion = None if outdated else champion
         comparison = compare_versions(session, model, rows, champion, challenger, registry)
         comparison = replace(comparison, reasons=(outdated,)) if outdated else comparison
@@ -153,6 +154,7 @@ def make_bundle(
     )
     feature_set = step.manifest.feature_sets[model.feature_set]
     inputs = {ref: warehouse.version(ref) or 0 for ref in (f"features.{feature_set.name}", feature_set.spine)}
+    definitions = definitions_of(step.manifest, feature_set.name)
     lineage = TrainingLineage(
         trained_from=rows.bounds.start,
         trained_until=rows.bounds.holdout_start,
@@ -165,6 +167,7 @@ def make_bundle(
         spec_hash=step.manifest.spec_hash(step.ref),
         seed=model.training.seed,
         inputs=inputs,
+        definitions={name: definitions[name] for name in encoding.names},
     )
     metrics: Mapping[str, float | None] = evaluate(labels, scores, model.task).scores
     return ModelBundle(
@@ -182,7 +185,9 @@ def _score_table(session: Session, column: str, scores: list[npt.NDArray[np.floa
     return session.materialize_temp(ibis.memtable(pa.table({column: values})))
 
 
-def why_outdated(model: ModelSpec, rows: TrainingRows, champion: ModelVersion | None, registry: ModelRegistry) -> str:
+def why_outdated(
+    manifest: Manifest, model: ModelSpec, rows: TrainingRows, champion: ModelVersion | None, registry: ModelRegistry
+) -> str:
     """Return why the champion cannot be asked about rows of the book as it is now, empty if it can."""
     if champion is None:
         return ""
@@ -195,6 +200,8 @@ def why_outdated(model: ModelSpec, rows: TrainingRows, champion: ModelVersion | 
     other = of_other_kinds(rows.frame, bundle.encoding)
     if other:
         return f"the champion, version {champion.version}, knows features as another type: {', '.join(other)}"
+    if changed := redefined(bundle.lineage.definitions, manifest, model.feature_set):
+        return f"the champion, version {champion.version}, learnt another definition of {', '.join(changed)}"
     return ""
 
 

@@ -22,7 +22,8 @@ class TrainingLineage:
 
     It, or the validation that stopped its boosting, has seen event timestamps in [``trained_from``,
     ``trained_until``); the holdout follows, up to ``cut``. ``inputs`` maps references to the Delta versions
-    that were read. Rows without a label yet, or excluded on purpose, are counted, not learnt from.
+    that were read, ``definitions`` each feature to a hash of what it meant (empty: an earlier release has trained it).
+    Rows without a label yet, or excluded on purpose, are counted, not learnt from.
     """
 
     trained_from: datetime
@@ -36,11 +37,12 @@ class TrainingLineage:
     spec_hash: str
     seed: int
     inputs: Mapping[str, int] = field(default_factory=dict)
+    definitions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; instants as ISO 8601 in UTC."""
         instants = {name: getattr(self, name).astimezone(UTC).isoformat() for name in _INSTANTS}
-        return {**asdict(self), "inputs": dict(self.inputs), **instants}
+        return {**asdict(self), "inputs": dict(self.inputs), "definitions": dict(self.definitions), **instants}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:

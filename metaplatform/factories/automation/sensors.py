@@ -19,6 +19,7 @@ from metaplatform.factories.automation.state import (
     Loop,
     arrival_state,
     blocked_partitions,
+    held_predictions,
     look_at_sources,
     scoring_state,
     training_state,
@@ -130,7 +131,8 @@ def arrivals(loop: Loop, context: dg.SensorEvaluationContext) -> Plans:
 
 def scoring(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
     """Bring predictions to the model version they ask for, after a promotion or a roll-back."""
-    return Plans(plan_scoring(loop.manifest, scoring_state(loop)))
+    held = [f"predictions.{name}: {why}; train it again" for name, why in held_predictions(loop).items()]
+    return Plans(plan_scoring(loop.manifest, scoring_state(loop)), held=held)
 
 
 def performance(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:

@@ -15,6 +15,7 @@ from metaplatform.compute.policy.scoring import ScoringState, VersionState
 from metaplatform.compute.policy.stale import Stale, stale_partitions
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.contracts import CONTRACT
+from metaplatform.factories.inference import redefined_features
 from metaplatform.factories.label_maturity import labels_known_at
 from metaplatform.factories.staging import mark_of
 from metaplatform.naming import ref_of
@@ -171,7 +172,21 @@ def wanted_version(loop: Loop, prediction: PredictionSpec) -> ModelVersion | Non
 def wanted_versions(loop: Loop) -> dict[str, ModelVersion]:
     """Return the model version of every prediction that has one."""
     found = {name: wanted_version(loop, spec) for name, spec in loop.manifest.predictions.items()}
-    return {name: version for name, version in found.items() if version is not None}
+    return {name: version for name, version in found.items() if version is not None and not _unfit(loop, version)}
+
+
+def held_predictions(loop: Loop) -> dict[str, str]:
+    """Return the predictions that wait for a version of the book's definitions, and why."""
+    found = ((name, wanted_version(loop, spec)) for name, spec in loop.manifest.predictions.items())
+    return {
+        name: f"version {version.version} of {version.model} learnt another definition of {', '.join(unfit)}"
+        for name, version in found
+        if version is not None and (unfit := _unfit(loop, version))
+    }
+
+
+def _unfit(loop: Loop, version: ModelVersion) -> tuple[str, ...]:
+    return redefined_features(loop.manifest, version, loop.registry)
 
 
 def scoring_state(loop: Loop) -> ScoringState:
@@ -229,7 +244,8 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
     cut = min(mature, span[1]) if span else None
     last_cut = max((version.cut for version in versions), default=None)
     return TrainingState(
-        champion_version=champion.version if champion else None,
+        # A champion that learnt other definitions scores nothing any more: the model is trained as if it had none.
+        champion_version=champion.version if champion and not _unfit(loop, champion) else None,
         data_start=span[0] if span else None,
         cut=cut,
         rows=_rows(loop, model, model.training.window.before(cut), cut) if cut else 0,
