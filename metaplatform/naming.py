@@ -3,6 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 
+HIDDEN_TAG = ".dagster/metaplatform_"
+"""Start of run tags that are for the platform alone: Dagster's page leaves them out, so that the reason is seen."""
+
 
 def asset_path(ref: str) -> list[str]:
     """Return the asset key path of a reference: ``raw.flights`` → ``["raw", "flights"]``."""

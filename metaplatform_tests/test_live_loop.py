@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from metaplatform.factories.training import DECISION_TAG
 from metaplatform.specs.records import Action, Arrival, Decision, Observation, Promotion
 from metaplatform_tests.live import Daemon
 from metaplatform_tests.scenario import write_month, write_project
@@ -97,9 +98,7 @@ def test_a_daemon_killed_in_the_middle_of_the_retrain_heals_and_closes_the_loop(
     decision = retrains(daemon)[0].decision_id
 
     def at_work() -> bool:
-        return any(
-            run.tags.get("metaplatform/decision") == decision and run.status.value == "STARTED" for run in daemon.runs()
-        )
+        return any(run.tags.get(DECISION_TAG) == decision and run.status.value == "STARTED" for run in daemon.runs())
 
     daemon.wait_for("retrain at work", at_work)
     daemon.kill()

@@ -1,14 +1,18 @@
 """Drift: does what is scored still look like what the champion was trained on? Evidently judges, on digests."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metaplatform.compute.digest import Digest
 from metaplatform.compute.drift_frames import Comparison, compare
-from metaplatform.compute.evidently_report import Verdict, judge_comparisons
-from metaplatform.compute.findings import Finding, Status, as_markdown
+from metaplatform.compute.evidently_report import Verdict, judge_comparisons, with_heading
+from metaplatform.compute.findings import Finding, Status, as_markdown, number
 from metaplatform.compute.profile import unjudgeable
 from metaplatform.specs.monitoring import DriftMonitor
+from metaplatform.specs.plurals import counted
+
+_TABLE = ("column", "distance", "threshold", "", "")
+_SAID = {None: "not judged", True: "drifted", False: "as before"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def detect_drift(
     drifts = {name: _column_drift(name, found, verdicts) for name, found in prepared.items()}
     columns = tuple(drifts[name] for name in names)
     share = _share(columns)
-    return DriftResult(
+    result = DriftResult(
         columns=columns,
         score=drifts[score_column],
         drift_share=share,
@@ -101,6 +105,27 @@ def detect_drift(
         prediction_drift=drifts[score_column].status,
         html=html,
     )
+    return replace(result, html=_headed(result, facts)) if html else result
+
+
+def _headed(result: DriftResult, facts: Mapping[str, str]) -> str:
+    """Return the report with what was found above it, the worst column first."""
+    judged = sum(column.drifted is not None for column in result.columns)
+    scores = {None: "were not judged", True: "drifted, too", False: "did not"}[result.score.drifted]
+    verdict = f"{len(result.drifted)} of {counted(judged, 'feature')} drifted; the scores {scores}"
+    told = [
+        (column.column, number(column.score), number(column.threshold), _SAID[column.drifted], _how(column))
+        for column in sorted((*result.columns, result.score), key=_rank)
+    ]
+    return with_heading(result.html, facts, verdict=verdict, table=[_TABLE, *told])
+
+
+def _how(column: ColumnDrift) -> str:
+    return column.reason or f"{column.method} distance"
+
+
+def _rank(column: ColumnDrift) -> tuple[bool, float, str]:
+    return column.drifted is None, -_excess(column), column.column
 
 
 def _prepare(name: str, reference: Digest, current: Digest, monitor: DriftMonitor) -> Comparison | str:

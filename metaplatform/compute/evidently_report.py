@@ -12,6 +12,8 @@ import numpy as np
 
 from metaplatform.compute.drift_frames import Comparison
 
+_CELL = "text-align: left; padding: .2rem 1.2rem .2rem 0; border-bottom: 1px solid #ddd"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -22,14 +24,13 @@ class Verdict:
 
 
 def judge_comparisons(comparisons: Sequence[Comparison], *, facts: Mapping[str, str]) -> tuple[dict[str, Verdict], str]:
-    """Return Evidently's verdict by column, and its report, headed by ``facts``.
+    """Return Evidently's verdict by column, and its report: the column furthest over its threshold first.
 
     The verdict is that of Evidently's own test of the column, never our reading of score and threshold.
     """
     labels = plain_labels([comparison.label for comparison in comparisons])
     with quiet_evidently():
         snapshot = _run(comparisons, labels, facts)
-        page = snapshot.get_html_str(as_iframe=False)
         results = snapshot.dict()
     scores = {metric["config"]["column"]: float(metric["value"]) for metric in results["metrics"]}
     failed = {
@@ -42,7 +43,38 @@ def judge_comparisons(comparisons: Sequence[Comparison], *, facts: Mapping[str, 
         comparison.column: Verdict(score=float(np.nan_to_num(scores[label])), drifted=failed[label])
         for comparison, label in zip(comparisons, labels, strict=True)
     }
-    return verdicts, with_heading(page, facts)
+    excess = {c.column: verdicts[c.column].score / c.threshold for c in comparisons}
+    ranked = sorted(zip(comparisons, labels, strict=True), key=lambda pair: (-excess[pair[0].column], pair[0].column))
+    with quiet_evidently():
+        return verdicts, _page(snapshot, [label for _, label in ranked])
+
+
+def _page(snapshot: Any, labels: Sequence[str]) -> str:
+    """Return the report of the columns ``labels``, in this order, as distributions over values.
+
+    Evidently also draws each number over its place in the frame, which holds quantiles in order, and counts the
+    frame's rows: neither says anything of the data.
+    """
+    from evidently.core.metric_types import render_widgets
+    from evidently.legacy.renderers.html_widgets import group_widget
+
+    metrics = {metric["config"]["column"]: metric["id"] for metric in snapshot.dict()["metrics"]}
+    widgets = [widget for label in labels for widget in snapshot.metric_results[metrics[label]].widget]
+    for widget in widgets:
+        widget.tabs = [tab for tab in widget.tabs if tab.title != "DATA DRIFT"]
+        for tab in widget.tabs:
+            _show_shares(tab.widget.params)
+    return str(render_widgets([group_widget(title="", widgets=widgets)], as_iframe=False))
+
+
+def _show_shares(figure: dict[str, Any]) -> None:
+    """Leave of a figure that can be switched between rows and percent the percent alone."""
+    [menu] = figure["layout"].pop("updatemenus")
+    traces, axes = next(button["args"] for button in menu["buttons"] if button["label"] == "perc")
+    figure["data"] = [
+        {**trace, "visible": True} for trace, shown in zip(figure["data"], traces["visible"], strict=True) if shown
+    ]
+    figure["layout"]["yaxis"]["title"] = axes["yaxis"]["title"]
 
 
 def _run(comparisons: Sequence[Comparison], labels: Sequence[str], facts: Mapping[str, str]) -> Any:
@@ -105,10 +137,19 @@ def _plain_values(values: Any) -> Any:
     return np.array(plain_labels(list(names)), dtype=object)[positions]
 
 
-def with_heading(page: str, facts: Mapping[str, str]) -> str:
-    """Return a report of Evidently with ``facts`` above it, escaped."""
+def with_heading(page: str, facts: Mapping[str, str], *, verdict: str = "", table: Sequence[Sequence[str]] = ()) -> str:
+    """Return a report of Evidently with ``verdict``, ``facts`` and a ``table``, its head first, above it, escaped."""
     items = " · ".join(f"{html.escape(name)}: <b>{html.escape(value)}</b>" for name, value in facts.items())
-    heading = f'<p style="font-family: sans-serif; padding: 0 1.5rem">{items}</p>'
+    lines = [
+        "<tr>" + "".join(f'<{tag} style="{_CELL}">{html.escape(cell)}</{tag}>' for cell in row) + "</tr>"
+        for tag, row in zip(["th", *["td"] * len(table)], table, strict=False)
+    ]
+    parts = [
+        f'<h1 style="font-size: 1.6rem; margin: 1rem 0 0">{html.escape(verdict)}</h1>' if verdict else "",
+        f"<p>{items}</p>",
+        f'<table style="border-collapse: collapse">{"".join(lines)}</table>' if table else "",
+    ]
+    heading = f'<div style="font-family: sans-serif; padding: 0 1.5rem">{"".join(parts)}</div>'
     return page.replace("<body>", f"<body>\n{heading}", 1)
 
 

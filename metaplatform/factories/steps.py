@@ -9,21 +9,22 @@ import dagster as dg
 import ibis
 import pyarrow as pa
 
+from metaplatform.naming import HIDDEN_TAG
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.exports import Exports
 from metaplatform.resources.warehouse import Warehouse, WriteResult
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import Window
 
-PLAN_TAG = "metaplatform/plan"
+PLAN_TAG = f"{HIDDEN_TAG}plan"
 """Run tag with the key of the plan that asked for the run."""
 APPLY_TAG = "metaplatform/apply"
 """Run tag of an apply: to reactions what it scores again is a backfill."""
 BACKFILL_TAGS = frozenset({APPLY_TAG, "dagster/backfill"})
 """Run tags of what is made again because somebody asked for it, not because something new has come."""
-STAND_BY_TAG = "metaplatform/reactions_stand_by"
+STAND_BY_TAG = f"{HIDDEN_TAG}reactions_stand_by"
 """Run tag of a replay without reactions: what it scores sets nothing in motion, then or later."""
-NOW_TAG = "metaplatform/now"
+NOW_TAG = f"{HIDDEN_TAG}now"
 """Run tag that holds the run's ``now``: a retry or a re-execution sees the same moment."""
 REPLAY_TAG = "metaplatform/replay"
 """Run tag of a replay: its predictions set nothing in motion later, and what it makes can be made again."""

@@ -23,7 +23,7 @@ from metaplatform.factories.labelled_rows import encoded_rows, scored_labels
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import Step, step_of
 from metaplatform.factories.training_rows import TrainingRows, training_rows
-from metaplatform.naming import op_name, stable_id
+from metaplatform.naming import HIDDEN_TAG, op_name, stable_id
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_bundle import ModelBundle, TrainingLineage
@@ -37,7 +37,7 @@ from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Promotion
 from metaplatform.specs.training import ModelSpec
 
-DECISION_TAG = "metaplatform/decision"
+DECISION_TAG = f"{HIDDEN_TAG}decision"
 """Run tag with the retrain decision that the run answers."""
 
 

@@ -15,8 +15,10 @@ import psutil
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.base import LaunchRunContext
 
-HOST_TAG = "metaplatform/host"
-PID_TAG = "metaplatform/pid"
+from metaplatform.naming import HIDDEN_TAG
+
+HOST_TAG = f"{HIDDEN_TAG}host"
+PID_TAG = f"{HIDDEN_TAG}pid"
 
 _GRPC_TAG = ".dagster/grpc_info"
 _STARTED = "Started process for run (pid: "

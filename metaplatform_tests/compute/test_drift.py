@@ -1,5 +1,6 @@
 """Drift judged by Evidently itself, on digests made by a real DuckDB."""
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -204,6 +205,25 @@ def test_the_page_is_headed_by_real_row_counts_and_closed_to_hostile_text() -> N
     assert "alert(" in result.html
     assert {column.column for column in result.columns} == {"x", *columns}
     assert not result.drifted
+
+
+def test_the_page_begins_with_the_verdict_and_shows_the_worst_column_first_over_its_values() -> None:
+    values = np.random.default_rng(3).normal(size=1_000)
+    columns = {
+        "a": values,
+        "b": values,
+        "c": np.where(values > 0, "up", "down"),
+        "few": np.where(values > 3, 1, np.nan),
+    }
+    result = detect(plain(**columns), plain(**{**columns, "a": values + 1, "b": values + 2}))
+    heading = re.sub("<[^>]+>", " ", result.html[result.html.index("<body>") :])
+    assert heading.split()[:9] == ["2", "of", "4", "features", "drifted;", "the", "scores", "did", "not"]
+    told = [line.split("</td>")[0].split(">")[-1] for line in result.html.split("<tr>")[2:7]]
+    assert told[:2] == ["b", "a"]
+    places = [result.html.index(f"Drift in column '{name}'") for name in ("b", "a", "c")]
+    assert places == sorted(places)
+    assert "Index binned" not in result.html
+    assert '"Count"' not in result.html
 
 
 def test_a_level_named_like_the_pool_joins_it() -> None:

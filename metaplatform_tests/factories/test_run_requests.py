@@ -5,10 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.tags import TagType, get_tag_type
 from dagster._daemon.auto_run_reexecution import auto_run_reexecution
 
 from metaplatform.compute.policy.plans import RunPlan
-from metaplatform.factories.automation.run_requests import PLAN_TAG, RETRY_LOST, open_requests
+from metaplatform.factories.automation.run_requests import PLAN_TAG, REASON_TAG, RETRY_LOST, open_requests
 from metaplatform.specs.manifest import Manifest
 
 PLAN = RunPlan(key="arrival-1", refs=("raw.orders",), monitors=(), partition="2024-01", reason="new data", tags={})
@@ -29,6 +30,14 @@ def end_run(instance: dg.DagsterInstance, *, retry_lost: bool) -> None:
     instance.report_run_failed(run)
     if retry_lost:
         instance.report_engine_event(RETRY_LOST, run)
+
+
+def test_what_dagsters_page_shows_of_a_request_is_its_reason() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = open_requests(Manifest(root=""), instance, (PLAN,), datetime(2024, 2, 1, tzinfo=UTC))
+    [request] = found.requests
+    shown = {key: value for key, value in request.tags.items() if get_tag_type(key) is not TagType.HIDDEN}
+    assert shown == {REASON_TAG: "new data"}
 
 
 def test_a_plan_whose_run_failed_by_itself_is_not_asked_for_again() -> None:

@@ -83,7 +83,6 @@ def plan_reaction(matches: OpenMatches) -> RunPlan:
         monitors=(),
         partition=matches.partition,
         reason=f"{counted(found.rows, 'new row')}{where} by version {found.model_version} meet: {reaction.when}",
-        tags={"metaplatform/model_version": str(found.model_version)},
         retries=_RETRIES,
     )
 

@@ -24,6 +24,7 @@ from metaplatform.factories.automation.state import (
     scoring_state,
     training_state,
 )
+from metaplatform.factories.training import DECISION_TAG
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.match_records import MatchRecords
 from metaplatform.resources.model_registry import ModelRegistry
@@ -178,7 +179,7 @@ def retrain_plan(decision: Decision) -> RunPlan:
         monitors=(),
         partition="",
         reason=f"retrain {decision.model}: {decision.reasons}",
-        tags={"metaplatform/decision": decision.decision_id},
+        tags={DECISION_TAG: decision.decision_id},
     )
 
 

@@ -40,7 +40,7 @@ def test_open_rows_are_acted_on_in_one_run_that_materializes_first_and_says_why(
     assert matches.due
     plan = plan_reaction(matches)
     assert plan.refs == ("raw.prices", "outputs.alarm", "reactions.alarm")
-    assert (plan.partition, plan.tags) == (DAY, {"metaplatform/model_version": "7"})
+    assert (plan.partition, plan.tags) == (DAY, {})
     assert plan.reason == "2 new rows of 2024-01-01 by version 7 meet: probability > 0.9"
 
 
