@@ -141,10 +141,17 @@ def latest_maximum(folder: Path, column: str) -> datetime | None:
 @lru_cache(maxsize=_LOGS_KEPT)
 def _maximum_at(folder: Path, stamp: LogStamp, column: str) -> datetime | None:
     table = _table_at(folder, stamp)
-    actions = pa.table(table.get_add_actions(flatten=True)) if table else pa.table({})
-    name = f"max.{column}"
-    found: datetime | None = pc.max(actions[name]).as_py() if name in actions.column_names else None
-    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
+    if table is None or column not in {field.name for field in table.schema().fields}:
+        return None
+    actions = pa.table(table.get_add_actions(flatten=True))
+    wanted = [name for name in ("path", "num_records", f"max.{column}") if name in actions.column_names]
+    ends = []
+    for file in actions.select(wanted).to_pylist():
+        greatest = file.get(f"max.{column}")
+        known = greatest is not None or file["num_records"] == 0
+        ends.append(greatest if known else _bounds_in(folder / unquote(file["path"]), column)[1])
+    found = [end if end.tzinfo else end.replace(tzinfo=UTC) for end in ends if isinstance(end, datetime)]
+    return max(found, default=None)
 
 
 def _log_stamp(folder: Path) -> LogStamp | None:
@@ -214,21 +221,23 @@ def _file_states(table: DeltaTable, folder: Path) -> Iterator[tuple[str, Partiti
         known = pq.read_metadata(folder / unquote(file["path"])).num_rows if rows is None else rows
         lowest, highest = (_version(file.get(name)) for name in versions)
         if versioned and known and highest is None:
-            lowest, highest = _versions_in(folder / unquote(file["path"]))
+            lowest, highest = map(_version, _bounds_in(folder / unquote(file["path"]), VERSION_COLUMN))
         state = PartitionState(known, 1, file["size_bytes"], lowest, highest, stable_id(file["path"]))
         yield file.get(f"partition.{PARTITION_COLUMN}") or "", state
 
 
 @lru_cache(maxsize=_FILES_KEPT)
-def _versions_in(path: Path) -> tuple[int | None, int | None]:
-    """Return the least and greatest model version in a file, from its footer: the log has no bounds of some files."""
+def _bounds_in(path: Path, column: str) -> tuple[Any, Any]:
+    """Return the least and greatest value of a column in a file, by its footer: of some files the log has no bounds."""
     footer = pq.read_metadata(path)
-    index = next((index for index, name in enumerate(footer.schema.names) if name == VERSION_COLUMN), None)
+    index = next((index for index, name in enumerate(footer.schema.names) if name == column), None)
     if index is None:
         return None, None
     groups = [footer.row_group(group).column(index).statistics for group in range(footer.num_row_groups)]
-    bounds = [(group.min, group.max) for group in groups if group is not None and group.has_min_max]
-    return _least(*(_version(low) for low, _ in bounds)), _greatest(*(_version(high) for _, high in bounds))
+    bounds: list[tuple[Any, Any]] = [
+        (group.min, group.max) for group in groups if group is not None and group.has_min_max
+    ]
+    return min((low for low, _ in bounds), default=None), max((high for _, high in bounds), default=None)
 
 
 def _version(value: object) -> int | None:

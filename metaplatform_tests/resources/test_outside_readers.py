@@ -243,6 +243,14 @@ class TestTablesOfBefore:
         assert len(table.to_pandas(filters=[("status", "=", "failed")])) == 2
 
 
+def test_the_newest_moment_is_known_of_files_without_bounds(tmp_path: Path):
+    warehouse = Warehouse(root=str(tmp_path))
+    for key, value, moment in (("k1", nan, LATE), ("k2", 1.0, EARLY)):
+        rows = pa.table({"x": [value], "at": pa.array([moment], UTC_MOMENT)})
+        warehouse.replace("raw.t", rows, partition=key, metadata={})
+    assert warehouse.newest("raw.t", "at") == LATE
+
+
 def test_a_model_version_is_known_of_files_without_bounds(tmp_path: Path):
     warehouse = Warehouse(root=str(tmp_path))
     rows = pa.table({"score": [nan, 0.5], "model_version": [3, 3]})
