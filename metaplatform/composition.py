@@ -21,7 +21,7 @@ from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.root_use import mark_root
 from metaplatform.resources.served_book import accept_served, serve_book
 from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.deployment import MLFLOW_LINK, REPORTS_LINK, Deployment
 from metaplatform.specs.manifest import Manifest
 
 PINNED_BOOK = "METAPLATFORM_BOOK_SNAPSHOT"
@@ -36,9 +36,9 @@ def platform_resources(deployment: Deployment) -> dict[str, object]:
         "registry": ModelRegistry(
             tracking_uri=deployment.tracking_uri,
             artifact_root=str(deployment.root / "mlartifacts"),
-            ui_url=deployment.mlflow_url,
+            ui_url=MLFLOW_LINK,
         ),
-        "exports": Exports(root=root, reports_url=deployment.reports_url),
+        "exports": Exports(root=root, reports_url=REPORTS_LINK),
         "notifier": Notifier(root=root, public_url=deployment.public_url),
         "clock": Clock(),
         "book": DeployedBook(

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from metaplatform.hosting.services import LOOPBACK
+from metaplatform.specs.deployment import MLFLOW_LINK, REPORTS_LINK
 
 LOCAL_HOSTS = (LOOPBACK, "localhost")
 _FOREIGN = 1008
@@ -55,7 +56,7 @@ class OwnPagesOnly:
 class Webserver(DagsterWebserver[WorkspaceProcessContext, WorkspaceRequestContext]):
     """Dagster's app with our guards before it, and our redirects beside its pages.
 
-    ``hosts`` are the names it may be asked by; ``places`` gives the port behind each first part of a path.
+    ``hosts`` are the names it may be asked by; ``places`` gives the port behind each link.
     """
 
     def __init__(self, context: WorkspaceProcessContext, hosts: Sequence[str], places: dict[str, int]) -> None:
@@ -72,15 +73,15 @@ class Webserver(DagsterWebserver[WorkspaceProcessContext, WorkspaceRequestContex
 
     def build_routes(self) -> list[BaseRoute]:
         """Return Dagster's, behind ours: its last route takes every path."""
-        return [*(Route(f"/{place}/{{path:path}}", self._lead) for place in self._places), *super().build_routes()]  # type: ignore[no-untyped-call]
+        return [*(Route(f"{link}/{{path:path}}", self._lead) for link in self._places), *super().build_routes()]  # type: ignore[no-untyped-call]
 
     async def _lead(self, request: Request) -> RedirectResponse:
         """Lead to the same path of another server of this machine; a browser keeps the part behind ``#``."""
-        place = request.url.path.split("/", 2)[1]
+        link = f"/{request.url.path.split('/', 2)[1]}"
         target = request.url.replace(
             scheme="http",
-            netloc=f"{request.url.hostname}:{self._places[place]}",
-            path=request.url.path.removeprefix(f"/{place}"),
+            netloc=f"{request.url.hostname}:{self._places[link]}",
+            path=request.url.path.removeprefix(link),
         )
         return RedirectResponse(str(target))
 
@@ -94,7 +95,7 @@ def main(workspace: str, dagster: str, mlflow: str, reports: str, public_url: st
         DagsterInstance.get() as instance,
         WorkspaceProcessContext(instance, version=__version__, workspace_load_target=target) as context,
     ):
-        app = Webserver(context, hosts, {"mlflow": int(mlflow), "reports": int(reports)}).create_asgi_app()
+        app = Webserver(context, hosts, {MLFLOW_LINK: int(mlflow), REPORTS_LINK: int(reports)}).create_asgi_app()
         uvicorn.run(app, host=LOOPBACK, port=int(dagster), log_level="warning")
 
 

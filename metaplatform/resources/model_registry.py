@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from metaplatform.errors import RegistryError
 from metaplatform.resources import mlflow_logging
+from metaplatform.resources.mlflow_places import put_places_right
 from metaplatform.resources.model_bundle import ModelBundle
 from metaplatform.resources.model_version import ModelVersion, version_of
 from metaplatform.resources.quiet import quiet_libraries
@@ -40,7 +41,8 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
     """MLflow's tracking store and model registry in one database.
 
     ``tracking_uri`` as in ``sqlite:////deployment/mlflow.db``; ``artifact_root`` the folder of the bundles;
-    ``ui_url`` the address of MLflow's UI, if one runs; ``loader_module`` the module that serves a bundle.
+    ``ui_url`` the address of MLflow's UI, if there is one, or where it is below the pages that link to it;
+    ``loader_module`` the module that serves a bundle.
     """
 
     tracking_uri: str
@@ -50,7 +52,10 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
     loader_module: str = "metaplatform.compute.serving"
 
     def ensure(self) -> None:
-        """Make or migrate the database, once, under a lock: two processes at it at once break it."""
+        """Make or migrate the database, once, under a lock: two processes at it at once break it.
+
+        What a moved root's database says of places is put right.
+        """
         if self._is_ready():
             return
         quiet_libraries()
@@ -60,6 +65,8 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
             client = self._open()
             client.search_experiments(max_results=1)
             client.search_registered_models(max_results=1)
+            if database := self._database:
+                put_places_right(database, Path(self.artifact_root), experiment=self.experiment)
         _READY.add(self.tracking_uri)
 
     def new_version(
@@ -179,9 +186,14 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         return _read_bundle(self.tracking_uri, self.version(model, version).source)
 
     def _is_ready(self) -> bool:
-        database = self.tracking_uri.removeprefix("sqlite:///")
-        gone = database != self.tracking_uri and not Path(database).exists()
-        return self.tracking_uri in _READY and not gone
+        database = self._database
+        return self.tracking_uri in _READY and (database is None or database.exists())
+
+    @property
+    def _database(self) -> Path | None:
+        """Return MLflow's database if it is a file."""
+        found = self.tracking_uri.removeprefix("sqlite:///")
+        return Path(found) if found != self.tracking_uri else None
 
     def _client(self) -> "MlflowClient":
         self.ensure()

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from metaplatform.specs.base import EnvironmentVariable, Spec
 
+MLFLOW_LINK, REPORTS_LINK = "/mlflow", "/reports"
+"""Where links on Dagster's pages find MLflow and the reports: below those pages, whatever ports and hosts there are."""
+
 
 class Deployment(Spec):
     """Settings of one deployment, read from the environment by the composition root.
@@ -57,16 +60,6 @@ class Deployment(Spec):
     def tracking_uri(self) -> str:
         """Return MLflow's database below the root."""
         return f"sqlite:///{self.root / 'mlflow.db'}"
-
-    @property
-    def mlflow_url(self) -> str:
-        """Return the address of MLflow's UI."""
-        return f"http://127.0.0.1:{self.mlflow_port}"
-
-    @property
-    def reports_url(self) -> str:
-        """Return the address under which reports are served."""
-        return f"http://127.0.0.1:{self.reports_port}"
 
     @property
     def dagster_home(self) -> Path:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from metaplatform.hosting.web_server import LOCAL_HOSTS, Webserver
 from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.specs.deployment import MLFLOW_LINK, REPORTS_LINK
 
 OURS = "http://127.0.0.1:3000"
 
@@ -73,7 +74,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         WorkspaceProcessContext(instance, workspace_load_target=EmptyWorkspaceTarget()) as context,
     ):
         hosts = (*LOCAL_HOSTS, "ml.example.org")
-        yield Browser(Webserver(context, hosts, {"mlflow": 5001, "reports": 8002}).create_asgi_app())
+        yield Browser(Webserver(context, hosts, {MLFLOW_LINK: 5001, REPORTS_LINK: 8002}).create_asgi_app())
 
 
 def test_pages_of_our_own_are_answered(browser: Browser) -> None:

@@ -1,15 +1,21 @@
 """A replay of the shop: the loop closes, the same way each time, and says so."""
 
 import json
+import shutil
 import subprocess
 import sys
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
+from metaplatform.composition import definitions_of
 from metaplatform.errors import StorageError
+from metaplatform.execution import deployment_instance, run_in_process
+from metaplatform.hosting.report_server import report_server
 from metaplatform.replay.history import replay_history
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry
@@ -193,3 +199,36 @@ def test_a_second_replay_says_what_is_there_and_touches_nothing(
             progress=Silent(),
         )
     assert Warehouse(root=str(root)).version("predictions.order_returns") == version
+
+
+def test_a_root_that_was_moved_loads_its_champion_scores_and_leads_to_its_pages(
+    replayed: tuple[Path, dict[str, Any]], project: Path, tmp_path: Path
+) -> None:
+    """Links are relative to Dagster's page, and what is behind them lies below the root, wherever that is."""
+    moved = Path(shutil.copytree(replayed[0], tmp_path / "moved"))
+    deployment = Deployment(book=project / "metadata", root=moved)
+    definitions = definitions_of(load_book(deployment.book), deployment)
+    champion = dict(definitions.resources or {})["registry"].champion("returns")
+    assert champion.source.startswith(moved.as_uri())
+    with deployment_instance(deployment) as instance:
+
+        def link(asset: str, name: str) -> str:
+            event = instance.get_latest_materialization_event(dg.AssetKey(asset.split(".")))
+            assert event is not None
+            assert event.asset_materialization is not None
+            return str(event.asset_materialization.metadata[name].value)
+
+        run_in_process(
+            definitions.get_repository_def(),
+            instance,
+            assets=[dg.AssetKey(["predictions", "order_returns"])],
+            partition=MONTHS[-1],
+            tags={"metaplatform/now": "2024-07-02T00:00:00+00:00", "metaplatform/replay": "true"},
+        )
+        assert link("predictions.order_returns", "mlflow") == f"/mlflow/#/models/returns/versions/{champion.version}"
+        page = link("outputs.returns_report", "report")
+    assert page.startswith("/reports/")
+    with report_server(moved / "reports", port=0) as url:
+        address = url + page.removeprefix("/reports")
+        with urllib.request.urlopen(address) as answer:  # noqa: S310  # an address of our own
+            assert answer.status == 200

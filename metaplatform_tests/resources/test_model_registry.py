@@ -1,9 +1,11 @@
 import datetime as dt
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import xgboost
 
 from metaplatform.errors import RegistryError
+from metaplatform.resources.mlflow_places import put_places_right
 from metaplatform.resources.model_bundle import ModelBundle, TrainingLineage
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.model_version import ModelVersion
@@ -315,3 +318,45 @@ def test_the_digest_tells_models_apart_and_nothing_else():
     assert bundle.digest == replace(bundle, metrics={}, lineage=lineage_of(MARCH - dt.timedelta(days=1))).digest
     assert bundle.digest != bundle_of(seed=1).digest
     assert bundle.digest != replace(bundle, encoding=FittedEncoding(FEATURES)).digest
+
+
+def registry_below(folder: Path, empty_database: Path | None = None) -> ModelRegistry:
+    if empty_database is not None:
+        folder.mkdir()
+        shutil.copy(empty_database, folder / "mlflow.db")
+    return ModelRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=str(folder / "mlartifacts"))
+
+
+def test_a_root_that_was_moved_keeps_its_versions_and_takes_new_ones(tmp_path: Path, empty_database: Path) -> None:
+    """Of two models, one name the beginning of the other: no address is taken for another's."""
+    first, moved = tmp_path / "first", tmp_path / "the second root"
+    registry = registry_below(first, empty_database)
+    for model in ("sales", "sales2"):
+        add(registry, model)
+        registry.promote(model, 1)
+    first.rename(moved)
+    second = registry_below(moved)
+    for model in ("sales", "sales2"):
+        champion = second.champion(model)
+        assert champion is not None
+        assert champion.source.startswith(moved.as_uri())
+        assert second.load(model, 1).digest == bundle_of().digest
+        assert add(second, model, bundle=bundle_of(seed=1)).version == 2
+        assert second.load(model, 2).digest == bundle_of(seed=1).digest
+    with closing(sqlite3.connect(moved / "mlflow.db")) as database:
+        assert str(first) not in "\n".join(database.iterdump())
+
+
+def test_places_that_are_right_and_places_of_others_are_left_alone(registry: ModelRegistry, tmp_path: Path) -> None:
+    add(registry)
+    database = tmp_path / "mlflow.db"
+
+    def everything() -> list[str]:
+        with closing(sqlite3.connect(database)) as connection:
+            return list(connection.iterdump())
+
+    with closing(sqlite3.connect(database)) as changed, changed:
+        changed.execute("INSERT INTO experiments (name, artifact_location) VALUES ('mine', 's3://bucket/mine')")
+    before = everything()
+    assert put_places_right(database, tmp_path / "mlartifacts", experiment="metaplatform") == 0
+    assert everything() == before
