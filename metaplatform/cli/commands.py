@@ -17,7 +17,7 @@ from metaplatform.cli import (
     validating,
 )
 from metaplatform.cli.app import app
-from metaplatform.errors import MetaplatformError
+from metaplatform.cli.faults import fault_of
 from metaplatform.resources.quiet import quiet_libraries
 
 __all__ = [
@@ -38,10 +38,10 @@ __all__ = [
 
 
 def main() -> None:
-    """Run the command line; the project's own errors become one message and exit code 1."""
+    """Run the command line; whatever goes wrong becomes one message and exit code 1."""
     quiet_libraries()
     try:
         app()
-    except MetaplatformError as error:
-        typer.echo(str(error), err=True)
+    except Exception as error:  # noqa: BLE001 - nobody reads a traceback
+        typer.echo(str(fault_of(error)), err=True)
         sys.exit(1)

@@ -1,10 +1,14 @@
 """DAGSTER_HOME of a deployment: the instance settings the loop needs to run unattended and to heal."""
 
+import logging
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import yaml
+
 from metaplatform.errors import StorageError
 from metaplatform.resources.file_writing import write_whole
+from metaplatform.resources.sqlite_files import damage_of
 
 _TEMPLATE = """\
 # Dagster's instance settings. Written once; edit freely, an existing file is never overwritten.
@@ -83,7 +87,10 @@ def write_dagster_home(folder: Path, settings: InstanceSettings | None = None) -
     """Make ``folder`` a DAGSTER_HOME and return its absolute path.
 
     Writes ``dagster.yaml`` unless one is there: what a person edited is kept. Storage is Dagster's default, SQLite
-    below the folder. Safe to call from several processes at once.
+    below the folder; a database that cannot be read is set aside. Safe to call from several processes at once.
+
+    Raises:
+        StorageError: if ``dagster.yaml`` is not valid YAML.
     """
     home = folder.resolve()
     home.mkdir(parents=True, exist_ok=True)
@@ -92,4 +99,34 @@ def write_dagster_home(folder: Path, settings: InstanceSettings | None = None) -
         chosen = settings or InstanceSettings()
         text = _TEMPLATE.format(**{field.name: getattr(chosen, field.name) for field in fields(chosen)})
         write_whole(target, text.encode())
+    _check_settings(target)
+    _set_aside_damaged(home)
     return home
+
+
+def _check_settings(file: Path) -> None:
+    try:
+        yaml.safe_load(file.read_bytes())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise StorageError(
+            owner=str(file),
+            culprit=f"it is not valid YAML: {str(error).splitlines()[0]}",
+            fix="correct it, or delete it: it is then written anew",
+        ) from error
+
+
+def _set_aside_damaged(home: Path) -> None:
+    """Take away those of Dagster's databases that cannot be read, keeping them under another name, and tell so.
+
+    Dagster makes new ones. The loop remembers in tables of its own: lost is what Dagster's pages showed of the past.
+    """
+    for database in sorted((*home.glob("history/*.db"), *home.glob("schedules/*.db"))):
+        what = damage_of(database)
+        if what is None:
+            continue
+        aside = database.with_name(f"{database.name}.damaged")
+        database.replace(aside)
+        for rest in ("-wal", "-shm", "-journal"):
+            database.with_name(database.name + rest).unlink(missing_ok=True)
+        told = "%s: %s. It is kept as %s, and Dagster makes it anew."
+        logging.getLogger(__name__).warning(told, database, what, aside.name)

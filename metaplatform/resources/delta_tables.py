@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 from pydantic import TypeAdapter, ValidationError
 
 from metaplatform.errors import StorageError
@@ -109,9 +110,21 @@ LogStamp = tuple[str, int, int, int]
 
 
 def open_table(folder: Path) -> DeltaTable | None:
-    """Return the Delta table in ``folder`` as it is now, for a commit; None if there is none."""
+    """Return the Delta table in ``folder`` as it is now, for a commit; None if there is none.
+
+    Raises:
+        StorageError: if its log cannot be read.
+    """
     uri = folder.as_uri()
-    return DeltaTable(uri) if DeltaTable.is_deltatable(uri) else None
+    try:
+        return DeltaTable(uri) if DeltaTable.is_deltatable(uri) else None
+    except (DeltaError, OSError) as error:
+        raise StorageError(
+            owner=f"{folder.parent.name}.{folder.name}",
+            # The rest is a backtrace of the library.
+            culprit=f"the log of its table cannot be read: {str(error).splitlines()[0].rstrip('.')}",
+            fix=f"restore {folder} from a backup; a table of the book can also be removed, and is then made again",
+        ) from error
 
 
 def latest_table(folder: Path) -> DeltaTable | None:

@@ -21,6 +21,7 @@ from metaplatform.resources.mlflow_places import put_places_right
 from metaplatform.resources.model_bundle import ModelBundle
 from metaplatform.resources.model_version import ModelVersion, version_of
 from metaplatform.resources.quiet import quiet_libraries
+from metaplatform.resources.sqlite_files import damage_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,17 +56,22 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Make or migrate the database, once, under a lock: two processes at it at once break it.
 
         What a moved root's database says of places is put right.
+
+        Raises:
+            RegistryError: if it is damaged, or gone while the files of its versions are there.
         """
         if self._is_ready():
             return
         quiet_libraries()
         with self._locked(), warnings.catch_warnings():
+            if database := self._database:
+                _check_database(database, Path(self.artifact_root))
             # MLflow's own tables use what SQLAlchemy 2.1 deprecates: nothing a user could mend.
             warnings.simplefilter("ignore", DeprecationWarning)
             client = self._open()
             client.search_experiments(max_results=1)
             client.search_registered_models(max_results=1)
-            if database := self._database:
+            if database:
                 put_places_right(database, Path(self.artifact_root), experiment=self.experiment)
         _READY.add(self.tracking_uri)
 
@@ -266,6 +272,21 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 def _aliases_of(version: int, aliases: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(alias for alias, number in aliases.items() if int(number) == version))
+
+
+def _check_database(database: Path, artifact_root: Path) -> None:
+    """Refuse a database that would be made anew beside the versions that it has lost, or that cannot be read."""
+    if database.exists() and database.stat().st_size:
+        what = damage_of(database)
+    else:
+        versions = sum(1 for _ in artifact_root.glob("*/models/*"))
+        what = (
+            f"it is gone, but the files of {versions} model versions are in {artifact_root.name}" if versions else None
+        )
+    if what is not None:
+        raise RegistryError(
+            owner=str(database), culprit=what, fix="restore it from a backup, or begin anew with another --root"
+        )
 
 
 @lru_cache(maxsize=_CACHED_BUNDLES)
