@@ -65,10 +65,15 @@ def why_undefined(metric: Metric, labels: Numbers) -> str:
     """Return why the metric says nothing on these labels, or an empty text."""
     if not len(labels):
         return "no rows"
-    if metric == "roc_auc" and len(np.unique(labels)) == 1:
-        return f"all {len(labels)} labels are {labels[0]:g}: one class only"
-    if metric == "r2" and len(np.unique(labels)) == 1:
-        return f"all {len(labels)} labels are {labels[0]:g}: nothing to explain"
+    return constant_labels(metric, len(labels), labels[0]) if len(np.unique(labels)) == 1 else ""
+
+
+def constant_labels(metric: Metric | str, rows: int, label: float) -> str:
+    """Return why the metric says nothing where all labels are the same one, or an empty text."""
+    if metric == "roc_auc":
+        return f"all {rows} labels are {label:g}: one class only"
+    if metric == "r2":
+        return f"all {rows} labels are {label:g}: nothing to explain"
     return ""
 
 

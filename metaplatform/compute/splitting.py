@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import ibis
@@ -12,6 +12,7 @@ from metaplatform.specs.duration import Duration
 from metaplatform.specs.training import TrainingSpec
 
 _NEXT_INSTANT = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = 8
 _DAYS_OF_A_MONTH = 30.436875
 
@@ -66,22 +67,25 @@ class Split:
         return rows[self.event_timestamp] >= _instant(self.validation_start)
 
 
-def split_bounds(spec: TrainingSpec, *, cut: datetime, data_start: datetime | None = None) -> Bounds:
-    """Return the bounds before ``cut``; ``data_start`` narrows the window to where there are rows.
+def split_bounds(spec: TrainingSpec, *, cut: datetime, step: timedelta = _NEXT_INSTANT) -> Bounds:
+    """Return the bounds before ``cut``; window and holdout begin on full steps, counted from 1970 on.
 
     Raises:
         DataError: if the holdout leaves nothing to train on.
     """
-    start, holdout_start = spec.window.before(cut), spec.holdout.before(cut)
-    if data_start is not None:
-        start = max(start, data_start)
+    start, holdout_start = (floored(span.before(cut), step) for span in (spec.window, spec.holdout))
     if holdout_start <= start:
         raise DataError(
             owner="training",
             culprit=f"a holdout of {spec.holdout} before {cut:%Y-%m-%d %H:%M} leaves no rows to train on",
-            fix="shorten training.holdout, widen training.window, or wait for more rows",
+            fix="shorten training.holdout, or widen training.window",
         )
     return Bounds(start, holdout_start, cut)
+
+
+def floored(moment: datetime, step: timedelta) -> datetime:
+    """Return the start of the step that holds ``moment`` (UTC); steps are counted from 1970 on."""
+    return moment - (moment - _EPOCH) % step
 
 
 def boundary_query(frame: ibis.Table, bounds: Bounds, *, event_timestamp: str, validation_share: float) -> ibis.Table:

@@ -30,6 +30,10 @@ _BINS = 256
 _SOURCE_LINE = re.compile(r"^\[[\d:]+\] (WARNING: )?\S+:\d+:\s*")
 
 
+class TrainingRefusedError(DataError):
+    """The rows there are do not make a version: other rows may."""
+
+
 @dataclass(frozen=True)
 class TrainedModel:
     """A booster as UBJ bytes, cut after its best round, and what its training told.
@@ -77,8 +81,9 @@ def train(
     those of the encoding, in matrix order.
 
     Raises:
-        DataError: too few rows, no validation rows, one class only, labels that are no numbers (or neither 0
-            nor 1 for a binary task), or parameters that XGBoost does not take.
+        TrainingRefusedError: too few rows, no validation rows, one class only, or labels that are not numbers
+            (or neither 0 nor 1 for a binary task).
+        DataError: parameters that XGBoost does not take.
     """
     names = tuple(feature_types)
     learnt, stopping = list(blocks(training, names, label=LABEL)), list(blocks(validation, names, label=LABEL))
@@ -98,13 +103,13 @@ def _check_rows(learnt: Sequence[Block], stopping: Sequence[Block], spec: ModelS
     rows, validating = _count(learnt), _count(stopping)
     least = spec.training.min_rows
     if rows + validating < least:
-        raise _fault(
+        raise _refused(
             spec,
             f"{rows + validating} labelled rows to train on, {least} are needed",
             "wait for more rows, widen training.window, shorten training.holdout, or lower training.min_rows",
         )
     if not validating or not rows:
-        raise _fault(
+        raise _refused(
             spec,
             f"{rows} rows to train on and {validating} validation rows",
             "change training.validation_share, or widen training.window",
@@ -112,10 +117,10 @@ def _check_rows(learnt: Sequence[Block], stopping: Sequence[Block], spec: ModelS
     labels = np.concatenate([label for _, label in (*learnt, *stopping)])
     unusable = int((~np.isfinite(labels)).sum())
     if unusable:
-        raise _fault(
+        raise _refused(
             spec,
-            f"{unusable} of {labels.size} labels are no finite numbers",
-            "leave such rows out by target.exclude, or mend target.sql",
+            f"{unusable} of {labels.size} labels are not finite numbers",
+            "leave such rows out by target.exclude, or fix target.sql",
         )
     if spec.task == "binary":
         _check_classes(labels, sum(float(label.sum()) for _, label in learnt), rows, spec)
@@ -124,16 +129,16 @@ def _check_rows(learnt: Sequence[Block], stopping: Sequence[Block], spec: ModelS
 def _check_classes(labels: Any, positives: float, rows: int, spec: ModelSpec) -> None:
     strange = int(((labels != 0) & (labels != 1)).sum())
     if strange:
-        raise _fault(
+        raise _refused(
             spec,
             f"{strange} of {labels.size} labels are neither 0 nor 1",
             "make target.sql true or false, or the task regression",
         )
     if positives in {0.0, float(rows)}:
-        raise _fault(
+        raise _refused(
             spec,
             f"all {rows} training labels are {int(positives > 0)}: one class only",
-            "widen training.window, or mend target.sql",
+            "widen training.window, or fix target.sql",
         )
 
 
@@ -150,10 +155,10 @@ def _check_parameters(parameters: Mapping[str, Any], spec: ModelSpec) -> None:
             booster = xgboost.train(dict(parameters), matrix, 1, evals=[(matrix, "validation")], verbose_eval=False)
             booster.inplace_predict(features)
         except (xgboost.core.XGBoostError, TypeError, ValueError) as error:
-            raise _fault(spec, f"XGBoost refuses its parameters: {_told(error)}", "mend training.parameters") from error
+            raise _fault(spec, f"XGBoost refuses its parameters: {_told(error)}", "fix training.parameters") from error
     complaints = [_told(warning.message) for warning in heard if "WARNING" in str(warning.message)]
     if complaints:
-        raise _fault(spec, f"XGBoost cannot follow its parameters: {'; '.join(complaints)}", "mend training.parameters")
+        raise _fault(spec, f"XGBoost cannot follow its parameters: {'; '.join(complaints)}", "fix training.parameters")
 
 
 def _told(message: object) -> str:
@@ -210,3 +215,7 @@ def _count(parts: Sequence[Block]) -> int:
 
 def _fault(spec: ModelSpec, culprit: str, fix: str) -> DataError:
     return DataError(owner=f"models.{spec.name}", culprit=culprit, fix=fix)
+
+
+def _refused(spec: ModelSpec, culprit: str, fix: str) -> TrainingRefusedError:
+    return TrainingRefusedError(owner=f"models.{spec.name}", culprit=culprit, fix=fix)

@@ -6,6 +6,7 @@ from metaplatform.compute.features import build_features
 from metaplatform.factories.asset_specs import asset_key, asset_spec
 from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.keys import check_key
+from metaplatform.factories.label_counting import keep_label_counts
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import in_partition, step_of, table_metadata
 from metaplatform.naming import op_name
@@ -34,6 +35,7 @@ def feature_set_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
             written = warehouse.replace(
                 ref, session.reader(frame, owner=ref), partition=step.partition, metadata=step.commit
             )
+            keep_label_counts(session, step, name, warehouse)
         return dg.MaterializeResult(
             metadata={**table_metadata(warehouse, ref, written), "dagster/column_lineage": lineage}
         )

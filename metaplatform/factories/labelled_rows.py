@@ -20,7 +20,7 @@ from metaplatform.specs.training import ModelSpec
 
 
 @dataclass(frozen=True)
-class LabelCounts:
+class LabelCoverage:
     """Rows with a label, rows left out on purpose, and rows whose label is null without being excluded."""
 
     labelled: int
@@ -46,7 +46,7 @@ def labels_of(
     return known.filter((moment >= ibis.literal(window.start)) & (moment < ibis.literal(window.end)))
 
 
-def count_labels(session: Session, rows: ibis.Table) -> LabelCounts:
+def count_labels(session: Session, rows: ibis.Table) -> LabelCoverage:
     """Return how many rows there are of each kind."""
     kept = ~rows["excluded"]
     counted = rows.aggregate(
@@ -55,7 +55,7 @@ def count_labels(session: Session, rows: ibis.Table) -> LabelCounts:
         unlabelled=(kept & rows[LABEL].isnull()).sum().fill_null(0),
     )
     found = session.reader(counted).read_all().to_pylist()[0]
-    return LabelCounts(int(found["labelled"]), int(found["excluded"]), int(found["unlabelled"]))
+    return LabelCoverage(int(found["labelled"]), int(found["excluded"]), int(found["unlabelled"]))
 
 
 def labelled_frame(

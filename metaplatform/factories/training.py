@@ -1,7 +1,7 @@
 """Models → assets: train a challenger, compare it with the champion on rows neither has seen, promote or keep."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +16,15 @@ from metaplatform.compute.digest import digest
 from metaplatform.compute.encoding import encoding_query, fit, of_other_kinds
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
-from metaplatform.compute.training import TrainedModel, in_order, train
+from metaplatform.compute.label_counts import Prospect, shortfall
+from metaplatform.compute.policy.retraining import take_back
+from metaplatform.compute.training import TrainedModel, TrainingRefusedError, in_order, train
 from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.labelled_rows import encoded_rows, scored_labels
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import Step, step_of
-from metaplatform.factories.training_rows import TrainingRows, training_rows
+from metaplatform.factories.training_rows import TrainingRows, training_prospect, training_rows
 from metaplatform.naming import HIDDEN_TAG, op_name, stable_id
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.ledger import Ledger
@@ -34,7 +36,7 @@ from metaplatform.specs.definitions import definitions_of, redefined
 from metaplatform.specs.encoding import FittedEncoding
 from metaplatform.specs.inference import SCORE_COLUMNS
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.records import Promotion
+from metaplatform.specs.records import Decision, Promotion
 from metaplatform.specs.training import ModelSpec
 
 DECISION_TAG = f"{HIDDEN_TAG}decision"
@@ -45,16 +47,36 @@ def model_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
     """Return the asset of a model."""
     ref = f"models.{name}"
 
-    @dg.multi_asset(specs=[asset_spec(manifest, ref)], name=op_name(ref))
+    # Skippable: rows that do not allow a training leave the version there is in place.
+    @dg.multi_asset(specs=[asset_spec(manifest, ref).replace_attributes(skippable=True)], name=op_name(ref))
     @with_signature
     def retrain(
         context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.MaterializeResult]:
         step = step_of(context, manifest, ref, clock)
-        with kept_as_built(step, warehouse):
-            return dg.MaterializeResult(metadata=train_and_compare(step, manifest.models[name], warehouse, registry))
+        try:
+            with kept_as_built(step, warehouse):
+                metadata = train_and_compare(step, manifest.models[name], warehouse, registry)
+        except TrainingRefusedError as refused:
+            keep_refusal(step, refused, warehouse)
+            return
+        yield dg.MaterializeResult(metadata=metadata)
 
     return retrain
+
+
+def keep_refusal(step: Step, refused: TrainingRefusedError, warehouse: Warehouse) -> None:
+    """Take back the decision that the step answers: a training that cannot be made is a reason to wait, not a fault.
+
+    Raises:
+        TrainingRefusedError: if a person has asked for the training: then the fault is theirs to hear.
+    """
+    ledger = Ledger(warehouse)
+    decided = ledger.read(Decision, decision_id=step.tags.get(DECISION_TAG, ""))
+    if not decided:
+        raise refused
+    ledger.append(take_back(decided[0], refused.culprit, step.now))
+    step.log(f"no version is made: {refused}")
 
 
 def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, registry: ModelRegistry) -> dict[str, Any]:
@@ -62,13 +84,21 @@ def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, regist
 
     A run that died late and is tried again finds the version it had trained, and does not train another.
     Returns asset metadata.
+
+    Raises:
+        TrainingRefusedError: if the rows there are make no version, or none that a policy would ask for.
     """
     decision = step.tags.get(DECISION_TAG) or step.run_id
     champion = registry.champion(model.name)
     with warehouse.session() as session:
-        rows = training_rows(session, step, model)
-        made = (found for found in registry.versions(model.name) if found.tags.get(DECISION_TAG) == decision)
-        challenger = next(made, None) or train_version(session, step, model, rows, decision, warehouse, registry)
+        found = training_prospect(session, step, model, warehouse, registry)
+        made = next(
+            (found for found in registry.versions(model.name) if found.tags.get(DECISION_TAG) == decision), None
+        )
+        if made is None and DECISION_TAG in step.tags:
+            check_worth(model, found)
+        rows = training_rows(session, step, model, found.bounds)
+        challenger = made or train_version(session, step, model, rows, decision, warehouse, registry)
         if champion is not None and champion.version == challenger.version:
             champion = None
         outdated = why_outdated(step.manifest, model, rows, champion, registry)
@@ -87,11 +117,23 @@ def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, regist
         "reasons": promotion.reasons,
         "decision": decision,
         "cut": rows.bounds.cut.isoformat(),
-        "rows_excluded_on_purpose": rows.counts.excluded,
-        "rows_without_label": rows.counts.unlabelled,
+        "rows_excluded_on_purpose": rows.coverage.excluded,
+        "rows_without_label": rows.coverage.unlabelled,
         **{f"holdout_{name}": value for name, value in holdout.items() if value is not None},
         **({"mlflow": dg.MetadataValue.url(challenger.url)} if challenger.url else {}),
     }
+
+
+def check_worth(model: ModelSpec, found: Prospect) -> None:
+    """Check that the policy still wants the training now that its labels are counted.
+
+    Raises:
+        TrainingRefusedError: if it does not.
+    """
+    if missing := shortfall(model, found):
+        raise TrainingRefusedError(
+            owner=f"models.{model.name}", culprit=missing.text, fix="wait for more labels, or lower what the book asks"
+        )
 
 
 def train_version(
@@ -162,8 +204,8 @@ def make_bundle(
         training_rows=trained.training_rows,
         validation_rows=trained.validation_rows,
         holdout_rows=len(labels),
-        excluded_rows=rows.counts.excluded,
-        unlabelled_rows=rows.counts.unlabelled,
+        excluded_rows=rows.coverage.excluded,
+        unlabelled_rows=rows.coverage.unlabelled,
         spec_hash=step.manifest.spec_hash(step.ref),
         seed=model.training.seed,
         inputs=inputs,

@@ -1,16 +1,19 @@
 """The rows a version is trained and judged on: labelled, before the cut, split in time."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import ibis
 
-from metaplatform.compute.splitting import Bounds, Split, boundary_query, split_bounds, timed_split
-from metaplatform.errors import DataError
-from metaplatform.factories.labelled_rows import LabelCounts, count_labels, labelled_frame, labels_of, order_of
+from metaplatform.compute.label_counts import Prospect
+from metaplatform.compute.splitting import Bounds, Split, boundary_query, timed_split
+from metaplatform.compute.training import TrainingRefusedError
+from metaplatform.factories.label_counting import counted_partitions, kept_counts, mature_until, prospect_of, recount
+from metaplatform.factories.labelled_rows import LabelCoverage, count_labels, labelled_frame, labels_of, order_of
 from metaplatform.factories.steps import Step
+from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.session import Session
-from metaplatform.specs.manifest import Manifest
+from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.partitions import Window
 from metaplatform.specs.training import ModelSpec
 
@@ -22,21 +25,39 @@ class TrainingRows:
     frame: ibis.Table
     split: Split
     bounds: Bounds
-    counts: LabelCounts
+    coverage: LabelCoverage
     order: tuple[str, ...]
 
 
-def training_rows(session: Session, step: Step, model: ModelSpec) -> TrainingRows:
-    """Return the labelled rows of the training window before the cut.
-
-    The cut is the newest moment whose label is mature at the step's ``now``.
+def training_prospect(
+    session: Session, step: Step, model: ModelSpec, warehouse: Warehouse, registry: ModelRegistry
+) -> Prospect:
+    """Return what a training at the step's ``now`` is made of; the labels of its window are counted anew.
 
     Raises:
-        DataError: if there are no features yet, or the holdout leaves nothing to train on.
+        TrainingRefusedError: if there is no labelled row.
     """
+    manifest, mature = step.manifest, mature_until(step.manifest, model, step.now)
+    recount(session, manifest, model, warehouse, list(_partitions(step, model, warehouse)))
+    found = prospect_of(
+        model,
+        kept_counts(manifest, model, warehouse, mature),
+        mature,
+        champion=registry.champion(model.name),
+        versions=registry.versions(model.name),
+    )
+    if found is None:
+        raise TrainingRefusedError(
+            owner=f"models.{model.name}",
+            culprit=f"no row has a label that is known by {step.now:%Y-%m-%d %H:%M}",
+            fix="wait for labels, or fix target.sql",
+        )
+    return found
+
+
+def training_rows(session: Session, step: Step, model: ModelSpec, bounds: Bounds) -> TrainingRows:
+    """Return the labelled rows of the training window before the cut."""
     manifest = step.manifest
-    cut = find_cut(session, manifest, model, step.now)
-    bounds = split_bounds(model.training, cut=cut)
     window = Window(bounds.start, bounds.cut)
     labels = labels_of(session, manifest, model, step.now, window)
     frame = session.materialize_temp(labelled_frame(session, manifest, model, labels, window))
@@ -52,17 +73,11 @@ def training_rows(session: Session, step: Step, model: ModelSpec) -> TrainingRow
     return TrainingRows(frame, split, bounds, count_labels(session, labels), order_of(manifest, model))
 
 
-def find_cut(session: Session, manifest: Manifest, model: ModelSpec, now: datetime) -> datetime:
-    """Return the end (exclusive, UTC) of the rows whose labels are mature at ``now``.
-
-    Raises:
-        DataError: if the feature set has no rows.
-    """
+def _partitions(step: Step, model: ModelSpec, warehouse: Warehouse) -> Iterator[str]:
+    """Yield the partitions that no run has counted, and those that a training window before ``now`` reaches into."""
     ref = f"features.{model.feature_set}"
-    moment = session.table(ref)[str(manifest.spine_of(model).event_timestamp)]
-    last = session.reader(session.table(ref).aggregate(last=moment.max())).read_all()["last"][0].as_py()
-    if last is None:
-        raise DataError(owner=f"models.{model.name}", culprit=f"{ref} has no rows", fix=f"materialize {ref} first")
-    mature = manifest.label_delay(model).before(now)
-    newest: datetime = last.astimezone(UTC) + timedelta(microseconds=1)
-    return min(mature, newest)
+    line, known = step.manifest.partitions(ref), counted_partitions(step.manifest, model, warehouse)
+    start = model.training.window.before(mature_until(step.manifest, model, step.now))
+    for key in warehouse.partitions(ref):
+        if line is None or key not in known or line.window(key).end >= start:
+            yield key

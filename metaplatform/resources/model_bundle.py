@@ -39,6 +39,11 @@ class TrainingLineage:
     inputs: Mapping[str, int] = field(default_factory=dict)
     definitions: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def labelled_rows(self) -> int:
+        """Return the labelled rows of the window, those of the holdout too."""
+        return self.training_rows + self.validation_rows + self.holdout_rows
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; instants as ISO 8601 in UTC."""
         instants = {name: getattr(self, name).astimezone(UTC).isoformat() for name in _INSTANTS}

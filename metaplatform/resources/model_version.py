@@ -9,6 +9,7 @@ from metaplatform.errors import RegistryError
 
 PREFIX = "metaplatform."
 """Of the tags that the platform reads back."""
+ROWS_TAG = f"{PREFIX}labelled_rows"
 INSTANTS = ("trained_from", "trained_until", "cut")
 
 
@@ -30,6 +31,17 @@ class ModelVersion:
     cut: datetime
     tags: Mapping[str, str]
     url: str | None
+
+    @property
+    def judged_until(self) -> datetime:
+        """Return where the rows begin that the version was judged on, beside its champion."""
+        return datetime.fromisoformat(self.tags.get(f"{PREFIX}judged_until", self.trained_until.isoformat()))
+
+    @property
+    def labelled_rows(self) -> int | None:
+        """Return the labelled rows of its window, those of the holdout too; None of a version that does not tell."""
+        rows = self.tags.get(ROWS_TAG)
+        return None if rows is None else int(rows)
 
     @property
     def uri(self) -> str:

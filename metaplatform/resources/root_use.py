@@ -27,6 +27,7 @@ _CONTENTS = (
     "dagster",
     "contents",
     "book/built",
+    "book/labels",
     "book/matches",
     "book/applied.json",
     "warehouse.duckdb",

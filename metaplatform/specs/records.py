@@ -66,7 +66,9 @@ class Decision:
     ``decision_id`` is derived from what was decided upon, so deciding again gives the same row.
     ``outcome`` is ``retrain`` or ``wait``; ``trigger`` is ``first``, ``drift``, ``performance``,
     ``new_rows``, ``schedule`` or ``""``; ``reasons`` is for people. ``causes`` names what a retrain
-    answers, comma-separated: failed evaluations (``monitor/v<version>/<partition>``) and the cron tick.
+    answers, comma-separated: failed evaluations (``monitor/v<version>/<partition>``) and the cron tick. A retrain
+    that could not be made is taken back by a ``wait`` whose cause is ``retrain/<decision_id>``: what it answered
+    is open again.
     """
 
     decision_id: str

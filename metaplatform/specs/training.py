@@ -80,8 +80,10 @@ class RetrainPolicy(Spec):
     """When a model is trained again; any trigger suffices, never within ``cooldown`` of the last retrain.
 
     ``schedule`` is cron (five fields, in ``timezone``); ``drift`` and ``performance`` are votes over
-    monitors; ``new_rows`` counts labelled rows that the last training has not seen. The first version is
-    trained once the data spans ``first_after`` (default: the training window), and starts no cooldown.
+    monitors; ``new_rows`` counts labelled rows that the last training has not seen. Whatever asks, there must be
+    ``min_new_rows`` of those (default: 1% of the labelled rows in the training window, and at least one): fewer
+    would make nearly the same version again. The first version is trained once the data spans ``first_after``
+    (default: the training window), and starts no cooldown.
     """
 
     cooldown: Interval
@@ -91,6 +93,7 @@ class RetrainPolicy(Spec):
     drift: VoteSpec | None = None
     performance: VoteSpec | None = None
     new_rows: int | None = Field(default=None, ge=1)
+    min_new_rows: int | None = Field(default=None, ge=1)
 
 
 class ModelSpec(Entity):

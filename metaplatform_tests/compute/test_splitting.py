@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaplatform.compute.encoding import encoding_query, fit
-from metaplatform.compute.splitting import boundary_query, split_bounds, timed_split, untimed_split
+from metaplatform.compute.splitting import boundary_query, floored, split_bounds, timed_split, untimed_split
 from metaplatform.compute.training import training_matrix
 from metaplatform.errors import DataError
 from metaplatform.specs.duration import Duration
@@ -99,15 +99,29 @@ def test_rows_without_time_are_split_by_key_and_stay_where_they_are_as_rows_come
     assert 80 < len(many[1]) < 170
 
 
-def test_data_that_begins_later_narrows_the_window():
-    late = CUT - dt.timedelta(days=20)
-    bounds = split_bounds(SPEC, cut=CUT, data_start=late)
-    assert (bounds.start, bounds.holdout_start, bounds.cut) == (late, CUT - dt.timedelta(days=10), CUT)
+def test_window_and_holdout_begin_on_full_steps():
+    spec = TrainingSpec(window=Duration(seconds=5 * 86_400 + 70), holdout=Duration(seconds=90 * 60))
+    bounds = split_bounds(spec, cut=CUT, step=dt.timedelta(hours=1))
+    assert (bounds.start, bounds.holdout_start, bounds.cut) == (
+        CUT - dt.timedelta(days=5, hours=1),
+        CUT - dt.timedelta(hours=2),
+        CUT,
+    )
+
+
+@given(
+    moment=st.datetimes(timezones=st.just(dt.UTC)).filter(lambda moment: moment.year > 1),
+    minutes=st.sampled_from([1, 60]),
+)
+def test_the_step_of_a_moment_holds_it_before_1970_too(moment: dt.datetime, minutes: int):
+    step = dt.timedelta(minutes=minutes)
+    assert floored(moment, step) <= moment < floored(moment, step) + step
+    assert floored(moment, step).second == 0
 
 
 def test_a_holdout_that_takes_everything_is_an_error():
     with pytest.raises(DataError, match="leaves no rows to train on"):
-        split_bounds(SPEC, cut=CUT, data_start=CUT - dt.timedelta(days=9))
+        split_bounds(SPEC.model_copy(update={"holdout": SPEC.window}), cut=CUT)
 
 
 @pytest.mark.parametrize("order", [["id"], ["at", "id"], []])

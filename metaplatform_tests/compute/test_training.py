@@ -117,7 +117,7 @@ def labelled(labels: Any):
         (rows_of(), rows_of(rows=0), {}, "600 rows to train on and 0 validation rows"),
         (labelled([1.0] * 50), None, {}, "all 50 training labels are 1: one class only"),
         (labelled([0.0] * 50), None, {}, "all 50 training labels are 0: one class only"),
-        (labelled([0.0, 1.0, math.nan] * 20), None, {}, "20 of 260 labels are no finite numbers"),
+        (labelled([0.0, 1.0, math.nan] * 20), None, {}, "20 of 260 labels are not finite numbers"),
         (labelled([0.0, 1.0, 2.0] * 20), None, {}, "20 of 260 labels are neither 0 nor 1"),
         (rows_of(), None, {"parameters": {"max_dpth": 3}}, "max_dpth"),
         (rows_of(), None, {"parameters": {"max_depth": "deep"}}, "expect int but value='deep'"),

@@ -1,10 +1,11 @@
-"""The retrain policy: (policy, observations, now) → decision with its reasons."""
+"""The retrain policy: (policy, what a training would be made of, observations, now) → decision with its reasons."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from metaplatform.compute.policy.votes import Vote, answered_by, votes_on
+from metaplatform.compute.label_counts import Prospect, Shortfall, shortfall
+from metaplatform.compute.policy.votes import Vote, answered_by, failed_profile, votes_on
 from metaplatform.naming import stable_id
 from metaplatform.specs.records import Decision, Observation
 from metaplatform.specs.training import ModelSpec, RetrainPolicy
@@ -12,29 +13,37 @@ from metaplatform.specs.training import ModelSpec, RetrainPolicy
 WINDOW_COVERED = 0.98
 """Share of the training window that data must span before the first version: the first row is never
 exactly at its start."""
+TAKES_BACK = "retrain/"
+"""Begins the cause of a wait that takes a retrain back: the id of that decision follows."""
 _STEPS = 50
-"""Waiting for the first version is kept at so many steps of the way at most, not at each tick."""
+"""Waiting is kept at so many steps of the way at most, not at each tick."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A training that could not be made of the rows there were: why, and the cut it had, or one later."""
+
+    reasons: str
+    cut: datetime | None
 
 
 @dataclass(frozen=True)
 class TrainingState:
     """What is known of a model when its policy is asked.
 
-    ``champion_version`` is None before the first. ``data_start`` and ``cut`` bound the rows whose labels
-    are mature; ``rows`` counts feature rows between them, ``new_rows`` those since the last training's
-    end. ``retrains`` are this model's earlier retrain decisions, ``observations`` its verdicts over all columns.
-    ``training`` is whether an unfinished run trains the model, ``last_cut`` the cut of its last training.
+    ``champion_version`` is None before the first. ``prospect`` is what a training now would be made of, None
+    without labelled rows. ``retrains`` are this model's earlier retrain decisions, ``observations`` its verdicts
+    over all columns. ``training`` is whether an unfinished run trains the model. ``void`` names the retrains that
+    led to no verdict: what they answered is open again; ``refusal`` tells of the newest that the rows did not allow.
     """
 
     champion_version: int | None
-    data_start: datetime | None
-    cut: datetime | None
-    rows: int
-    new_rows: int
+    prospect: Prospect | None
     retrains: Sequence[Decision]
     observations: Sequence[Observation]
     training: bool = False
-    last_cut: datetime | None = None
+    void: frozenset[str] = frozenset()
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,14 @@ class _Trigger:
     basis: tuple[object, ...]
 
 
+@dataclass(frozen=True)
+class _Block:
+    """What forbids a retrain now; ``basis`` tells it from what forbade it before."""
+
+    text: str
+    basis: tuple[object, ...]
+
+
 def decide(
     model: ModelSpec, state: TrainingState, now: datetime, *, scheduled_for: datetime | None = None
 ) -> Decision | None:
@@ -53,37 +70,59 @@ def decide(
 
     The same facts give the same ``decision_id``. ``scheduled_for`` is the cron tick that asks, if one does.
     A retrain answers its tick and all failures that had been seen by then: none of them asks again, the
-    failures for this champion, the tick for any.
+    failures for this champion, the tick for any. One that led to no verdict answers nothing.
     """
     policy = model.retrain
     if policy is None:
         return None
     if state.champion_version is None:
         return _first(model, policy, state, now)
-    votes = votes_on(policy, state.champion_version, state.observations, state.retrains)
+    answering = [decision for decision in state.retrains if decision.decision_id not in state.void]
+    votes = votes_on(policy, state.champion_version, state.observations, answering)
     reasons = "; ".join(vote.text for vote in votes)
-    trigger = _trigger(policy, state, votes, scheduled_for)
+    trigger = _trigger(policy, state, votes, answering, scheduled_for)
     if trigger is None:
         seen = (state.champion_version, "", *(name for vote in votes for name in vote.seen))
         return _decision(model, "wait", "", reasons, now, seen) if votes else None
     text = "; ".join(filter(None, (trigger.text, reasons)))
-    basis = (state.champion_version, trigger.name, *trigger.basis)
-    if blocked := _blocked(model, policy, state, now) or _nothing_newer(trigger, state):
-        return _decision(model, "wait", trigger.name, f"{text}; but {blocked}", now, basis)
+    basis = (state.champion_version, trigger.name, *trigger.basis, *sorted(state.void))
+    if block := _blocked(model, policy, state, now):
+        return _decision(model, "wait", trigger.name, f"{text}; but {block.text}", now, (*basis, *block.basis))
     causes = sorted({*_tick(scheduled_for), *(cause for vote in votes for cause in vote.causes)})
     return _decision(model, "retrain", trigger.name, text, now, basis, ", ".join(causes))
 
 
+def take_back(retrain: Decision, reasons: str, now: datetime) -> Decision:
+    """Return the wait that a retrain has ended in because its training cannot be made."""
+    identity = stable_id("decision", "wait", retrain.model, TAKES_BACK, retrain.decision_id)
+    text = f"{retrain.reasons}; but a training cannot be made: {reasons}"
+    return Decision(identity, retrain.model, "wait", retrain.trigger, text, now, f"{TAKES_BACK}{retrain.decision_id}")
+
+
+def taken_back(decisions: Iterable[Decision]) -> dict[str, Decision]:
+    """Return the waits that took a retrain back, by the id of that retrain."""
+    return {
+        decision.causes.removeprefix(TAKES_BACK): decision
+        for decision in decisions
+        if decision.outcome == "wait" and decision.causes.startswith(TAKES_BACK)
+    }
+
+
 def _trigger(
-    policy: RetrainPolicy, state: TrainingState, votes: tuple[Vote, ...], scheduled_for: datetime | None
+    policy: RetrainPolicy,
+    state: TrainingState,
+    votes: tuple[Vote, ...],
+    answering: Sequence[Decision],
+    scheduled_for: datetime | None,
 ) -> _Trigger | None:
     """Return the first trigger that asks: realized performance, drift, new rows, then the schedule."""
     for vote in votes:
         if vote.asks:
             return _Trigger(vote.trigger, "", vote.causes)
-    if policy.new_rows is not None and state.new_rows >= policy.new_rows:
-        return _Trigger("new_rows", f"{state.new_rows} new labelled rows", _ids(state))
-    if scheduled_for is not None and answered_by(state.retrains).isdisjoint(_tick(scheduled_for)):
+    new_rows = state.prospect.new_rows if state.prospect else 0
+    if policy.new_rows is not None and new_rows >= policy.new_rows:
+        return _Trigger("new_rows", f"{new_rows:,} new labelled rows", _ids(state))
+    if scheduled_for is not None and answered_by(answering).isdisjoint(_tick(scheduled_for)):
         return _Trigger("schedule", f"scheduled for {scheduled_for:%Y-%m-%d %H:%M %Z}", _tick(scheduled_for))
     return None
 
@@ -95,41 +134,56 @@ def _tick(scheduled_for: datetime | None) -> tuple[str, ...]:
 
 def _first(model: ModelSpec, policy: RetrainPolicy, state: TrainingState, now: datetime) -> Decision | None:
     """Decide on the first version: once the data suffices, and again after a cooldown if none came of it."""
-    if state.data_start is None or state.cut is None or state.cut <= state.data_start:
+    found = state.prospect
+    if found is None:
         return None
-    wanted = state.cut - (policy.first_after or model.training.window).before(state.cut)
-    spanned, least = state.cut - state.data_start, model.training.min_rows
+    cut = found.bounds.cut
+    spanned, wanted = cut - found.data_start, cut - (policy.first_after or model.training.window).before(cut)
     basis = ("first", *_ids(state))
-    text = f"no version yet, and {state.rows} rows over {_span(spanned)}"
-    if spanned < wanted * WINDOW_COVERED or state.rows < least:
-        steps = (int(spanned / wanted * _STEPS) if wanted else _STEPS, state.rows * _STEPS // least)
-        text = f"{text}: {least} over {_span(wanted)} needed"
-        return _decision(model, "wait", "first", text, now, (*basis, *(min(step, _STEPS) for step in steps)))
-    if blocked := _blocked(model, policy, state, now):
-        return _decision(model, "wait", "first", f"{text}; but {blocked}", now, basis)
+    text = f"no version yet, and {found.rows:,} labelled rows over {_span(spanned)}"
+    if spanned < wanted * WINDOW_COVERED:
+        steps = min(_STEPS, int(spanned / wanted * _STEPS))
+        return _decision(model, "wait", "first", f"{text}: {_span(wanted)} needed", now, (*basis, "span", steps))
+    if block := _blocked(model, policy, state, now):
+        return _decision(model, "wait", "first", f"{text}; but {block.text}", now, (*basis, *block.basis))
     return _decision(model, "retrain", "first", text, now, basis)
 
 
-def _blocked(model: ModelSpec, policy: RetrainPolicy, state: TrainingState, now: datetime) -> str:
-    """Return what forbids a retrain now, ``""`` if nothing does."""
-    if state.rows < model.training.min_rows:
-        return f"only {state.rows} of {model.training.min_rows} rows"
+def _blocked(model: ModelSpec, policy: RetrainPolicy, state: TrainingState, now: datetime) -> _Block | None:
+    """Return what forbids a training now: one at work, the cooldown, faulty data, or a lack of rows."""
     if state.training:
-        return "a training is under way"
+        return _Block("a training is under way", ("training",))
+    if now < (until := _rest_until(policy, state, now)):
+        return _Block(f"cooldown until {until:%Y-%m-%d %H:%M %Z}", ("cooldown",))
+    if profile := failed_profile(state.observations):
+        where = f" of {profile.partition}" if profile.partition else ""
+        text = f"the data{where} are at fault ({profile.monitor}: {profile.detail})"
+        return _Block(text, ("profile", profile.monitor, profile.partition))
+    return _short_of_rows(model, state)
+
+
+def _short_of_rows(model: ModelSpec, state: TrainingState) -> _Block | None:
+    """Return which rows a training lacks, in number, in kind or in newness."""
+    found = state.prospect
+    if found is None:
+        return _Block("there is no labelled row", ("rows",))
+    if missing := shortfall(model, found):
+        return _Block(missing.text, (missing.kind, _progress(missing)))
+    if state.refusal and state.refusal.cut is not None and found.bounds.cut <= state.refusal.cut:
+        return _Block(f"no label has come since a training could not be made ({state.refusal.reasons})", ("refused",))
+    return None
+
+
+def _rest_until(policy: RetrainPolicy, state: TrainingState, now: datetime) -> datetime:
+    """Return the end of the cooldown; ``now`` if there is none."""
     # The first version is no retrain: data that shifts soon after it need not wait.
     counted = (seen for seen in state.retrains if seen.trigger != "first" or state.champion_version is None)
     last = max((decision.decided_at for decision in counted), default=None)
-    if last is not None and now < (until := policy.cooldown.behind(last)):
-        return f"cooldown until {until:%Y-%m-%d %H:%M %Z}"
-    return ""
+    return now if last is None else policy.cooldown.behind(last)
 
 
-def _nothing_newer(trigger: _Trigger, state: TrainingState) -> str:
-    """Return why failures would only make the same version again, ``""`` if labels have matured since the last."""
-    failed = trigger.name in {"drift", "performance"}
-    if failed and state.cut is not None and state.last_cut is not None and state.cut <= state.last_cut:
-        return "no label has matured since the last training"
-    return ""
+def _progress(missing: Shortfall) -> int:
+    return min(_STEPS, missing.rows * _STEPS // missing.needed)
 
 
 def _ids(state: TrainingState) -> tuple[str, ...]:

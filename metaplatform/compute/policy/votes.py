@@ -49,6 +49,19 @@ def answered_by(retrains: Iterable[Decision]) -> frozenset[str]:
     return frozenset(cause for decision in retrains for cause in decision.causes.split(", "))
 
 
+def failed_profile(observations: Iterable[Observation]) -> Observation | None:
+    """Return a profile that failed and of which no later one of its monitor has passed, None if all is well.
+
+    Later is a later partition, or the same one judged again.
+    """
+    newest: dict[str, Observation] = {}
+    profiles = (seen for seen in observations if seen.check == "profile" and not seen.column)
+    for seen in sorted(profiles, key=lambda seen: (seen.partition, seen.observed_at, seen.observation_id)):
+        if seen.status != "skipped":
+            newest[seen.monitor] = seen
+    return next((newest[name] for name in sorted(newest) if newest[name].status == "failed"), None)
+
+
 def _counts(seen: Observation, version: int) -> bool:
     # A promoted version starts with a clean slate: what was said of others is not about it.
     return seen.model_version == version and seen.status != "skipped" and seen.check != "profile" and not seen.column

@@ -10,7 +10,7 @@ from metaplatform.compute.policy.arrivals import plan_arrivals
 from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.compute.policy.reacting import OpenMatches, open_matches, plan_reaction, told_of
 from metaplatform.compute.policy.reading import plan_readings
-from metaplatform.compute.policy.retraining import decide
+from metaplatform.compute.policy.retraining import decide, taken_back
 from metaplatform.compute.policy.scoring import plan_performance, plan_scoring
 from metaplatform.compute.reaction_messages import hold_message, lifted_message
 from metaplatform.errors import MetaplatformError
@@ -162,11 +162,11 @@ def retraining(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
 
 
 def pending_retrains(loop: Loop, model: str) -> Iterator[RunPlan]:
-    """Yield the newest retrain decision that no training has answered."""
-    decisions = loop.ledger.read(Decision, model=model, outcome="retrain")
-    if not decisions:
+    """Yield the newest retrain decision that no training has answered, be it by taking it back."""
+    decisions = loop.ledger.read(Decision, model=model)
+    newest = next((kept for kept in reversed(decisions) if kept.outcome == "retrain"), None)
+    if newest is None or newest.decision_id in taken_back(decisions):
         return
-    newest = decisions[-1]
     if not loop.ledger.read(Promotion, promotion_id=newest.decision_id):
         yield retrain_plan(newest)
 

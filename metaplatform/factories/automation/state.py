@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
 import dagster as dg
@@ -10,12 +10,13 @@ import dagster as dg
 from metaplatform.compute.policy.arrivals import ArrivalState
 from metaplatform.compute.policy.quarantine import beyond_share
 from metaplatform.compute.policy.reading import Looked
-from metaplatform.compute.policy.retraining import TrainingState
+from metaplatform.compute.policy.retraining import Refusal, TrainingState, taken_back
 from metaplatform.compute.policy.scoring import ScoringState, VersionState
 from metaplatform.compute.policy.stale import Stale, stale_partitions
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.contracts import CONTRACT
 from metaplatform.factories.inference import redefined_features
+from metaplatform.factories.label_counting import kept_counts, mature_until, prospect_of
 from metaplatform.factories.label_maturity import labels_known_at
 from metaplatform.factories.staging import mark_of
 from metaplatform.naming import ref_of
@@ -27,7 +28,7 @@ from metaplatform.resources.source_contents import ContentRecords
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.records import Approval, Arrival, Decision, Observation
+from metaplatform.specs.records import Approval, Arrival, Decision, Observation, Promotion
 from metaplatform.specs.source_contents import SourceContents, closed_until
 from metaplatform.specs.training import ModelSpec
 
@@ -235,58 +236,27 @@ def built_tables(loop: Loop) -> dict[str, frozenset[str]]:
 
 
 def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
-    """Return what the retrain policy of ``model`` is asked with."""
-    champion = loop.registry.champion(model.name)
-    versions = loop.registry.versions(model.name)
-    span = _data_span(loop, model)
-    delay = loop.manifest.label_delay(model)
-    mature = delay.before(labels_known_at(loop.manifest, model, loop.warehouse, loop.now))
-    cut = min(mature, span[1]) if span else None
-    last_cut = max((version.cut for version in versions), default=None)
+    """Return what the retrain policy of ``model`` is asked with: from what runs have kept, no data are read."""
+    manifest, ledger = loop.manifest, loop.ledger
+    champion, versions = loop.registry.champion(model.name), loop.registry.versions(model.name)
+    mature = mature_until(manifest, model, loop.now)
+    counts = kept_counts(manifest, model, loop.warehouse, mature)
+    decisions = ledger.read(Decision, model=model.name)
+    retrains = [decision for decision in decisions if decision.outcome == "retrain"]
+    refused = taken_back(decisions)
+    judged = {promotion.promotion_id for promotion in ledger.read(Promotion, model=model.name)}
+    training = f"models.{model.name}" in loop.busy
+    ended = [] if training else [seen.decision_id for seen in retrains if seen.decision_id not in judged]
+    newest = max(refused.values(), key=lambda seen: seen.decided_at, default=None)
+    known_then = counts.cut(mature_until(manifest, model, newest.decided_at)) if newest else None
     return TrainingState(
-        # A champion that learnt other definitions scores nothing any more: the model is trained as if it had none.
-        champion_version=champion.version if champion and not _unfit(loop, champion) else None,
-        data_start=span[0] if span else None,
-        cut=cut,
-        rows=_rows(loop, model, model.training.window.before(cut), cut) if cut else 0,
-        new_rows=_rows(loop, model, last_cut, cut) if cut and last_cut else 0,
-        retrains=loop.ledger.read(Decision, model=model.name, outcome="retrain"),
-        observations=loop.ledger.read(Observation, model=model.name, column=""),
-        training=f"models.{model.name}" in loop.busy,
-        last_cut=last_cut,
+        champion_version=champion.version if champion else None,
+        prospect=prospect_of(model, counts, mature, champion=champion, versions=versions),
+        retrains=retrains,
+        observations=[
+            seen for seen in ledger.read(Observation, model=model.name, column="") if seen.monitor in manifest.monitors
+        ],
+        training=training,
+        void=frozenset((*ended, *refused)),
+        refusal=Refusal(newest.reasons, known_then) if newest else None,
     )
-
-
-def _data_span(loop: Loop, model: ModelSpec) -> tuple[datetime, datetime] | None:
-    """Return the first and last moment of the model's features, as half-open UTC bounds."""
-    ref = f"features.{model.feature_set}"
-    partitions = loop.warehouse.partitions(ref)
-    if not partitions:
-        return None
-    if spec := loop.manifest.partitions(ref):
-        keys = sorted(partitions)
-        return spec.window(keys[0]).start, spec.window(keys[-1]).end
-    column = loop.manifest.spine_of(model).event_timestamp
-    with loop.warehouse.session() as session:
-        moments = session.table(ref)[column]
-        found = (
-            session.reader(session.table(ref).aggregate(first=moments.min(), last=moments.max()))
-            .read_all()
-            .to_pylist()[0]
-        )
-    if found["first"] is None:
-        return None
-    return found["first"].astimezone(UTC), found["last"].astimezone(UTC) + timedelta(microseconds=1)
-
-
-def _rows(loop: Loop, model: ModelSpec, start: datetime, end: datetime) -> int:
-    """Count feature rows in ``[start, end)``; by whole partitions where there are some."""
-    ref = f"features.{model.feature_set}"
-    if spec := loop.manifest.partitions(ref):
-        windows = ((spec.window(key), state.rows) for key, state in loop.warehouse.partitions(ref).items())
-        return sum(rows for window, rows in windows if window.start < end and window.end > start)
-    column = loop.manifest.spine_of(model).event_timestamp
-    with loop.warehouse.session() as session:
-        table = session.table(ref)
-        inside = table.filter((table[column] >= start) & (table[column] < end))
-        return int(session.reader(inside.aggregate(rows=inside.count())).read_all()["rows"][0].as_py())

@@ -232,6 +232,7 @@ PART_TABLES: tuple[PartTable, ...] = (
             Column("cron", ("schedule",), "name"),
             Column("timezone", ("timezone",), "name"),
             Column("new_rows", ("new_rows",), "integer"),
+            Column("min_new_rows", ("min_new_rows",), "integer"),
             Column("drift_failures", ("drift", "failures"), "integer"),
             Column("drift_of", ("drift", "of"), "integer"),
             Column("performance_failures", ("performance", "failures"), "integer"),

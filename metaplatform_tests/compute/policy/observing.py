@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from metaplatform.compute.label_counts import Prospect, Tally
 from metaplatform.compute.policy.retraining import TrainingState
+from metaplatform.compute.splitting import Bounds
 from metaplatform.naming import stable_id
 from metaplatform.specs.duration import Duration
 from metaplatform.specs.records import Observation
@@ -61,13 +63,23 @@ def seen(partition: str, status: str = "failed", *, on: float = 0, **fields: obj
 
 
 def state(*observations: Observation, **fields: object) -> TrainingState:
-    facts = {
-        "champion_version": 1,
-        "data_start": day(-100),
-        "cut": day(0),
-        "rows": 1_000,
-        "new_rows": 0,
-        "retrains": (),
-        "observations": observations,
-    }
+    """Return what the policy of ``model`` is asked with: a champion, and rows enough for another version."""
+    facts = {"champion_version": 1, "prospect": rows_for(), "retrains": (), "observations": observations}
     return TrainingState(**facts | fields)
+
+
+def tally(rows: int) -> Tally:
+    return Tally(rows, 0.0, 1.0)
+
+
+def rows_for(*, cut: datetime = START, **fields: object) -> Prospect:
+    """Return what a training is made of: 500 rows before the holdout, 500 in it, half of all new, unless told."""
+    facts = {
+        "bounds": Bounds(cut - timedelta(days=90), cut - timedelta(days=10), cut),
+        "data_start": START - timedelta(days=100),
+        "training": tally(500),
+        "holdout": tally(500),
+        "compared": tally(500),
+        "new_rows": 500,
+    }
+    return Prospect(**facts | fields)

@@ -11,9 +11,21 @@ from metaplatform.compute.policy.retraining import TrainingState, decide
 from metaplatform.specs.duration import Duration
 from metaplatform.specs.records import Decision, Observation
 from metaplatform.specs.training import ModelSpec, RetrainPolicy, VoteSpec
-from metaplatform_tests.compute.policy.observing import DRIFT, PERFORMANCE, START, model, policy, seen, state, vote
+from metaplatform_tests.compute.policy.observing import (
+    DRIFT,
+    PERFORMANCE,
+    START,
+    model,
+    policy,
+    rows_for,
+    seen,
+    state,
+    vote,
+)
 
 NEW_ROWS = 100
+LEAST = 10
+"""One in a hundred of the rows that a training is made of."""
 Event = tuple[Any, ...]
 PARTITIONS = [f"{number:02}" for number in range(6)]
 
@@ -63,7 +75,7 @@ class Loop:
         return state(
             *self.observations,
             champion_version=self.champion,
-            new_rows=self.new_rows,
+            prospect=rows_for(new_rows=self.new_rows),
             retrains=tuple(self.retrains),
             training=self.training,
         )
@@ -74,7 +86,7 @@ class Loop:
         backwards = state(
             *reversed(self.observations),
             champion_version=self.champion,
-            new_rows=self.new_rows,
+            prospect=rows_for(new_rows=self.new_rows),
             retrains=tuple(reversed(self.retrains)),
             training=self.training,
         )
@@ -122,6 +134,7 @@ class Loop:
     def check(self, decision: Decision, *, scheduled: bool) -> None:
         retrain = self.spec.retrain
         assert not self.training
+        assert self.new_rows >= LEAST, "next to nothing new passed for new"
         assert decision.decision_id not in {before.decision_id for before in self.retrains}
         assert all(
             self.now >= retrain.cooldown.behind(before.decided_at)

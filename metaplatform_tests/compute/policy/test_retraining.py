@@ -5,10 +5,22 @@ from datetime import timedelta, timezone
 
 import pytest
 
-from metaplatform.compute.policy.retraining import decide
+from metaplatform.compute.label_counts import Tally
+from metaplatform.compute.policy.retraining import Refusal, decide, take_back, taken_back
 from metaplatform.specs.duration import Duration
 from metaplatform.specs.records import Decision, Observation
-from metaplatform_tests.compute.policy.observing import DRIFT, PERFORMANCE, day, model, policy, seen, state, vote
+from metaplatform_tests.compute.policy.observing import (
+    DRIFT,
+    PERFORMANCE,
+    day,
+    model,
+    policy,
+    rows_for,
+    seen,
+    state,
+    tally,
+    vote,
+)
 
 DRIFTS = model(policy(drift=vote()))
 TWO_OF_THREE = model(policy(drift=vote(failures=2, of=3)))
@@ -53,22 +65,95 @@ def test_what_is_no_verdict_on_the_champion_never_asks_for_a_retrain(silent: Obs
     assert decide(DRIFTS, state(silent), day(0)) is None
 
 
-def test_failures_wait_while_a_retrain_would_learn_from_the_same_labels_again() -> None:
-    trained = state(seen("05")).cut
-    assert trained is not None
-    waiting = decide(DRIFTS, state(seen("05"), last_cut=trained), day(0))
-    assert outcome(waiting) == ("wait", "drift")
-    assert "no label has matured since the last training" in waiting.reasons
-    assert outcome(decide(DRIFTS, state(seen("05"), last_cut=trained - timedelta(days=1)), day(0))) == (
+@pytest.mark.parametrize("asker", ["drift", "performance", "new_rows", "schedule"])
+def test_whatever_asks_waits_while_a_retrain_would_learn_next_to_nothing_new(asker: str) -> None:
+    asked = model(policy(drift=vote(), performance=vote(PERFORMANCE), new_rows=1, schedule="0 6 1 * *"))
+    failed = {"drift": [seen("05")], "performance": [seen("05", monitor=PERFORMANCE, check="roc_auc")]}.get(asker, [])
+    tick = day(0) if asker == "schedule" else None
+
+    def outcome_for(new_rows: int) -> Decision:
+        return decide(asked, state(*failed, prospect=rows_for(new_rows=new_rows)), day(0), scheduled_for=tick)
+
+    assert outcome_for(10).outcome == "retrain"
+    assert "only 9 of 10 new labelled rows since the last training" in outcome_for(9).reasons
+    if asker != "new_rows":
+        assert "no label has matured since the last training" in outcome_for(0).reasons
+
+
+def test_the_book_says_how_many_new_rows_are_worth_a_retrain() -> None:
+    demanding = model(policy(drift=vote(), min_new_rows=200))
+    assert outcome(decide(demanding, state(seen("05"), prospect=rows_for(new_rows=199)), day(0))) == ("wait", "drift")
+    assert outcome(decide(demanding, state(seen("05"), prospect=rows_for(new_rows=200)), day(0))) == (
         "retrain",
         "drift",
     )
 
 
-def test_the_schedule_trains_again_whatever_the_labels() -> None:
-    on_schedule = model(policy(schedule="0 6 1 * *"))
-    decision = decide(on_schedule, state(last_cut=state().cut), day(0), scheduled_for=day(0))
-    assert outcome(decision) == ("retrain", "schedule")
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ({"training": tally(99)}, "only 99 of 100 labelled rows before the holdout"),
+        ({"training": Tally(900, 1.0, 1.0)}, "all 900 labels before the holdout are 1: one class only"),
+        ({"compared": tally(499)}, "only 499 of 500 labelled rows to compare with the champion on"),
+        ({"compared": Tally(900, 0.0, 0.0)}, "roc_auc cannot be compared: all 900 labels are 0: one class only"),
+    ],
+)
+def test_what_could_not_be_made_or_not_be_judged_is_waited_for_and_told(rows: dict[str, Tally], told: str) -> None:
+    decision = decide(DRIFTS, state(seen("05"), prospect=rows_for(**rows)), day(0))
+    assert outcome(decision) == ("wait", "drift")
+    assert told in decision.reasons
+
+
+def test_without_a_labelled_row_failures_wait() -> None:
+    assert "there is no labelled row" in decide(DRIFTS, state(seen("05"), prospect=None), day(0)).reasons
+
+
+def profile(partition: str, status: str, **fields: object) -> Observation:
+    return seen(partition, status, check="profile", detail="age", **fields)
+
+
+def test_a_failed_profile_holds_a_retrain_back_until_a_later_partition_passes() -> None:
+    failed = state(seen("05"), profile("05", "failed"))
+    waiting = decide(DRIFTS, failed, day(0))
+    assert outcome(waiting) == ("wait", "drift")
+    assert "the data of 05 are at fault" in waiting.reasons
+    lifted = [seen("05"), profile("05", "failed"), seen("06", on=1), profile("06", "passed", on=1)]
+    assert outcome(decide(DRIFTS, state(*lifted), day(1))) == ("retrain", "drift")
+
+
+@pytest.mark.parametrize("later", [profile("04", "passed", on=9), profile("06", "skipped", on=9)])
+def test_neither_an_earlier_partition_nor_one_that_was_not_judged_clears_a_failed_profile(later: Observation) -> None:
+    assert outcome(decide(DRIFTS, state(seen("05"), profile("05", "failed"), later), day(9))) == ("wait", "drift")
+
+
+def test_a_failed_profile_that_passes_when_judged_again_holds_nothing_back() -> None:
+    again = state(seen("05"), profile("05", "failed"), profile("05", "passed", on=1))
+    assert outcome(decide(DRIFTS, again, day(1))) == ("retrain", "drift")
+
+
+# Retrains that led to no version.
+def test_a_training_that_cannot_be_made_is_taken_back_and_asked_for_again_once_labels_have_come() -> None:
+    first = decide(DRIFTS, state(seen("05")), day(0))
+    back = take_back(first, "all 80 labels are 1", day(0))
+    assert (back.outcome, back.trigger) == ("wait", "drift")
+    assert taken_back([first, back]) == {first.decision_id: back}
+    ended = {"retrains": [first], "void": frozenset({first.decision_id}), "refusal": Refusal(back.reasons, day(5))}
+    assert "cooldown" in decide(DRIFTS, state(seen("05"), **ended), day(9)).reasons
+    waiting = decide(DRIFTS, state(seen("05"), prospect=rows_for(cut=day(5)), **ended), day(10))
+    assert outcome(waiting) == ("wait", "drift")
+    assert "no label has come since" in waiting.reasons
+    again = decide(DRIFTS, state(seen("05"), prospect=rows_for(cut=day(6)), **ended), day(10))
+    assert outcome(again) == ("retrain", "drift")
+    assert again.decision_id != first.decision_id
+
+
+def test_a_training_whose_run_failed_has_answered_nothing() -> None:
+    first = decide(DRIFTS, state(seen("05")), day(0))
+    ended = state(seen("05"), retrains=[first], void=frozenset({first.decision_id}))
+    assert outcome(decide(DRIFTS, ended, day(9))) == ("wait", "drift")
+    again = decide(DRIFTS, ended, day(10))
+    assert outcome(again) == ("retrain", "drift")
+    assert again.decision_id != first.decision_id
 
 
 def test_a_skipped_evaluation_neither_clears_nor_repeats_a_failed_one() -> None:
@@ -193,12 +278,6 @@ def test_a_champion_that_comes_back_is_not_retrained_for_what_it_was_replaced_fo
     assert outcome(decide(DRIFTS, rolled_back, day(99))) == ("wait", "")
 
 
-def test_too_few_rows_wait() -> None:
-    decision = decide(DRIFTS, state(seen("05"), rows=99), day(0))
-    assert outcome(decision) == ("wait", "drift")
-    assert "only 99 of 100 rows" in decision.reasons
-
-
 def test_a_training_under_way_is_waited_for() -> None:
     hasty = model(policy(drift=vote(), cooldown=Duration()))
     assert outcome(decide(hasty, state(seen("05"), training=True), day(0))) == ("wait", "drift")
@@ -206,10 +285,10 @@ def test_a_training_under_way_is_waited_for() -> None:
 
 def test_enough_new_rows_ask_for_a_retrain_and_ask_anew_after_each() -> None:
     grows = model(policy(new_rows=50))
-    assert decide(grows, state(new_rows=49), day(0)) is None
-    first = decide(grows, state(new_rows=50), day(0))
+    assert decide(grows, state(prospect=rows_for(new_rows=49)), day(0)) is None
+    first = decide(grows, state(prospect=rows_for(new_rows=50)), day(0))
     assert outcome(first) == ("retrain", "new_rows")
-    again = decide(grows, state(new_rows=50, retrains=[first]), day(10))
+    again = decide(grows, state(prospect=rows_for(new_rows=50), retrains=[first]), day(10))
     assert outcome(again) == ("retrain", "new_rows")
     assert again.decision_id != first.decision_id
 
@@ -261,7 +340,11 @@ def test_judging_again_what_passed_adds_no_decision() -> None:
 
 # The first version.
 def first_state(**fields: object):
-    return state(**{"champion_version": None, "data_start": day(-90)} | fields)
+    rows = {"data_start": day(-90), "compared": None}
+    told = [name for name in ("data_start", "cut", "holdout") if name in fields]
+    told += ["training"] if isinstance(fields.get("training"), Tally) else []
+    rows |= {name: fields.pop(name) for name in told}
+    return state(**{"champion_version": None, "prospect": rows_for(**rows)} | fields)
 
 
 def test_the_first_version_is_trained_once_the_data_spans_the_window() -> None:
@@ -276,12 +359,21 @@ def test_the_first_version_needs_no_more_than_first_after() -> None:
 
 
 def test_the_first_version_waits_for_enough_rows() -> None:
-    assert outcome(decide(DRIFTS, first_state(rows=99), day(0))) == ("wait", "first")
+    assert outcome(decide(DRIFTS, first_state(training=tally(99)), day(0))) == ("wait", "first")
 
 
-@pytest.mark.parametrize("missing", [{"data_start": None}, {"cut": None}, {"cut": day(-90)}, {"cut": day(-91)}])
-def test_without_labelled_rows_there_is_nothing_to_decide_upon(missing: dict[str, object]) -> None:
-    assert decide(DRIFTS, first_state(**missing), day(0)) is None
+def test_without_labelled_rows_there_is_nothing_to_decide_upon() -> None:
+    assert decide(DRIFTS, first_state(prospect=None), day(0)) is None
+
+
+def test_the_first_version_is_taken_though_nothing_can_be_said_of_it() -> None:
+    assert outcome(decide(DRIFTS, first_state(holdout=Tally(7, 0.0, 0.0)), day(0))) == ("retrain", "first")
+
+
+def test_a_first_training_of_one_class_waits() -> None:
+    waiting = decide(DRIFTS, first_state(training=Tally(900, 0.0, 0.0)), day(0))
+    assert outcome(waiting) == ("wait", "first")
+    assert "one class only" in waiting.reasons
 
 
 def test_the_first_training_is_decided_once() -> None:

@@ -1,0 +1,151 @@
+"""Counts the labels of a model partition by partition, and tells what a training would be made of.
+
+Runs count, where features are made and where a version is trained; a sensor's tick only adds up what they kept.
+"""
+
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
+
+import ibis
+
+from metaplatform.compute.features import labels
+from metaplatform.compute.label_counts import (
+    LabelCounts,
+    Learnt,
+    Prospect,
+    Tally,
+    counting_step,
+    evenly,
+    prospect,
+    tallies_of,
+)
+from metaplatform.compute.training import LABEL
+from metaplatform.errors import MetaplatformError
+from metaplatform.factories.labelled_rows import order_of
+from metaplatform.factories.steps import Step
+from metaplatform.naming import stable_id
+from metaplatform.resources.label_records import Counted, LabelRecords
+from metaplatform.resources.model_registry import ModelVersion
+from metaplatform.resources.session import Session
+from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.partitions import Window
+from metaplatform.specs.training import ModelSpec
+
+
+def mature_until(manifest: Manifest, model: ModelSpec, now: datetime) -> datetime:
+    """Return the moment before which every label is known at ``now``."""
+    return manifest.label_delay(model).before(now)
+
+
+def kept_counts(manifest: Manifest, model: ModelSpec, warehouse: Warehouse, mature: datetime) -> LabelCounts:
+    """Return what runs have counted of the features there are; no data are read.
+
+    Partitions that no run has counted are taken to have a label in every row, evenly spread: so is all of a table
+    without partitions, over the training window before ``mature``.
+    """
+    ref, step = f"features.{model.feature_set}", counting_step(model.training)
+    line = manifest.partitions(ref)
+    counted = LabelRecords(warehouse.root_path).read(model.name, _definition(manifest, model))
+
+    def window(key: str) -> Window:
+        return line.window(key) if line else Window(model.training.window.before(mature), mature)
+
+    def spans() -> Iterator[tuple[datetime, Tally]]:
+        for key, state in partitions.items():
+            if key in counted:
+                tallies = {number: Tally(*tally) for number, tally in counted[key].items()}
+                yield from tallies_of(tallies, step)
+            else:
+                yield from evenly(window(key), state.rows, step)
+
+    partitions = warehouse.partitions(ref)
+    filled = (key for key, state in partitions.items() if counted.get(key, state.rows))
+    first = min(filled, default=None) if line else None
+    return LabelCounts(step, spans(), since=window(first).start if first else None)
+
+
+def counted_partitions(manifest: Manifest, model: ModelSpec, warehouse: Warehouse) -> Collection[str]:
+    """Return the partitions whose labels some run has counted."""
+    return LabelRecords(warehouse.root_path).read(model.name, _definition(manifest, model)).keys()
+
+
+def prospect_of(
+    model: ModelSpec,
+    counts: LabelCounts,
+    mature: datetime,
+    *,
+    champion: ModelVersion | None,
+    versions: Collection[ModelVersion],
+) -> Prospect | None:
+    """Return what a training of ``model`` would be made of, beside the versions there are; None without labels."""
+    newest = max(versions, key=lambda version: (version.cut, version.version), default=None)
+    return prospect(
+        model,
+        counts,
+        mature,
+        learnt=Learnt(newest.trained_from, newest.cut, newest.labelled_rows) if newest else None,
+        unseen_since=champion.judged_until if champion else None,
+    )
+
+
+def keep_label_counts(session: Session, step: Step, feature_set: str, warehouse: Warehouse) -> None:
+    """Count the labels of the step's features for every model that learns from them.
+
+    What is wrong with a target is the business of its training: features, and what follows from them, go on.
+    """
+    for model in step.manifest.models.values():
+        if model.feature_set != feature_set:
+            continue
+        try:
+            recount(session, step.manifest, model, warehouse, [step.partition or ""])
+        except MetaplatformError as error:
+            step.log(f"the labels of models.{model.name} are not counted: {error}")
+
+
+def recount(
+    session: Session, manifest: Manifest, model: ModelSpec, warehouse: Warehouse, partitions: Collection[str]
+) -> None:
+    """Count the labels of some partitions of the model's features, and keep what was found."""
+    counted = count_by_step(session, manifest, model, partitions)
+    LabelRecords(warehouse.root_path).keep(model.name, _definition(manifest, model), counted)
+
+
+def count_by_step(session: Session, manifest: Manifest, model: ModelSpec, partitions: Collection[str]) -> Counted:
+    """Return the usable labels, known by now or not, of the features in ``partitions`` (``""``: of them all)."""
+    found: dict[str, dict[int, tuple[int, float, float]]] = {key: {} for key in partitions}
+    step = counting_step(model.training)
+    moment, *_ = order_of(manifest, model)
+    rows = _usable(session, manifest, model, partitions)
+    counts = rows.group_by("partition", start=rows[moment].truncate("h" if step == timedelta(hours=1) else "m")).agg(
+        rows=rows.count(), least=rows[LABEL].min(), greatest=rows[LABEL].max()
+    )
+    number = (counts["start"].epoch_seconds() // int(step.total_seconds())).cast("int64")
+    for row in (
+        session.reader(counts.select("partition", "rows", "least", "greatest", number=number)).read_all().to_pylist()
+    ):
+        found[row["partition"]][row["number"]] = (row["rows"], row["least"], row["greatest"])
+    return found
+
+
+def _usable(session: Session, manifest: Manifest, model: ModelSpec, partitions: Collection[str]) -> ibis.Table:
+    """Return event timestamp, label and ``partition`` of the features that have a usable label."""
+    moment, *_ = order = order_of(manifest, model)
+    key = list(manifest.spine_of(model).key)
+    features = session.table(f"features.{model.feature_set}")
+    spine = session.table(manifest.feature_sets[model.feature_set].spine)
+    partition = ibis.literal("")
+    if manifest.partitions(f"features.{model.feature_set}"):
+        features, spine = (table.filter(table["_partition"].isin(list(partitions))) for table in (features, spine))
+        partition = features["_partition"]
+    known = labels(model, spine, manifest=manifest)
+    known = known.filter(known[LABEL].notnull(), ~known["excluded"]).select(*key, LABEL)
+    present = features.select(*order, partition=partition)
+    return present.inner_join(known, key).select(moment, LABEL, "partition")
+
+
+def _definition(manifest: Manifest, model: ModelSpec) -> str:
+    """Return what identifies a count: another target, or other features, and it is worth nothing."""
+    target = model.target
+    spine = manifest.feature_sets[model.feature_set].spine
+    return stable_id(target.sql, target.exclude, model.feature_set, spine, counting_step(model.training))
