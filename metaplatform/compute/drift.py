@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from metaplatform.compute.digest import Digest
 from metaplatform.compute.drift_frames import Comparison, compare
-from metaplatform.compute.evidently_report import Verdict, judge_comparisons, with_heading
+from metaplatform.compute.evidently_report import FAULTS_OF_DATA, Verdict, judge_comparisons, with_heading
 from metaplatform.compute.findings import Finding, Status, as_markdown, number
 from metaplatform.compute.profile import unjudgeable
 from metaplatform.specs.monitoring import DriftMonitor
@@ -92,8 +92,8 @@ def detect_drift(
     prepared = {name: _prepare(name, reference, current, monitor) for name in (*names, score_column)}
     comparisons = [found for found in prepared.values() if isinstance(found, Comparison)]
     facts = {"reference rows": f"{reference.rows:,}", "current rows": f"{current.rows:,}", **metadata}
-    verdicts, html = judge_comparisons(comparisons, facts=facts) if comparisons else ({}, "")
-    drifts = {name: _column_drift(name, found, verdicts) for name, found in prepared.items()}
+    verdicts, faults, html = _judge(comparisons, facts)
+    drifts = {name: _column_drift(name, faults.get(name, found), verdicts) for name, found in prepared.items()}
     columns = tuple(drifts[name] for name in names)
     share = _share(columns)
     result = DriftResult(
@@ -126,6 +126,32 @@ def _how(column: ColumnDrift) -> str:
 
 def _rank(column: ColumnDrift) -> tuple[bool, float, str]:
     return column.drifted is None, -_excess(column), column.column
+
+
+def _judge(
+    comparisons: Sequence[Comparison], facts: Mapping[str, str]
+) -> tuple[Mapping[str, Verdict], Mapping[str, str], str]:
+    """Return the verdicts, why other columns have none, and the report: what fails on one column spares the rest."""
+    if not comparisons:
+        return {}, {}, ""
+    try:
+        verdicts, html = judge_comparisons(comparisons, facts=facts)
+    except FAULTS_OF_DATA:
+        faults = {found.column: why for found in comparisons if (why := _fault(found, facts))}
+    else:
+        return verdicts, {}, html
+    sound = [found for found in comparisons if found.column not in faults]
+    verdicts, html = judge_comparisons(sound, facts=facts) if sound else ({}, "")
+    return verdicts, faults, html
+
+
+def _fault(comparison: Comparison, facts: Mapping[str, str]) -> str:
+    """Return why Evidently cannot judge a column, ``""`` if it can."""
+    try:
+        judge_comparisons([comparison], facts=facts)
+    except FAULTS_OF_DATA as error:
+        return f"Evidently cannot compare these values: {next(iter(str(error).splitlines()), type(error).__name__)}"
+    return ""
 
 
 def _prepare(name: str, reference: Digest, current: Digest, monitor: DriftMonitor) -> Comparison | str:

@@ -31,6 +31,7 @@ _TAIL = POINTS // 100
 _FENCE = 1.0
 """Values further than this many bulk ranges outside the bulk count as if they lay there."""
 _SMALLEST_RANGE, _LARGEST_RANGE = 0.1, 1e30
+_ROUNDING = 1e-9
 
 Method = Literal["wasserstein", "jensenshannon"]
 
@@ -50,12 +51,12 @@ class Comparison:
 def compare(reference: ColumnDigest, current: ColumnDigest, *, threshold: float) -> Comparison | str:
     """Return what Evidently shall compare, or why there is nothing to compare; both sides must hold values.
 
-    A number whose bulk (98 % of the reference) is one single value is compared as a category, that value
-    against any other: its standard deviation says nothing.
+    A number whose bulk (98 % of the reference) is one single value, but for rounding, is compared as a category,
+    that value against any other: its standard deviation says nothing.
     """
     if isinstance(reference, NumericDigest) and isinstance(current, NumericDigest):
         low, high = _bulk(reference)
-        if low == high:
+        if _same(low, high):
             return _compare_shares(
                 current.name, _one_against_others(reference, low), _one_against_others(current, low), threshold
             )
@@ -67,6 +68,11 @@ def compare(reference: ColumnDigest, current: ColumnDigest, *, threshold: float)
 
 def _bulk(digest: NumericDigest) -> tuple[float, float]:
     return digest.quantiles[_TAIL], digest.quantiles[-1 - _TAIL]
+
+
+def _same(left: float, right: float) -> bool:
+    """Return whether two numbers differ by rounding at most; features are held as 32-bit floats anyway."""
+    return math.isclose(left, right, rel_tol=_ROUNDING)
 
 
 def _compare_numbers(reference: NumericDigest, current: NumericDigest, threshold: float) -> Comparison:
@@ -96,7 +102,7 @@ def _exponent(bulk_range: float) -> int:
 
 
 def _one_against_others(digest: NumericDigest, value: float) -> Counter[str]:
-    same = sum(point == value for point in digest.quantiles) / len(digest.quantiles)
+    same = sum(_same(point, value) for point in digest.quantiles) / len(digest.quantiles)
     rows = round(same * digest.values)
     return Counter({f"{value:g}": rows, OTHER: digest.values - rows})
 

@@ -34,9 +34,14 @@ def evaluate(labels: Numbers, scores: Numbers, task: Task) -> Evaluation:
     undefined: dict[str, str] = {
         metric: reason for metric in METRICS[task] if (reason := why_undefined(metric, labels))
     }
-    values: dict[str, float | None] = {
-        metric: None if metric in undefined else _METRICS[metric](labels, scores) for metric in METRICS[task]
-    }
+    values: dict[str, float | None] = dict.fromkeys(METRICS[task])
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = {metric: _METRICS[metric](labels, scores) for metric in METRICS[task] if metric not in undefined}
+    for metric, value in found.items():
+        if np.isfinite(value):
+            values[metric] = value
+        else:
+            undefined[metric] = "labels or scores are too large"
     return Evaluation(len(labels), values, undefined)
 
 

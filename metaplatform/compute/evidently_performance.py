@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaplatform.compute.evidently_report import data_definition, quiet_evidently, with_heading
+from metaplatform.compute.evidently_report import FAULTS_OF_DATA, data_definition, quiet_evidently, with_heading
 from metaplatform.specs.training import Task
 
 SAMPLE_ROWS = 10_000
@@ -19,8 +19,8 @@ def performance_report(
     """Return Evidently's report on matured rows as HTML, headed by ``metadata``; it judges nothing.
 
     ``labels`` are 0 or 1 for ``binary``, ``scores`` probabilities or predictions; pairs without both are left
-    out, and over ``SAMPLE_ROWS`` a sample by ``seed`` is drawn. Without a usable pair, or with one class only,
-    there is nothing to draw: ``""``.
+    out, and over ``SAMPLE_ROWS`` a sample by ``seed`` is drawn. Without a usable pair, with one class only, or with
+    values that Evidently cannot draw (labels that are all zero) there is no picture: ``""``.
     """
     truth, guess = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     usable = np.flatnonzero(np.isfinite(truth) & np.isfinite(guess))
@@ -31,7 +31,10 @@ def performance_report(
         usable = np.sort(np.random.default_rng(seed).choice(usable, SAMPLE_ROWS, replace=False))
         facts["rows drawn"] = f"{SAMPLE_ROWS:,}"
     with quiet_evidently():
-        page = _page(truth[usable], guess[usable], task)
+        try:
+            page = _page(truth[usable], guess[usable], task)
+        except FAULTS_OF_DATA:
+            return ""
     return with_heading(page, facts)
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from metaplatform.compute.drift_frames import Comparison
 
 _CELL = "text-align: left; padding: .2rem 1.2rem .2rem 0; border-bottom: 1px solid #ddd"
+FAULTS_OF_DATA = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What Evidently, and the libraries below it, raise on values that they cannot bin, draw or compare."""
 
 
 @dataclass(frozen=True)

@@ -51,13 +51,13 @@ def counting_step(spec: TrainingSpec) -> timedelta:
 class LabelCounts:
     """The labels of a model, known by now or not, in steps of :func:`counting_step`.
 
-    ``since`` is the moment from which on there are data: the start of the first partition that has labels.
+    ``since`` and ``until`` bound the data: the start of the first partition that has labels, the end of the last.
     """
 
     def __init__(
-        self, step: timedelta, spans: Iterable[tuple[datetime, Tally]], *, since: datetime | None = None
+        self, step: timedelta, spans: Iterable[tuple[datetime, Tally]], *, within: Window | None = None
     ) -> None:
-        """Take the tally of each step by its start; a step may come more than once."""
+        """Take the tally of each step by its start; a step may come more than once. ``within`` bounds the data."""
         tallies: dict[datetime, Tally] = {}
         for start, tally in spans:
             if tally.rows:
@@ -66,7 +66,8 @@ class LabelCounts:
         self._starts = sorted(tallies)
         self._tallies = [tallies[start] for start in self._starts]
         self._rows = [0, *accumulate(tally.rows for tally in self._tallies)]
-        self.since = since or next(iter(self._starts), None)
+        first, last = (self._starts[0], self._starts[-1] + step) if self._starts else (None, None)
+        self.since, self.until = (within.start, within.end) if within else (first, last)
 
     def between(self, start: datetime, end: datetime) -> Tally:
         """Return the tally of ``[start, end)``, both of which lie on full steps."""
@@ -108,11 +109,11 @@ class Prospect:
 
     ``training`` are the rows before the holdout, ``holdout`` those in it; ``compared`` those of the holdout that
     the champion has not seen either, None without a champion. ``new_rows`` have come since the newest version's
-    cut, or late for the time before it. ``data_start`` is where the data begin, window or not.
+    cut, or late for the time before it. ``spanned`` is how long the data reach, window or not.
     """
 
     bounds: Bounds
-    data_start: datetime
+    spanned: timedelta
     training: Tally
     holdout: Tally
     compared: Tally | None
@@ -137,7 +138,7 @@ def prospect(
     ``learnt`` tells of the newest version, ``unseen_since`` from where on the champion has seen no row.
     """
     cut = counts.cut(mature)
-    if cut is None or counts.since is None:
+    if cut is None or counts.since is None or counts.until is None:
         return None
     bounds = split_bounds(model.training, cut=cut, step=counts.step)
     held = counts.between(bounds.holdout_start, cut)
@@ -146,7 +147,7 @@ def prospect(
         compared = counts.between(max(bounds.holdout_start, _ceiled(unseen_since, counts.step)), cut)
     return Prospect(
         bounds=bounds,
-        data_start=counts.since,
+        spanned=max(cut, min(mature, counts.until)) - counts.since,
         training=counts.between(bounds.start, bounds.holdout_start),
         holdout=held,
         compared=compared,

@@ -17,7 +17,7 @@ import pyarrow as pa
 from metaplatform.compute.encoding import encode
 from metaplatform.compute.matrix import Block, blocks, quantised
 from metaplatform.errors import DataError
-from metaplatform.specs.encoding import FittedEncoding
+from metaplatform.specs.encoding import LARGEST, FittedEncoding
 from metaplatform.specs.training import ModelSpec, Task
 
 LABEL = "label"
@@ -115,11 +115,12 @@ def _check_rows(learnt: Sequence[Block], stopping: Sequence[Block], spec: ModelS
             "change training.validation_share, or widen training.window",
         )
     labels = np.concatenate([label for _, label in (*learnt, *stopping)])
-    unusable = int((~np.isfinite(labels)).sum())
+    # XGBoost holds labels as 32-bit floats; NaN fails the comparison.
+    unusable = int((~(np.abs(labels) <= LARGEST)).sum())
     if unusable:
         raise _refused(
             spec,
-            f"{unusable} of {labels.size} labels are not finite numbers",
+            f"{unusable} of {labels.size} labels are not finite numbers within 32-bit floats",
             "leave such rows out by target.exclude, or fix target.sql",
         )
     if spec.task == "binary":

@@ -60,9 +60,9 @@ def kept_counts(manifest: Manifest, model: ModelSpec, warehouse: Warehouse, matu
                 yield from evenly(window(key), state.rows, step)
 
     partitions = warehouse.partitions(ref)
-    filled = (key for key, state in partitions.items() if counted.get(key, state.rows))
-    first = min(filled, default=None) if line else None
-    return LabelCounts(step, spans(), since=window(first).start if first else None)
+    filled = sorted(key for key, state in partitions.items() if counted.get(key, state.rows))
+    within = Window(window(filled[0]).start, window(filled[-1]).end) if line and filled else None
+    return LabelCounts(step, spans(), within=within)
 
 
 def counted_partitions(manifest: Manifest, model: ModelSpec, warehouse: Warehouse) -> Collection[str]:

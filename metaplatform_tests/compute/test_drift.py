@@ -9,12 +9,14 @@ import ibis
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metaplatform.compute import drift
 from metaplatform.compute.digest import Digest, NumericDigest, digest
 from metaplatform.compute.drift import ColumnDrift, DriftResult, detect_drift
 from metaplatform.compute.drift_frames import FRAME_ROWS, OTHER, Comparison, compare, expand_shares
+from metaplatform.compute.profile import profile
 from metaplatform.specs.monitoring import DriftMonitor
 
 CONNECTION = ibis.duckdb.connect()
@@ -281,3 +283,76 @@ def test_levels_too_rare_for_any_verdict_are_left_unjudged() -> None:
     numbers = np.arange(20_000).astype(str)
     result = detect(plain(20_000, c=numbers), plain(20_000, c=numbers))
     assert result.columns[1].reason == "no level is frequent enough to be compared"
+
+
+odd_numbers = st.one_of(
+    st.none(), st.floats(), st.sampled_from([0.3, 0.30000000000000004, 1e15, 1e15 + 0.125, 1e300, -1e38, 5e-324, 0.0])
+)
+odd_texts = st.one_of(st.none(), st.text(max_size=5), st.sampled_from(["", "x" * 1_000_000, "<script>", "NaN", "\x00"]))
+column_pools = st.one_of(
+    st.tuples(st.just(pa.float64()), st.lists(odd_numbers, min_size=1, max_size=4)),
+    st.tuples(st.just(pa.string()), st.lists(odd_texts, min_size=1, max_size=4)),
+    st.tuples(st.just(pa.bool_()), st.lists(st.none() | st.booleans(), min_size=1, max_size=3)),
+)
+"""A column is drawn from a few values: so constants, near constants and mixtures come up again and again."""
+
+
+@settings(max_examples=15)
+@given(
+    pools=st.lists(st.tuples(column_pools, column_pools), min_size=6, max_size=10),
+    rows=st.tuples(st.sampled_from([1, 40, 400]), st.sampled_from([1, 40, 400])),
+    seed=st.integers(0, 2**16),
+)
+def test_whatever_the_values_there_is_a_verdict_or_a_reason_for_each_column(
+    pools: list[tuple[Any, Any]], rows: tuple[int, int], seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+
+    def side(index: int) -> Digest:
+        columns = {"score": random.random(rows[index])}
+        for number, pair in enumerate(pools):
+            kind, pool = pair[0] if number % 2 else pair[index]
+            picks = random.choice(len(pool), rows[index], p=random.dirichlet(np.ones(len(pool)) / 2))
+            columns[f"c{number}"] = pa.array([pool[pick] for pick in picks], kind)
+        found = digest_of(**columns)
+        return Digest.from_json(found.to_json())
+
+    reference, current = side(0), side(1)
+    monitor = MONITOR.model_copy(update={"min_rows": 1})
+    result = detect(reference, current, monitor)
+    assert {column.column for column in result.columns} == {f"c{number}" for number in range(len(pools))}
+    findings = (*result.findings(), *profile(reference, current, monitor.profile, min_rows=1))
+    for finding in findings:
+        assert finding.status in {"passed", "failed", "skipped"}
+        assert finding.detail
+        assert finding.score is None or np.isfinite(finding.score)
+    assert all(column.reason for column in result.columns if column.drifted is None)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.3, 0.30000000000000004), (1e15, 1e15 + 0.125), (-7.0, -7.000000001)])
+def test_numbers_that_differ_by_rounding_are_one_value(low: float, high: float) -> None:
+    mixed, alone = np.where(np.arange(400) % 2 == 0, low, high), np.full(400, high)
+    score = np.linspace(0, 1, 400)
+    for before, after in ((mixed, mixed), (mixed, alone), (alone, mixed), (np.full(400, low), alone)):
+        result = detect(digest_of(x=before, score=score), digest_of(x=after, score=score))
+        assert (result.data_drift, result.columns[0].score) == ("passed", 0.0)
+    moved = detect(digest_of(x=mixed, score=score), digest_of(x=mixed * 1.001, score=score))
+    assert moved.data_drift == "failed"
+
+
+def test_a_column_that_evidently_fails_on_is_named_and_spares_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = drift.judge_comparisons
+
+    def fails_on_x(comparisons: list[Comparison], *, facts: dict[str, str]) -> Any:
+        if any(comparison.column == "x" for comparison in comparisons):
+            raise ValueError("Too many bins for data range.")
+        return judge(comparisons, facts=facts)
+
+    monkeypatch.setattr(drift, "judge_comparisons", fails_on_x)
+    random = np.random.default_rng(4)
+    data = digest_of(x=random.random(400), y=random.random(400), score=random.random(400))
+    result = detect(data, data)
+    verdicts = {column.column: (column.status, column.reason) for column in result.columns}
+    assert verdicts["y"] == ("passed", "")
+    assert verdicts["x"] == ("skipped", "Evidently cannot compare these values: Too many bins for data range.")
+    assert result.prediction_drift == "passed"

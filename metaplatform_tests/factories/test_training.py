@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -45,13 +46,21 @@ class Platform:
     def decide(self, name: str, now: dt.datetime = NOW) -> None:
         self.ledger.append(Decision(name, "returns", "retrain", "drift", "drift was seen", now, "watch/v1/2024-01"))
 
-    def train(self, now: dt.datetime = NOW, **tags: str) -> dg.ExecuteInProcessResult:
-        return dg.materialize(
-            [model_asset(self.manifest, "returns")],
-            resources={"warehouse": self.warehouse, "registry": self.registry, "clock": Clock()},
-            tags={NOW_TAG: now.isoformat(), **tags},
-            raise_on_error=False,
-        )
+    def train(self, now: dt.datetime = NOW, **tags: str) -> tuple[int, Any]:
+        """Run the model's asset; return how often it was materialized, and the error of a failed run."""
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = dg.materialize(
+                [model_asset(self.manifest, "returns")],
+                resources={"warehouse": self.warehouse, "registry": self.registry, "clock": Clock()},
+                tags={NOW_TAG: now.isoformat(), **tags},
+                instance=instance,
+                raise_on_error=False,
+            )
+            made = len(result.get_asset_materialization_events())
+            if result.success:
+                return made, None
+            (failure,) = result.get_step_failure_events()
+            return made, failure.step_failure_data.error.cause
 
     def loop(self, now: dt.datetime = NOW) -> Loop:
         return Loop(self.manifest, self.warehouse, self.registry, now)
@@ -67,7 +76,7 @@ def of_one_class_until(orders: pa.Table, moment: dt.datetime) -> pa.Table:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Platform:
     platform = Platform(tmp_path_factory.mktemp("trained"), rows())
     platform.decide("first")
-    assert platform.train(**{DECISION_TAG: "first"}).success
+    assert platform.train(**{DECISION_TAG: "first"}) == (1, None)
     return platform
 
 
@@ -83,9 +92,7 @@ def test_a_version_knows_the_rows_it_was_made_from_and_none_of_them_is_new(train
 
 def test_a_retrain_on_the_very_labels_of_the_last_is_taken_back_by_a_run_that_succeeds(trained: Platform) -> None:
     trained.decide("again", NOW + dt.timedelta(hours=1))
-    result = trained.train(**{DECISION_TAG: "again"})
-    assert result.success
-    assert not result.get_asset_materialization_events()
+    assert trained.train(**{DECISION_TAG: "again"}) == (0, None)
     assert len(trained.registry.versions("returns")) == 1
     decisions = trained.ledger.read(Decision, model="returns")
     assert "no label has matured" in taken_back(decisions)["again"].reasons
@@ -100,7 +107,7 @@ def test_one_class_that_only_the_split_shows_is_a_reason_to_wait_and_no_failed_r
     # Before the holdout there are both classes, but the second one in what validates alone.
     platform = Platform(tmp_path, of_one_class_until(rows(), NOW - dt.timedelta(days=13)))
     platform.decide("first")
-    assert platform.train(**{DECISION_TAG: "first"}).success
+    assert platform.train(**{DECISION_TAG: "first"}) == (0, None)
     assert not platform.registry.versions("returns")
     (back,) = taken_back(platform.ledger.read(Decision, model="returns")).values()
     assert "one class only" in back.reasons
@@ -112,10 +119,8 @@ def test_one_class_that_only_the_split_shows_is_a_reason_to_wait_and_no_failed_r
 
 def test_a_person_who_asks_for_a_training_that_cannot_be_made_hears_why(tmp_path: Path) -> None:
     platform = Platform(tmp_path, of_one_class_until(rows(), NOW))
-    result = platform.train()
-    assert not result.success
-    (failure,) = result.get_step_failure_events()
-    error = failure.step_failure_data.error.cause
+    made, error = platform.train()
+    assert not made
     assert error.cls_name == TrainingRefusedError.__name__
     assert "one class only" in error.message
     assert not platform.ledger.read(Decision)

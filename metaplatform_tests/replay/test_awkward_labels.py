@@ -1,6 +1,5 @@
 """Labels of one class at first, and labels that stop coming: a replay goes on, and says what it waits for."""
 
-
 import numpy as np
 import pytest
 

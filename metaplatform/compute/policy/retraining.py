@@ -138,7 +138,7 @@ def _first(model: ModelSpec, policy: RetrainPolicy, state: TrainingState, now: d
     if found is None:
         return None
     cut = found.bounds.cut
-    spanned, wanted = cut - found.data_start, cut - (policy.first_after or model.training.window).before(cut)
+    spanned, wanted = found.spanned, cut - (policy.first_after or model.training.window).before(cut)
     basis = ("first", *_ids(state))
     text = f"no version yet, and {found.rows:,} labelled rows over {_span(spanned)}"
     if spanned < wanted * WINDOW_COVERED:

@@ -76,7 +76,7 @@ def rows_for(*, cut: datetime = START, **fields: object) -> Prospect:
     """Return what a training is made of: 500 rows before the holdout, 500 in it, half of all new, unless told."""
     facts = {
         "bounds": Bounds(cut - timedelta(days=90), cut - timedelta(days=10), cut),
-        "data_start": START - timedelta(days=100),
+        "spanned": timedelta(days=100),
         "training": tally(500),
         "holdout": tally(500),
         "compared": tally(500),

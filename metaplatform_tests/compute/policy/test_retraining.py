@@ -340,8 +340,8 @@ def test_judging_again_what_passed_adds_no_decision() -> None:
 
 # The first version.
 def first_state(**fields: object):
-    rows = {"data_start": day(-90), "compared": None}
-    told = [name for name in ("data_start", "cut", "holdout") if name in fields]
+    rows = {"spanned": timedelta(days=90), "compared": None}
+    told = [name for name in ("spanned", "cut", "holdout") if name in fields]
     told += ["training"] if isinstance(fields.get("training"), Tally) else []
     rows |= {name: fields.pop(name) for name in told}
     return state(**{"champion_version": None, "prospect": rows_for(**rows)} | fields)
@@ -349,13 +349,13 @@ def first_state(**fields: object):
 
 def test_the_first_version_is_trained_once_the_data_spans_the_window() -> None:
     assert outcome(decide(DRIFTS, first_state(), day(0))) == ("retrain", "first")
-    assert outcome(decide(DRIFTS, first_state(data_start=day(-45)), day(0))) == ("wait", "first")
+    assert outcome(decide(DRIFTS, first_state(spanned=timedelta(days=45)), day(0))) == ("wait", "first")
 
 
 def test_the_first_version_needs_no_more_than_first_after() -> None:
     early = model(policy(first_after=Duration.parse("1 hour")))
-    assert outcome(decide(early, first_state(data_start=day(-1 / 24)), day(0))) == ("retrain", "first")
-    assert "0.5 hours" in decide(early, first_state(data_start=day(-1 / 48)), day(0)).reasons
+    assert outcome(decide(early, first_state(spanned=timedelta(hours=1)), day(0))) == ("retrain", "first")
+    assert "0.5 hours" in decide(early, first_state(spanned=timedelta(minutes=30)), day(0)).reasons
 
 
 def test_the_first_version_waits_for_enough_rows() -> None:
@@ -390,5 +390,7 @@ def test_a_first_training_that_made_no_version_is_decided_again_after_the_cooldo
 
 
 def test_waiting_for_the_first_version_is_not_kept_anew_at_each_tick() -> None:
-    waits = [decide(DRIFTS, first_state(cut=day(-80 + number / 1_000)), day(0)) for number in range(1_000)]
+    waits = [
+        decide(DRIFTS, first_state(spanned=timedelta(days=10 + number / 1_000)), day(0)) for number in range(1_000)
+    ]
     assert len({decision.decision_id for decision in waits}) <= 3
