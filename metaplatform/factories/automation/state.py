@@ -253,10 +253,15 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
         champion_version=champion.version if champion else None,
         prospect=prospect_of(model, counts, mature, champion=champion, versions=versions),
         retrains=retrains,
-        observations=[
-            seen for seen in ledger.read(Observation, model=model.name, column="") if seen.monitor in manifest.monitors
-        ],
+        observations=_counting_observations(loop, model),
         training=training,
         void=frozenset((*ended, *refused)),
         refusal=Refusal(newest.reasons, known_then) if newest else None,
     )
+
+
+def _counting_observations(loop: Loop, model: ModelSpec) -> list[Observation]:
+    """Return the model's verdicts, less those of monitors that are gone, and profiles that a person has approved."""
+    approved = {kept.finding for kept in loop.ledger.read(Approval)}
+    found = loop.ledger.read(Observation, model=model.name, column="")
+    return [seen for seen in found if seen.monitor in loop.manifest.monitors and seen.observation_id not in approved]
