@@ -109,11 +109,11 @@ class Prospect:
 
     ``training`` are the rows before the holdout, ``holdout`` those in it; ``compared`` those of the holdout that
     the champion has not seen either, None without a champion. ``new_rows`` have come since the newest version's
-    cut, or late for the time before it. ``spanned`` is how long the data reach, window or not.
+    cut, or late for the time before it. ``data`` is from when to when there are data, window or not.
     """
 
     bounds: Bounds
-    spanned: timedelta
+    data: Window
     training: Tally
     holdout: Tally
     compared: Tally | None
@@ -147,7 +147,7 @@ def prospect(
         compared = counts.between(max(bounds.holdout_start, _ceiled(unseen_since, counts.step)), cut)
     return Prospect(
         bounds=bounds,
-        spanned=max(cut, min(mature, counts.until)) - counts.since,
+        data=Window(counts.since, max(cut, min(mature, counts.until))),
         training=counts.between(bounds.start, bounds.holdout_start),
         holdout=held,
         compared=compared,

@@ -137,8 +137,8 @@ def _first(model: ModelSpec, policy: RetrainPolicy, state: TrainingState, now: d
     found = state.prospect
     if found is None:
         return None
-    cut = found.bounds.cut
-    spanned, wanted = found.spanned, cut - (policy.first_after or model.training.window).before(cut)
+    end, first_after = found.data.end, policy.first_after or model.training.window
+    spanned, wanted = end - found.data.start, end - first_after.before(end)
     basis = ("first", *_ids(state))
     text = f"no version yet, and {found.rows:,} labelled rows over {_span(spanned)}"
     if spanned < wanted * WINDOW_COVERED:

@@ -7,6 +7,7 @@ from metaplatform.compute.policy.retraining import TrainingState
 from metaplatform.compute.splitting import Bounds
 from metaplatform.naming import stable_id
 from metaplatform.specs.duration import Duration
+from metaplatform.specs.partitions import Window
 from metaplatform.specs.records import Observation
 from metaplatform.specs.training import ModelSpec, PromotionSpec, RetrainPolicy, TargetSpec, TrainingSpec, VoteSpec
 
@@ -76,7 +77,7 @@ def rows_for(*, cut: datetime = START, **fields: object) -> Prospect:
     """Return what a training is made of: 500 rows before the holdout, 500 in it, half of all new, unless told."""
     facts = {
         "bounds": Bounds(cut - timedelta(days=90), cut - timedelta(days=10), cut),
-        "spanned": timedelta(days=100),
+        "data": Window(cut - timedelta(days=100), cut),
         "training": tally(500),
         "holdout": tally(500),
         "compared": tally(500),

@@ -8,6 +8,7 @@ import pytest
 from metaplatform.compute.label_counts import Tally
 from metaplatform.compute.policy.retraining import Refusal, decide, take_back, taken_back
 from metaplatform.specs.duration import Duration
+from metaplatform.specs.partitions import Window
 from metaplatform.specs.records import Decision, Observation
 from metaplatform_tests.compute.policy.observing import (
     DRIFT,
@@ -340,8 +341,8 @@ def test_judging_again_what_passed_adds_no_decision() -> None:
 
 # The first version.
 def first_state(**fields: object):
-    rows = {"spanned": timedelta(days=90), "compared": None}
-    told = [name for name in ("spanned", "cut", "holdout") if name in fields]
+    rows = {"data": Window(day(0) - fields.pop("spanned", timedelta(days=90)), day(0)), "compared": None}
+    told = [name for name in ("cut", "holdout") if name in fields]
     told += ["training"] if isinstance(fields.get("training"), Tally) else []
     rows |= {name: fields.pop(name) for name in told}
     return state(**{"champion_version": None, "prospect": rows_for(**rows)} | fields)
