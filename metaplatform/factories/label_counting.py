@@ -21,6 +21,7 @@ from metaplatform.compute.label_counts import (
 )
 from metaplatform.compute.training import LABEL
 from metaplatform.errors import MetaplatformError
+from metaplatform.factories.label_maturity import labels_known_at
 from metaplatform.factories.labelled_rows import order_of
 from metaplatform.factories.steps import Step
 from metaplatform.naming import stable_id
@@ -33,9 +34,9 @@ from metaplatform.specs.partitions import Window
 from metaplatform.specs.training import ModelSpec
 
 
-def mature_until(manifest: Manifest, model: ModelSpec, now: datetime) -> datetime:
-    """Return the moment before which every label is known at ``now``."""
-    return manifest.label_delay(model).before(now)
+def mature_until(manifest: Manifest, model: ModelSpec, warehouse: Warehouse, now: datetime) -> datetime:
+    """Return the moment before which every label is known at ``now``, as far as what it is made of has arrived."""
+    return manifest.label_delay(model).before(labels_known_at(manifest, model, warehouse, now))
 
 
 def kept_counts(manifest: Manifest, model: ModelSpec, warehouse: Warehouse, mature: datetime) -> LabelCounts:

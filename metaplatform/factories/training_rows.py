@@ -37,7 +37,7 @@ def training_prospect(
     Raises:
         TrainingRefusedError: if there is no labelled row.
     """
-    manifest, mature = step.manifest, mature_until(step.manifest, model, step.now)
+    manifest, mature = step.manifest, mature_until(step.manifest, model, warehouse, step.now)
     recount(session, manifest, model, warehouse, list(_partitions(step, model, warehouse)))
     found = prospect_of(
         model,
@@ -77,7 +77,7 @@ def _partitions(step: Step, model: ModelSpec, warehouse: Warehouse) -> Iterator[
     """Yield the partitions that no run has counted, and those that a training window before ``now`` reaches into."""
     ref = f"features.{model.feature_set}"
     line, known = step.manifest.partitions(ref), counted_partitions(step.manifest, model, warehouse)
-    start = model.training.window.before(mature_until(step.manifest, model, step.now))
+    start = model.training.window.before(mature_until(step.manifest, model, warehouse, step.now))
     for key in warehouse.partitions(ref):
         if line is None or key not in known or line.window(key).end >= start:
             yield key

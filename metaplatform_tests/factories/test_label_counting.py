@@ -44,7 +44,7 @@ def test_what_the_policy_counts_without_reading_is_what_the_trainer_gets_to_the_
     manifest = book_of(folder, every=every, delay=delay, window=spans[0], holdout=spans[1])
     model, now = manifest.models["returns"], START + dt.timedelta(minutes=minutes, seconds=17)
     keep_all(manifest, warehouse)
-    mature = mature_until(manifest, model, now)
+    mature = mature_until(manifest, model, warehouse, now)
     found = prospect(model, kept_counts(manifest, model, warehouse, mature), mature)
     with warehouse.session() as session:
         labels = labels_of(session, manifest, model, now, None)

@@ -239,7 +239,7 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
     """Return what the retrain policy of ``model`` is asked with: from what runs have kept, no data are read."""
     manifest, ledger = loop.manifest, loop.ledger
     champion, versions = loop.registry.champion(model.name), loop.registry.versions(model.name)
-    mature = mature_until(manifest, model, loop.now)
+    mature = mature_until(manifest, model, loop.warehouse, loop.now)
     counts = kept_counts(manifest, model, loop.warehouse, mature)
     decisions = ledger.read(Decision, model=model.name)
     retrains = [decision for decision in decisions if decision.outcome == "retrain"]
@@ -248,7 +248,7 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
     training = f"models.{model.name}" in loop.busy
     ended = [] if training else [seen.decision_id for seen in retrains if seen.decision_id not in judged]
     newest = max(refused.values(), key=lambda seen: seen.decided_at, default=None)
-    known_then = counts.cut(mature_until(manifest, model, newest.decided_at)) if newest else None
+    known_then = counts.cut(mature_until(manifest, model, loop.warehouse, newest.decided_at)) if newest else None
     return TrainingState(
         champion_version=champion.version if champion else None,
         prospect=prospect_of(model, counts, mature, champion=champion, versions=versions),
