@@ -91,10 +91,10 @@ def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, regist
     decision = step.tags.get(DECISION_TAG) or step.run_id
     champion = registry.champion(model.name)
     with warehouse.session() as session:
-        found = training_prospect(session, step, model, warehouse, registry)
-        made = next(
-            (found for found in registry.versions(model.name) if found.tags.get(DECISION_TAG) == decision), None
-        )
+        versions = registry.versions(model.name)
+        made = next((version for version in versions if version.tags.get(DECISION_TAG) == decision), None)
+        rival = None if champion is None or redefined_for(step.manifest, model, champion, registry) else champion
+        found = training_prospect(session, step, model, warehouse, champion=rival, versions=versions)
         if made is None and DECISION_TAG in step.tags:
             check_worth(model, found)
         rows = training_rows(session, step, model, found.bounds)
@@ -242,9 +242,16 @@ def why_outdated(
     other = of_other_kinds(rows.frame, bundle.encoding)
     if other:
         return f"the champion, version {champion.version}, knows features as another type: {', '.join(other)}"
-    if changed := redefined(bundle.lineage.definitions, manifest, model.feature_set):
+    if changed := redefined_for(manifest, model, champion, registry):
         return f"the champion, version {champion.version}, learnt another definition of {', '.join(changed)}"
     return ""
+
+
+def redefined_for(
+    manifest: Manifest, model: ModelSpec, champion: ModelVersion, registry: ModelRegistry
+) -> tuple[str, ...]:
+    """Return the features that the champion learnt by another definition than the book's."""
+    return redefined(registry.load(model.name, champion.version).lineage.definitions, manifest, model.feature_set)
 
 
 def compare_versions(

@@ -1,6 +1,6 @@
 """The rows a version is trained and judged on: labelled, before the cut, split in time."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import ibis
@@ -11,7 +11,7 @@ from metaplatform.compute.training import TrainingRefusedError
 from metaplatform.factories.label_counting import counted_partitions, kept_counts, mature_until, prospect_of, recount
 from metaplatform.factories.labelled_rows import LabelCoverage, count_labels, labelled_frame, labels_of, order_of
 from metaplatform.factories.steps import Step
-from metaplatform.resources.model_registry import ModelRegistry
+from metaplatform.resources.model_registry import ModelVersion
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.partitions import Window
@@ -30,9 +30,17 @@ class TrainingRows:
 
 
 def training_prospect(
-    session: Session, step: Step, model: ModelSpec, warehouse: Warehouse, registry: ModelRegistry
+    session: Session,
+    step: Step,
+    model: ModelSpec,
+    warehouse: Warehouse,
+    *,
+    champion: ModelVersion | None,
+    versions: Collection[ModelVersion],
 ) -> Prospect:
     """Return what a training at the step's ``now`` is made of; the labels of its window are counted anew.
+
+    ``champion`` is whom the new version must beat, None if there is nobody; ``versions`` are those there are.
 
     Raises:
         TrainingRefusedError: if there is no labelled row.
@@ -43,8 +51,8 @@ def training_prospect(
         model,
         kept_counts(manifest, model, warehouse, mature),
         mature,
-        champion=registry.champion(model.name),
-        versions=registry.versions(model.name),
+        champion=champion,
+        versions=versions,
     )
     if found is None:
         raise TrainingRefusedError(

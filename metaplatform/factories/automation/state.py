@@ -239,6 +239,9 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
     """Return what the retrain policy of ``model`` is asked with: from what runs have kept, no data are read."""
     manifest, ledger = loop.manifest, loop.ledger
     champion, versions = loop.registry.champion(model.name), loop.registry.versions(model.name)
+    if champion and _unfit(loop, champion):
+        # One that learnt other definitions scores nothing any more: the model is trained as if it had none.
+        champion = None
     mature = mature_until(manifest, model, loop.warehouse, loop.now)
     counts = kept_counts(manifest, model, loop.warehouse, mature)
     decisions = ledger.read(Decision, model=model.name)
