@@ -10,13 +10,15 @@ from sqlglot import exp
 
 from metaplatform.compute.instants import instant
 from metaplatform.compute.sql_columns import ROW, Scope, Steps, all_columns, call, column, fresh, named, source, text
-from metaplatform.specs.ingestion import FileSource, TimedTable
-from metaplatform.specs.partitions import PartitionSpec, Window
+from metaplatform.specs.ingestion import FileSource
+from metaplatform.specs.partitions import PartitionSpec
 
 REASON = "_reason"
 """Column of quarantined rows that says why; no column of the book starts with an underscore."""
 MOMENT = "_event_timestamp"
 """Column of quarantined rows that holds their event timestamp, null where it cannot be told."""
+COPY = "_copy"
+"""Column of quarantined rows of a source with a key: whether it is the stored row of its key once more."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE = {exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ}
 _SHOWN, _STORED = 80, "_stored_moment"
@@ -30,7 +32,7 @@ class Conformed:
 
     ``accepted`` has the declared columns, then new ones, then derived ones; the event timestamp is a
     TIMESTAMPTZ (UTC). ``quarantined`` has the columns of the file as text, ``_event_timestamp`` where the source has
-    one, and ``_reason``.
+    one, ``_copy`` where it has a key, and ``_reason``.
     """
 
     accepted: ibis.Table
@@ -72,7 +74,8 @@ def conform(raw: ibis.Table, spec: FileSource, *, arrived: datetime | None = Non
     present = exp.select(all_columns(ROW), *judgement).from_(source(reading.current))
     judged = steps.add("judged", present)
     fit = exp.select("*").from_(source(judged)).where(exp.EQ(this=column(REASON), expression=text("")))
-    unfit = exp.select("*").from_(source(judged)).where(exp.NEQ(this=column(REASON), expression=text("")))
+    own = [named(exp.false(), COPY)] if spec.key else []
+    unfit = exp.select(exp.Star(), *own).from_(source(judged)).where(exp.NEQ(this=column(REASON), expression=text("")))
     accepted, rejected = steps.add("fit", fit), [steps.add("unfit", unfit)]
     if spec.key:
         accepted, again = _first_of_each_key(reading, spec, _with_stored_moment(reading, spec, accepted))
@@ -235,13 +238,21 @@ def _first_of_each_key(reading: _Reading, spec: FileSource, fit: str) -> tuple[s
     rank = exp.Window(
         this=call("row_number"), partition_by=[key.copy() for key in keys], order=exp.Order(expressions=every)
     )
-    ranked = steps.add("ranked", exp.select(all_columns(ROW), named(rank, "_rank")).from_(source(candidates)))
+    alike = exp.Window(
+        this=call("dense_rank"),
+        partition_by=[key.copy() for key in keys],
+        order=exp.Order(expressions=[each.copy() for each in every]),
+    )
+    ranks = [named(rank, "_rank"), named(alike, "_alike")]
+    ranked = steps.add("ranked", exp.select(all_columns(ROW), *ranks).from_(source(candidates)))
     first = exp.EQ(this=column("_rank"), expression=exp.Literal.number(1))
-    kept = exp.select(exp.Star(except_=[exp.to_identifier("_rank")])).from_(source(ranked)).where(first)
+    own = exp.Star(except_=[exp.to_identifier(name) for name in ("_rank", "_alike")])
+    kept = exp.select(own).from_(source(ranked)).where(first)
     stay = steps.add("accepted", exp.union(exp.select("*").from_(source(unique)), kept, distinct=False))
     message = text(f"key ({', '.join(spec.key)}) repeats an earlier row's")
     known = [*reading.raw.columns, *([MOMENT] if spec.event_timestamp else [])]
-    again = exp.select(*(column(name) for name in known), named(message, REASON)).from_(source(ranked))
+    copy = named(exp.EQ(this=column("_alike"), expression=exp.Literal.number(1)), COPY)
+    again = exp.select(*(column(name) for name in known), copy, named(message, REASON)).from_(source(ranked))
     return stay, steps.add("repeating", again.where(exp.Not(this=first.copy())))
 
 
@@ -266,7 +277,8 @@ def _accepted(reading: _Reading, spec: FileSource, step: str) -> ibis.Table:
 
 
 def _quarantined(reading: _Reading, spec: FileSource, rejected: Sequence[str]) -> ibis.Table:
-    told = [column(name) for name in ((MOMENT, REASON) if spec.event_timestamp else (REASON,))]
+    facts = ((MOMENT, spec.event_timestamp), (COPY, spec.key), (REASON, True))
+    told = [column(name) for name, there in facts if there]
     parts = [
         exp.select(
             *(named(exp.cast(column(name), "varchar", dialect="duckdb"), name) for name in reading.raw.columns),
@@ -276,21 +288,3 @@ def _quarantined(reading: _Reading, spec: FileSource, rejected: Sequence[str]) -
     ]
     whole = parts[0] if len(parts) == 1 else exp.union(parts[0], parts[1], distinct=False)
     return reading.steps.finish(exp.select("*").from_(whole.subquery("_rejected")))
-
-
-def visible(table: ibis.Table, spec: TimedTable, *, now: datetime, window: Window | None) -> ibis.Table:
-    """Return the rows that have happened by ``now`` (event timestamp before it), of ``window`` only if given.
-
-    A table without an event timestamp is visible as a whole.
-    """
-    if spec.event_timestamp is None:
-        return table
-    moment = table[_column_like(table, spec.event_timestamp)]
-    seen = table.filter(moment < ibis.literal(now))
-    if window is None:
-        return seen
-    return seen.filter(moment >= ibis.literal(window.start), moment < ibis.literal(window.end))
-
-
-def _column_like(table: ibis.Table, name: str) -> str:
-    return Scope.of(table.columns, "table").find(name)

@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 import ibis
 
-from metaplatform.compute.ingestion import visible
 from metaplatform.compute.policy.quarantine import beyond_share
+from metaplatform.compute.visible_rows import visible
 from metaplatform.errors import DataError
 from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.builds import kept_as_built

@@ -8,7 +8,7 @@ from pathlib import Path
 import ibis
 import pyarrow as pa
 
-from metaplatform.compute.ingestion import MOMENT, conform, first_moment
+from metaplatform.compute.ingestion import COPY, MOMENT, conform, first_moment
 from metaplatform.compute.partition_profiles import moment_span, partition_profiles
 from metaplatform.errors import DataError, StorageError
 from metaplatform.naming import quarantine_ref, stable_id, staged_ref
@@ -84,7 +84,7 @@ def read_source(
         stored=stored,
         quarantined=quarantined,
         rejected=rejected,
-        outside=_outside(session, source, unfit),
+        excused=quarantined - _count(session, _faulty(source, unfit)),
         arrived_at=arrived,
         partitions=_partitions(session, source, unfit, arrived),
         first=first,
@@ -159,10 +159,13 @@ def _keep(session: Session, warehouse: Warehouse, ref: str, rows: ibis.Table, co
     return count
 
 
-def _outside(session: Session, source: FileSource, unfit: ibis.Table) -> int:
+def _faulty(source: FileSource, unfit: ibis.Table) -> ibis.Table:
+    """Return the rows that are turned away for a fault: no copies, and none that the book leaves out on purpose."""
+    rows = unfit.filter(~unfit[COPY]) if source.key else unfit
     if source.partitions is None:
-        return 0
-    return _count(session, unfit.filter(unfit[MOMENT] < ibis.literal(first_moment(source.partitions))))
+        return rows
+    early = rows[MOMENT] < ibis.literal(first_moment(source.partitions))
+    return rows.filter(~early.fill_null(False))
 
 
 def _partitions(
@@ -172,7 +175,8 @@ def _partitions(
     turned_away: dict[str, int] = {}
     if source.partitions is not None:
         bounds = (first_moment(source.partitions), source.max_ahead.behind(arrived))
-        placed = unfit.filter(unfit[MOMENT] >= ibis.literal(bounds[0]), unfit[MOMENT] <= ibis.literal(bounds[1]))
+        faulty = _faulty(source, unfit)
+        placed = faulty.filter(faulty[MOMENT] >= ibis.literal(bounds[0]), faulty[MOMENT] <= ibis.literal(bounds[1]))
         found = _profiles(session, partition_profiles(placed, source, moment=MOMENT))
         turned_away = {key: profile.rows for key, profile in found.items()}
     lacking = PartitionContent(0, "0")

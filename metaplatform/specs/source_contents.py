@@ -34,8 +34,8 @@ class SourceContents:
 
     ``partitions`` are by partition key; by UTC day for a source that has an event timestamp and no partitions; the
     whole is ``""`` where there is neither. ``read`` counts rows and ``rejected`` lines that are no row: each row is
-    ``stored`` or ``quarantined``. ``outside`` of the quarantined lie before the first partition, which is no fault of
-    theirs. ``first`` and ``last`` are the outermost event timestamps. ``paths`` are the files.
+    ``stored`` or ``quarantined``. ``excused`` of the quarantined have no fault: they are copies of stored rows, or lie
+    before the first partition. ``first`` and ``last`` are the outermost event timestamps. ``paths`` are the files.
     """
 
     mark: str
@@ -44,7 +44,7 @@ class SourceContents:
     stored: int
     quarantined: int
     rejected: int
-    outside: int
+    excused: int
     arrived_at: datetime
     partitions: Mapping[str, PartitionContent] = field(default_factory=dict)
     first: datetime | None = None

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
-from metaplatform.compute.ingestion import MOMENT, REASON, Conformed, conform, visible
+from metaplatform.compute.ingestion import MOMENT, REASON, Conformed, conform
 from metaplatform.compute.partition_profiles import partition_profiles
+from metaplatform.compute.visible_rows import visible
 from metaplatform.errors import DataError
 from metaplatform.specs.ingestion import CsvSource
 from metaplatform.specs.partitions import PartitionSpec, Window

@@ -88,12 +88,13 @@ class LiveLoop:
     def tick(self) -> Any:
         """Ask the sensor ``arrivals``, as the daemon does."""
         given: Any = self.definitions.resources
+        sensor = self.repository.get_sensor_def("arrivals")
         context = dg.build_sensor_context(
             instance=self.instance,
             repository_def=self.repository,
-            resources={name: given[name] for name in ("warehouse", "registry", "clock")},
+            resources={name: given[name] for name in sensor.required_resource_keys},
         )
-        return self.repository.get_sensor_def("arrivals").evaluate_tick(context)
+        return sensor.evaluate_tick(context)
 
     def run(self, request: dg.RunRequest) -> None:
         """Do what a run request asks for, on to its end or to a check that blocks it."""

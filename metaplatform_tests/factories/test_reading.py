@@ -165,6 +165,20 @@ def say(loop: LiveLoop, subject: str, partition: str | None = None) -> tuple[Hel
     return approve(loop.manifest, loop.warehouse, subject, partition, reason="a test", now=now)
 
 
+def test_exports_that_overlap_are_held_back_by_no_copy_of_a_row_and_by_each_row_that_differs(loop: LiveLoop) -> None:
+    loop.prices()
+    rows = [f"{number},{DAYS[0]} 10:00:00,1" for number in range(8)]
+    for name in "abc":
+        loop.write(f"orders/{name}.csv", "id,at,amount", *rows)
+    assert loop.settle()[-1] == f"new data for {DAYS[0]} in raw.orders"
+    assert [row["_copy"] for row in loop.rows("raw.orders__quarantine")] == [True] * 16
+    loop.write("orders/c.csv", "id,at,amount", *(row.replace(",1", ",2") for row in rows))
+    loop.reasons_until_told()
+    assert loop.contract("orders").description == (
+        f"8 of 16 rows of {DAYS[0]} are in quarantine: more than the share of 0.1 that may be"
+    )
+
+
 def test_rows_whose_partition_cannot_be_told_hold_back_the_source_as_a_whole(loop: LiveLoop) -> None:
     loop.prices()
     loop.write("orders/all.csv", "id,at,amount", *(f"{n},soon,1" for n in range(3)), "9,2024-01-01 10:00:00,1")

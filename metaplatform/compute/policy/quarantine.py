@@ -31,7 +31,8 @@ def beyond_share(
 ) -> tuple[Quarantined, ...]:
     """Return what of a source is turned away beyond its ``quarantine_share``, without the findings approved.
 
-    Rows before the first partition do not count: the book says so on purpose. Those whose partition cannot be told,
+    Copies of stored rows, and rows before the first partition, do not count: files overlap, and the book leaves history
+    out on purpose. Those whose partition cannot be told,
     and lines that are no rows, are held against all there are.
     """
     found = tuple(_findings(source, contents))
@@ -40,9 +41,9 @@ def beyond_share(
 
 def _findings(source: FileSource, contents: SourceContents) -> Iterator[Quarantined]:
     placed = {key: held for key, held in contents.partitions.items() if held.quarantined}
-    homeless = contents.quarantined + contents.rejected - contents.outside
+    homeless = contents.quarantined + contents.rejected - contents.excused
     homeless -= sum(held.quarantined for held in placed.values())
-    everything = contents.read + contents.rejected - contents.outside
+    everything = contents.read + contents.rejected - contents.excused
     if homeless > source.quarantine_share * everything:
         finding = stable_id("quarantine", source.name, homeless)
         yield Quarantined("", homeless, everything, finding)

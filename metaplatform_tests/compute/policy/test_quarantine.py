@@ -19,14 +19,14 @@ def source(share: float) -> CsvSource:
 
 
 def contents(
-    partitions: dict[str, tuple[int, int]], *, homeless: int = 0, outside: int = 0, rejected: int = 0
+    partitions: dict[str, tuple[int, int]], *, homeless: int = 0, excused: int = 0, rejected: int = 0
 ) -> SourceContents:
     held = {key: PartitionContent(rows, f"{rows}", bad) for key, (rows, bad) in partitions.items()}
     stored, placed = (sum(pair[index] for pair in partitions.values()) for index in (0, 1))
-    quarantined = placed + homeless + outside
+    quarantined = placed + homeless + excused
     moment = datetime(2024, 2, 1, tzinfo=UTC)
     return SourceContents(
-        "mark", "hash", stored + quarantined, stored, quarantined, rejected, outside, moment, partitions=held
+        "mark", "hash", stored + quarantined, stored, quarantined, rejected, excused, moment, partitions=held
     )
 
 
@@ -45,7 +45,7 @@ def test_rows_of_no_partition_and_lines_that_are_no_rows_are_held_against_all() 
 
 
 def test_history_that_the_book_leaves_out_is_no_fault() -> None:
-    assert not beyond_share(source(0.1), contents({DAY: (10, 0)}, outside=1_000))
+    assert not beyond_share(source(0.1), contents({DAY: (10, 0)}, excused=1_000))
 
 
 @pytest.mark.parametrize("later", [{DAY: (1, 98)}, {DAY: (2, 99)}])
