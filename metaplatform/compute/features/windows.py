@@ -74,7 +74,7 @@ def join_windows(spine: Spine, blocks: Sequence[WindowFeatures], table: Table) -
     step = spine.steps.add(f"{table.ref} windows", _windowed(spine, history, values, rows))
     same_moment = exp.EQ(this=column(spine.moment, ROW), expression=column(KNOWN, FACTS))
     joins = [left_join(step, [*matching(history.pairs), same_moment])]
-    trees = {name: values.parse(sql) for block in blocks for name, sql in block.columns.items()}
+    trees = {name: _aggregates(values, sql) for block in blocks for name, sql in block.columns.items()}
     mixed = {name: tree for name, tree in trees.items() if not _is_bare(tree)}
     if mixed:
         no_rows = exp.select(*(named(tree, name) for name, tree in mixed.items()))
@@ -82,6 +82,23 @@ def join_windows(spine: Spine, blocks: Sequence[WindowFeatures], table: Table) -
         joins.append(exp.Join(this=source(spine.steps.add(f"{table.ref} no rows", no_rows), EMPTY), kind="CROSS"))
     facts = {name: _or_empty(name, None if name in mixed else tree) for name, tree in trees.items()}
     return attach(spine, joins, facts, reveal=blocks[0].columns)
+
+
+def _aggregates(values: Scope, sql: str) -> exp.Expr:
+    """Return a feature's expression; what counts is written so that it is 0 over no rows, as every count is.
+
+    DuckDB's ``count_if`` is null there, and where the condition is null in every row.
+    """
+    holder = exp.Paren(this=values.parse(sql))
+    for node in list(holder.find_all(exp.CountIf)):
+        if isinstance(node.this, exp.Distinct):
+            continue
+        filtered = node.parent if isinstance(node.parent, exp.Filter) else None
+        conditions = [node.this, *([filtered.expression.this] if filtered else [])]
+        kept = exp.Where(this=exp.and_(*(condition.copy() for condition in conditions)))
+        (filtered or node).replace(exp.Filter(this=exp.Count(this=exp.Star()), expression=kept))
+    tree: exp.Expr = holder.this
+    return tree
 
 
 def _is_bare(tree: exp.Expr) -> bool:
@@ -157,7 +174,7 @@ def _windowed(spine: Spine, history: History, values: Scope, rows: str) -> exp.S
     """Return the aggregates at each key and moment that a row of the spine can have."""
     groups = [*(column(key_name(index)) for index in range(len(history.pairs))), column(KNOWN)]
     features = [
-        named(_framed(values.parse(sql), block, history, values), name)
+        named(_framed(_aggregates(values, sql), block, history, values), name)
         for block in history.blocks
         for name, sql in block.columns.items()
     ]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.factories.asset_specs import asset_key
@@ -56,9 +57,11 @@ def run_request(manifest: Manifest, plan: RunPlan, now: datetime, *, attempt: in
         run_key=f"{plan.key}-{attempt}" if attempt else plan.key,
         asset_selection=[asset_key(ref) for ref in plan.refs],
         asset_check_keys=checks,
-        partition_key=plan.partition or None,
+        partition_key=plan.partition if plan.partition and plan.refs else None,
         tags={
             **plan.tags,
+            # For a run of checks alone Dagster looks for one definition of partitions that the whole book shares.
+            **({PARTITION_NAME_TAG: plan.partition} if plan.partition and not plan.refs else {}),
             PLAN_TAG: plan.key,
             REASON_TAG: plan.reason[:_LONGEST_TAG],
             NOW_TAG: now.isoformat(),
