@@ -13,7 +13,7 @@ from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.records import Decision, Promotion
 
 if TYPE_CHECKING:
-    from metaplatform.resources.model_registry import ModelRegistry
+    from metaplatform.cli.model_past import Past
 
 _COLLECT_AFTER = 50_000
 """New objects between two rounds of the garbage collector."""
@@ -84,10 +84,13 @@ def ui(
 
 @app.command()
 def versions(model: str, root: Root = None, as_json: AsJson = False) -> None:
-    """List a model's versions, which is champion, and what each was trained on."""
-    from metaplatform.cli.tables import versions_table
+    """List a model's versions: what each learnt from, its scores, when and why it was promoted, or not."""
+    from metaplatform.cli.model_history import tell_versions
 
-    versions_table(_registry(deployment_of(None, root)).versions(model), as_json=as_json)
+    past = _past(deployment_of(None, root), model)
+    found = past.registry.versions(model)
+    bundles = {version.version: past.registry.load(model, version.version) for version in found}
+    tell_versions(found, bundles, past.ledger.read(Promotion, model=model), zone=past.zone, as_json=as_json)
 
 
 @app.command()
@@ -100,26 +103,42 @@ def rollback(
     from metaplatform.resources.root_use import root_in_use
 
     deployment = deployment_of(None, root)
+    past = _past(deployment, model)
     with root_in_use(deployment.root):
-        version = _registry(deployment).rollback(model, to)
-    typer.echo(f"{model}: version {version.version} is champion again")
+        before = past.registry.champion(model)
+        version = past.registry.rollback(model, to)
+    place = f", in the place of version {before.version}" if before else ""
+    typer.echo(f"{model}: version {version.version} is champion again{place}.")
+    for name in past.scored_by(model):
+        typer.echo(
+            f"predictions.{name}: version {version.version} scores the newest partition again at the loop's next look, "
+            "and what is made of it follows; older partitions stay as they are."
+        )
+    typer.echo(f"From now on monitors and the retrain policy look at version {version.version}.")
 
 
 @app.command()
 def decisions(
     model: Annotated[str | None, typer.Argument()] = None, root: Root = None, as_json: AsJson = False
 ) -> None:
-    """Say why each model was trained again, or not, and which challenger was taken."""
-    from metaplatform.cli.tables import decisions_table
-    from metaplatform.resources.ledger import Ledger
-    from metaplatform.resources.warehouse import Warehouse
+    """Say why each model was trained again, or not, and what came of it."""
+    from metaplatform.cli.model_history import episodes, tell_decisions
 
-    ledger = Ledger(Warehouse(root=str(deployment_of(None, root).root)))
+    past = _past(deployment_of(None, root), model)
     only = {"model": model} if model else {}
-    decisions_table(ledger.read(Decision, **only), ledger.read(Promotion, **only), as_json=as_json)
+    found = episodes(past.ledger.read(Decision, **only), past.ledger.read(Promotion, **only))
+    tell_decisions(found, zone=past.zone, as_json=as_json)
 
 
-def _registry(deployment: Deployment) -> "ModelRegistry":
-    from metaplatform.resources.model_registry import ModelRegistry
+def _past(deployment: Deployment, model: str | None) -> "Past":
+    """Return what a storage root knows of its models.
 
-    return ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.root / "mlartifacts"))
+    Raises:
+        MetaplatformError: if it knows some, and ``model`` is none of them.
+    """
+    from metaplatform.cli.model_past import Past
+
+    past = Past.below(deployment)
+    if model is not None:
+        past.check(model)
+    return past

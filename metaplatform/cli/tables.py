@@ -1,18 +1,13 @@
 """Tables that people read, and their JSON."""
 
-import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from metaplatform.replay.results import ReplayResult, ReplayRow
-from metaplatform.resources.model_registry import ModelVersion
-from metaplatform.specs.records import Decision, Promotion
 from metaplatform.specs.training import HIGHER_IS_BETTER
 
 _BRACKETS = re.compile(r" \([^()]*\)")
@@ -39,6 +34,8 @@ def replay_table(result: ReplayResult) -> None:
         if brief:
             console.print("`metaplatform decisions` tells what each decision was made from.", highlight=False)
         console.print(_verdict(rows), highlight=False)
+        for line in _unjudged(rows):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
     for note in result.notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     console.print(
@@ -65,6 +62,17 @@ def _cells(row: ReplayRow, *, brief: bool) -> tuple[str, ...]:
     )
 
 
+def _unjudged(rows: Sequence[ReplayRow]) -> Iterator[str]:
+    """Yield a line for each check that could not judge some partitions: in how many, and why in the newest."""
+    checks = dict.fromkeys(name for row in rows for name, _ in row.unjudged)
+    for check in checks:
+        found = [(row.partition, why) for row in rows for name, why in row.unjudged if name == check]
+        partition, why = found[-1]
+        where = f" of {partition}" if partition else ""
+        told = why or "no reason is kept"
+        yield f"Not judged by {check}: {len(found)} of {len(rows)} partitions; the newest{where}: {told}"
+
+
 def _verdict(rows: Sequence[ReplayRow]) -> str:
     pairs = [(row.live, row.first) for row in rows if row.live is not None and row.first is not None]
     if not pairs:
@@ -77,47 +85,6 @@ def _verdict(rows: Sequence[ReplayRow]) -> str:
         f"Mean {rows[0].metric}: {live:.4f} live, {first:.4f} for the first version never retrained; "
         f"better in {better} of {len(pairs)} partitions, equal in {same}."
     )
-
-
-def versions_table(versions: Sequence[ModelVersion], *, as_json: bool) -> None:
-    """Print model versions, newest last."""
-    rows = [
-        {
-            "version": found.version,
-            "aliases": ", ".join(found.aliases),
-            "trained_from": found.trained_from.isoformat(),
-            "trained_until": found.trained_until.isoformat(),
-            "cut": found.cut.isoformat(),
-        }
-        for found in versions
-    ]
-    _print(rows, as_json=as_json)
-
-
-def decisions_table(decisions: Sequence[Decision], promotions: Sequence[Promotion], *, as_json: bool) -> None:
-    """Print decisions and the promotions they led to, in time order; of one moment, by version."""
-    everything: list[Decision | Promotion] = [
-        *decisions,
-        *sorted(promotions, key=lambda promotion: promotion.challenger_version),
-    ]
-    rows: list[dict[str, Any]] = [
-        {"when": kept.decided_at.isoformat(), "model": kept.model, "outcome": kept.outcome, "reasons": kept.reasons}
-        for kept in sorted(everything, key=lambda kept: kept.decided_at)
-    ]
-    details: list[dict[str, Any]] = [asdict(kept) for kept in everything] if as_json else rows
-    _print(details, as_json=as_json)
-
-
-def _print(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        _console().print_json(json.dumps(rows, default=str))
-        return
-    table = Table()
-    for heading in rows[0] if rows else ("nothing yet",):
-        table.add_column(str(heading))
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    _console().print(table)
 
 
 def _console() -> Console:

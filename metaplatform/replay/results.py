@@ -1,6 +1,7 @@
 """What a replay found, as values: a row for each prediction and partition, and the totals."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from metaplatform.specs.records import Action, Decision, Observation, Promotion
@@ -12,7 +13,8 @@ class ReplayRow:
 
     ``drift_share`` is the share of drifted features; ``live`` the realized ``metric`` of the version that
     scored the partition first, ``first`` that of the model's first version on the same rows. ``decision`` is
-    ``retrain`` or ``wait`` with its ``reason``, ``promotion`` what became of the challenger.
+    ``retrain`` or ``wait`` with its ``reason``, ``promotion`` what became of the challenger. ``unjudged`` names the
+    checks of monitors that could not judge the partition, each with why.
     """
 
     prediction: str
@@ -27,6 +29,7 @@ class ReplayRow:
     reason: str
     promotion: str
     actions: int
+    unjudged: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,11 @@ class Period:
 
 def told(promotion: Promotion) -> str:
     """Return a promotion verdict in a few words."""
-    gain = "" if promotion.gain is None else f" ({promotion.metric} {promotion.gain:+.4f})"
-    return f"v{promotion.challenger_version} {promotion.outcome}{gain}"
+    said = f"v{promotion.challenger_version} {promotion.outcome}"
+    if promotion.gain is not None:
+        return f"{said} ({promotion.metric} {promotion.gain:+.4f})"
+    # Of a first version there is nobody to compare with.
+    return said if promotion.champion_version is None else f"{said}, not compared: {promotion.reasons}"
 
 
 def drift_share(observations: list[Observation], prediction_monitors: frozenset[str], partition: str) -> float | None:
@@ -91,3 +97,14 @@ def drift_share(observations: list[Observation], prediction_monitors: frozenset[
     # A version promoted at the same moment scores the partition anew, and is judged as well.
     first = min(judged, key=lambda seen: (seen.observed_at, seen.model_version), default=None)
     return first.score if first else None
+
+
+def unjudged(
+    observations: Iterable[Observation], prediction_monitors: frozenset[str], partition: str
+) -> tuple[tuple[str, str], ...]:
+    """Return the checks (``monitor check``) that have not judged a partition in the end, each with why."""
+    newest: dict[str, Observation] = {}
+    for seen in sorted(observations, key=lambda found: (found.observed_at, found.model_version)):
+        if seen.monitor in prediction_monitors and seen.partition == partition and not seen.column:
+            newest[f"{seen.monitor} {seen.check}"] = seen
+    return tuple((name, seen.detail) for name, seen in sorted(newest.items()) if seen.status == "skipped")

@@ -15,7 +15,7 @@ from metaplatform.factories.labelled_rows import encoded_rows, labelled_frame, l
 from metaplatform.factories.performance import realized_rows
 from metaplatform.factories.steps import Step
 from metaplatform.naming import history_ref
-from metaplatform.replay.results import Period, ReplayRow, drift_share
+from metaplatform.replay.results import Period, ReplayRow, drift_share, unjudged
 from metaplatform.resources.delta_tables import PartitionState
 from metaplatform.resources.model_bundle import ModelBundle
 from metaplatform.specs.inference import PredictionSpec
@@ -62,8 +62,8 @@ class _History:
         return registry.load(self._model.name, min(found.version for found in registry.versions(self._model.name)))
 
     @cached_property
-    def _drift(self) -> list[Observation]:
-        return self.loop.ledger.read(Observation, kind="drift")
+    def _verdicts(self) -> list[Observation]:
+        return self.loop.ledger.read(Observation, column="")
 
     @cached_property
     def _monitors(self) -> frozenset[str]:
@@ -95,7 +95,7 @@ class _History:
             prediction=self.prediction.name,
             partition=partition,
             rows=self._scored[partition].rows,
-            drift_share=drift_share(self._drift, self._monitors, partition),
+            drift_share=drift_share(self._verdicts, self._monitors, partition),
             champion=champion,
             metric=self._model.promotion.metric,
             live=live,
@@ -104,6 +104,7 @@ class _History:
             reason=decision.reasons if decision else "",
             promotion=period.promotion,
             actions=len(period.actions),
+            unjudged=unjudged(self._verdicts, self._monitors, partition),
         )
 
     def _step(self, partition: str) -> Step:

@@ -69,6 +69,8 @@ class Decision:
     answers, comma-separated: failed evaluations (``monitor/v<version>/<partition>``) and the cron tick. A retrain
     that could not be made is taken back by a ``wait`` whose cause is ``retrain/<decision_id>``: what it answered
     is open again.
+    ``champion_version`` is the champion's then, None before the first. ``number`` counts the decisions kept
+    before: those of one moment happened in its order.
     """
 
     decision_id: str
@@ -78,6 +80,8 @@ class Decision:
     reasons: str
     decided_at: datetime
     causes: str = ""
+    champion_version: int | None = None
+    number: int | None = None
 
 
 @dataclass(frozen=True)

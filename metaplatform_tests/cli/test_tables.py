@@ -1,5 +1,7 @@
 """Tables that people read: as long as they are useful, and no longer."""
 
+from dataclasses import replace
+
 import pytest
 
 from metaplatform.cli.tables import replay_table
@@ -29,6 +31,15 @@ def test_a_long_table_tells_the_decisions_and_where_the_rest_is(capsys: pytest.C
     assert found.count("wait: drift: 2 of 3 failed; but cooldown until") == 30
     assert "data_drift" not in found
     assert "metaplatform decisions" in found
+
+
+def test_checks_that_judged_nothing_are_told_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tuple(
+        replace(row(day), unjudged=(("errors roc_auc", f"{day} rows"),) if day > 1 else ()) for day in (1, 2, 3)
+    )
+    replay_table(ReplayResult(rows, 3, 1.0, 1.0, "/root", ()))
+    found = capsys.readouterr().out
+    assert "Not judged by errors roc_auc: 2 of 3 partitions; the newest of 2024-01-03: 3 rows" in found
 
 
 def test_what_a_replay_did_not_come_to_is_told_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

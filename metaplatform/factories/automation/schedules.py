@@ -2,11 +2,10 @@
 
 import dagster as dg
 
-from metaplatform.compute.policy.retraining import decide
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import requested_before, run_request
-from metaplatform.factories.automation.sensors import retrain_plan
-from metaplatform.factories.automation.state import Loop, training_state
+from metaplatform.factories.automation.sensors import decision_on, retrain_plan
+from metaplatform.factories.automation.state import Loop
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.warehouse import Warehouse
@@ -36,7 +35,7 @@ def _retrain_schedule(manifest: Manifest, model: ModelSpec, cron: str, timezone:
         context: dg.ScheduleEvaluationContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
     ) -> dg.RunRequest | dg.SkipReason:
         loop = Loop(manifest, warehouse, registry, clock.now(), replaying=bool(clock.at), instance=context.instance)
-        decision = decide(model, training_state(loop, model), loop.now, scheduled_for=context.scheduled_execution_time)
+        decision = decision_on(loop, model, scheduled_for=context.scheduled_execution_time)
         if decision is None:
             return dg.SkipReason("nothing to decide upon yet")
         loop.ledger.append(decision)

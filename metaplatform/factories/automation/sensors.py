@@ -1,7 +1,7 @@
 """One multiplexed sensor a concern: arrivals, scoring, performance, retraining, reactions."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -26,12 +26,14 @@ from metaplatform.factories.automation.state import (
 )
 from metaplatform.factories.training import DECISION_TAG
 from metaplatform.resources.clock import Clock
+from metaplatform.resources.ledger import TABLES
 from metaplatform.resources.match_records import MatchRecords
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Approval, Decision, Observation, Promotion
+from metaplatform.specs.training import ModelSpec
 
 _TOLD_AGAIN = timedelta(minutes=5)
 """A tick that has nothing to ask for and finds something held up fails: so often, as failed ticks are kept for long."""
@@ -150,7 +152,7 @@ def retraining(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
             notes.append(f"{model.name}: waits for {', '.join(waits)}, made of other rows than there are now")
             continue
         try:
-            decision = decide(model, training_state(loop, model), loop.now)
+            decision = decision_on(loop, model)
             if decision is not None:
                 loop.ledger.append(decision)
                 notes.append(f"{model.name}: {decision.outcome}: {decision.reasons}")
@@ -159,6 +161,16 @@ def retraining(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
             # One model's fault must not keep the others from their retrain.
             notes.append(f"{model.name}: {error}")
     return Plans(plans, notes)
+
+
+def decision_on(loop: Loop, model: ModelSpec, scheduled_for: datetime | None = None) -> Decision | None:
+    """Return what the model's policy says now, and of which champion; ``scheduled_for`` is the cron tick that asks."""
+    state = training_state(loop, model)
+    decision = decide(model, state, loop.now, scheduled_for=scheduled_for)
+    if decision is None:
+        return None
+    number = loop.warehouse.row_count(TABLES[Decision]) or 0
+    return replace(decision, champion_version=state.champion_version, number=number)
 
 
 def pending_retrains(loop: Loop, model: str) -> Iterator[RunPlan]:
