@@ -84,7 +84,7 @@ def decide(
     if trigger is None:
         seen = (state.champion_version, "", *(name for vote in votes for name in vote.seen))
         return _decision(model, "wait", "", reasons, now, seen) if votes else None
-    text = "; ".join(filter(None, (trigger.text, reasons)))
+    text = "; ".join(filter(None, (trigger.text, *(vote.text for vote in votes if vote.asks))))
     basis = (state.champion_version, trigger.name, *trigger.basis, *sorted(state.void))
     if block := _blocked(model, policy, state, now):
         return _decision(model, "wait", trigger.name, f"{text}; but {block.text}", now, (*basis, *block.basis))

@@ -204,6 +204,18 @@ def test_realized_performance_speaks_before_drift() -> None:
     assert decision.causes == f"{DRIFT}/v1/05, {PERFORMANCE}/v1/04"
 
 
+def test_only_what_asks_is_a_reason_of_a_retrain() -> None:
+    both = model(policy(drift=vote(), performance=vote(PERFORMANCE), new_rows=1))
+    passed = seen("05", "passed", monitor=PERFORMANCE, check="roc_auc")
+    drifted = decide(both, state(seen("05"), passed), day(0))
+    assert outcome(drifted) == ("retrain", "drift")
+    assert "drift: 1 of 1 failed" in drifted.reasons
+    assert "performance" not in drifted.reasons
+    grown = decide(both, state(seen("05", "passed"), passed), day(0))
+    assert outcome(grown) == ("retrain", "new_rows")
+    assert "failed" not in grown.reasons
+
+
 def test_a_kept_challenger_is_not_retrained_for_the_same_cause() -> None:
     first = decide(DRIFTS, state(seen("05")), day(0))
     after = state(seen("05"), retrains=[first])
