@@ -44,6 +44,7 @@ def platform_resources(deployment: Deployment) -> dict[str, object]:
         "book": DeployedBook(
             root=root,
             book=str(deployment.book),
+            source_folders=list(deployment.source_folders),
             environment=deployment.environment,
             url_env=deployment.book_url_env if deployment.book_source == "sql" else "",
         ),

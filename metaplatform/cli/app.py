@@ -63,7 +63,12 @@ def book_in_files(deployment: Deployment) -> Manifest:
     Raises:
         BookError: with every error of the book.
     """
-    return load_book(deployment.book, variables=os.environ, environment=deployment.environment)
+    return load_book(
+        deployment.book,
+        variables=os.environ,
+        environment=deployment.environment,
+        source_folders=deployment.source_folders,
+    )
 
 
 def book_now(deployment: Deployment) -> "CurrentBook":

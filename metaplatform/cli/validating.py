@@ -64,7 +64,13 @@ def validate(
 
 def _read(deployment: Deployment, *, in_files: bool, look: Look | None) -> tuple[Manifest | None, tuple[Issue, ...]]:
     if in_files or deployment.book_source == "yaml":
-        return read_book(deployment.book, variables=os.environ, environment=deployment.environment, look=look)
+        return read_book(
+            deployment.book,
+            variables=os.environ,
+            environment=deployment.environment,
+            source_folders=deployment.source_folders,
+            look=look,
+        )
     # A database's driver and tables are no concern of a book in files.
     from metaplatform.resources.book_source import read_deployed_book
 
@@ -73,12 +79,10 @@ def _read(deployment: Deployment, *, in_files: bool, look: Look | None) -> tuple
 
 def _look(deployment: Deployment) -> Look:
     """Return what looks at the files of sources, and judges their rows as ingestion does."""
-    from metaplatform.compute.ingestion import conform
+    from metaplatform.compute.ingestion import misfits
     from metaplatform.resources.source_looks import look_at_sources
 
-    return partial(
-        look_at_sources, judge=lambda rows, spec: conform(rows, spec).quarantined, threads=deployment.threads
-    )
+    return partial(look_at_sources, judge=misfits, threads=deployment.threads)
 
 
 def _chosen(as_format: Format | None, *, as_json: bool) -> Format:

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import ibis
-import ibis.expr.datatypes as dt
+from ibis.backends.sql.datatypes import DuckDBType
 from sqlglot import exp
 
 from metaplatform.compute.instants import instant
 from metaplatform.compute.sql_columns import ROW, Scope, Steps, all_columns, call, column, fresh, named, source, text
+from metaplatform.specs.exact_casts import exact_cast
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.source_looks import Misfit, MisfitKind
 
 REASON = "_reason"
 """Column of quarantined rows that says why; no column of the book starts with an underscore."""
@@ -20,10 +22,7 @@ MOMENT = "_event_timestamp"
 COPY = "_copy"
 """Column of quarantined rows of a source with a key: whether it is the stored row of its key once more."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NAIVE = {exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ}
 _SHOWN, _STORED = 80, "_stored_moment"
-_WIDER = {"int": "double", "decimal": "double", "date": "timestamp"}
-"""Kinds of types that round what they are cast from → a type that holds it as it is."""
 
 
 @dataclass(frozen=True)
@@ -40,47 +39,105 @@ class Conformed:
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """Where the reading of rows stands: the last step, the typed columns in scope, and the faults found so far.
+class _Fault:
+    """What may be wrong with a row: its kind, its column, the condition, and the parts of a text for people."""
 
-    Each of ``faults`` is text for people where a row has the fault, and null elsewhere.
-    """
+    kind: MisfitKind
+    column: str
+    condition: exp.Expr
+    parts: tuple[exp.Expr, ...]
+
+    def told(self) -> exp.Expr:
+        """Return the text where a row has the fault, and null elsewhere."""
+        return exp.Case(ifs=[exp.If(this=self.condition.copy(), true=call("concat", *self.parts))])
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Where the reading of rows stands: the last step, the typed columns in scope, and the faults found so far."""
 
     steps: Steps
     raw: ibis.Table
     current: str
     scope: Scope
-    faults: tuple[exp.Expr, ...] = ()
+    faults: tuple[_Fault, ...] = ()
 
 
 def conform(raw: ibis.Table, spec: FileSource, *, arrived: datetime | None = None) -> Conformed:
     """Return the rows of ``raw`` as the source declares them, and those to quarantine.
 
-    A row is turned away where a value is not of its declared type or would be rounded by it (1.5 as an
-    integer), where a derived column fails, where a key column or the event timestamp is null, where that lies
-    before the first partition or too far ahead of the moment at which the rows ``arrived``, or where an
-    earlier row has its key; of rows with one key the first stays, in the order of all their columns. Of
-    types, a timestamp without a time zone is taken as UTC. Without declared columns nothing is cast.
+    A row is turned away where a value is not of its declared type or would be changed by it (1.5 as an
+    integer, a microsecond's tenth as a timestamp), where a derived column fails, where a key column or the event
+    timestamp is null, where that lies before the first partition or too far ahead of the moment at which the rows
+    ``arrived``, or where an earlier row has its key; of rows with one key the first stays, in the order of all
+    their columns. Of types, a timestamp without a time zone is taken as UTC. Without declared columns nothing is
+    cast.
 
     Raises:
         DataError: if a declared column is missing, or an expression does not fit the types.
     """
-    owner = f"raw.{spec.name}"
-    steps = Steps(owner, {"file": raw})
-    reading = _Reading(steps, raw, "file", Scope.of(raw.columns, owner))
-    reading = _with_nulls(_with_derived(_with_types(reading, spec), spec), spec)
-    reading = _with_misplaced(reading, spec, arrived)
-    judgement = [*_event_moment(reading, spec), named(_joined(reading.faults), REASON)]
-    present = exp.select(all_columns(ROW), *judgement).from_(source(reading.current))
-    judged = steps.add("judged", present)
-    fit = exp.select("*").from_(source(judged)).where(exp.EQ(this=column(REASON), expression=text("")))
-    own = [named(exp.false(), COPY)] if spec.key else []
-    unfit = exp.select(exp.Star(), *own).from_(source(judged)).where(exp.NEQ(this=column(REASON), expression=text("")))
-    accepted, rejected = steps.add("fit", fit), [steps.add("unfit", unfit)]
+    reading = _read(raw, spec, arrived)
+    accepted, unfit = _parted(reading, spec)
+    rejected = [unfit]
     if spec.key:
         accepted, again = _first_of_each_key(reading, spec, _with_stored_moment(reading, spec, accepted))
         rejected.append(again)
     return Conformed(_accepted(reading, spec, accepted), _quarantined(reading, spec, rejected))
+
+
+def misfits(raw: ibis.Table, spec: FileSource) -> tuple[Misfit, ...]:
+    """Return what :func:`conform` would turn rows away for, by kind and column, each with an example.
+
+    Raises:
+        DataError: as :func:`conform` does.
+    """
+    reading = _read(raw, spec)
+    typed = {fault.column.lower(): fault.condition for fault in reading.faults if fault.kind == "type"}
+    counted = []
+    for fault in reading.faults:
+        condition = fault.condition
+        if fault.kind == "null" and fault.column.lower() in typed:
+            # A value that is not of its type has become null: that is said already.
+            condition = exp.and_(condition, exp.not_(typed[fault.column.lower()]))
+        told = replace(fault, condition=condition).told()
+        counted.append((fault.kind, fault.column, _counted(reading.current, told)))
+    if spec.key:
+        again = _first_of_each_key(reading, spec, _with_stored_moment(reading, spec, _parted(reading, spec)[0]))[1]
+        told = exp.Case(ifs=[exp.If(this=exp.not_(column(COPY)), true=column(REASON))])
+        counted.append(("key", spec.key[0], _counted(again, told)))
+    if not counted:
+        return ()
+    every = exp.select(*(named(query.subquery(), f"_{number}") for number, (_, _, query) in enumerate(counted)))
+    (found,) = reading.steps.finish(every).to_pyarrow().to_pylist()
+    each = zip(counted, found.values(), strict=True)
+    return tuple(Misfit(kind, name, seen["rows"], seen["example"]) for (kind, name, _), seen in each if seen["rows"])
+
+
+def _counted(step: str, told: exp.Expr) -> exp.Select:
+    """Return a query of one value: how many rows of a step have a fault told of, and what is said of one."""
+    parts = {"rows": exp.Count(this=told), "example": call("min", told.copy())}
+    both = [exp.PropertyEQ(this=exp.to_identifier(name), expression=part) for name, part in parts.items()]
+    return exp.select(exp.Struct(expressions=both)).from_(source(step))
+
+
+def _parted(reading: _Reading, spec: FileSource) -> tuple[str, str]:
+    """Return the steps of the rows without any fault, and of those with some, each with ``_reason``."""
+    told = call("concat_ws", text("; "), *(fault.told() for fault in reading.faults)) if reading.faults else text("")
+    judgement = [*_event_moment(reading, spec), named(told, REASON)]
+    present = exp.select(all_columns(ROW), *judgement).from_(source(reading.current))
+    judged = reading.steps.add("judged", present)
+    fit = exp.select("*").from_(source(judged)).where(exp.EQ(this=column(REASON), expression=text("")))
+    own = [named(exp.false(), COPY)] if spec.key else []
+    unfit = exp.select(exp.Star(), *own).from_(source(judged)).where(exp.NEQ(this=column(REASON), expression=text("")))
+    return reading.steps.add("fit", fit), reading.steps.add("unfit", unfit)
+
+
+def _read(raw: ibis.Table, spec: FileSource, arrived: datetime | None = None) -> _Reading:
+    """Return the rows with every typed and derived column, and what may be wrong with one."""
+    owner = f"raw.{spec.name}"
+    reading = _Reading(Steps(owner, {"file": raw}), raw, "file", Scope.of(raw.columns, owner))
+    reading = _with_nulls(_with_derived(_with_types(reading, spec), spec), spec)
+    return _with_misplaced(reading, spec, arrived)
 
 
 def _with_types(reading: _Reading, spec: FileSource) -> _Reading:
@@ -91,45 +148,15 @@ def _with_types(reading: _Reading, spec: FileSource) -> _Reading:
     for index, (name, declared) in enumerate(spec.columns.items()):
         found = column(reading.scope.find(name))
         behind[name] = fresh(f"_typed_{index}", reading.scope.taken)
-        typed.append(named(_cast(found, declared, reading.raw[found.name].type()), behind[name]))
+        target = exp.DataType.build(declared, dialect="duckdb")
+        has = DuckDBType.from_ibis(reading.raw[found.name].type())
+        typed.append(named(exact_cast(found, target, has), behind[name]))
         lost = exp.and_(_is_null(column(behind[name])), exp.Not(this=_is_null(found.copy())))
         shown = call("left", exp.cast(found.copy(), "varchar", dialect="duckdb"), exp.Literal.number(_SHOWN))
-        faults.append(_fault(lost, text(f"{name}: '"), shown, text(f"' is no {declared}")))
+        faults.append(_Fault("type", name, lost, (text(f"{name}: '"), shown, text(f"' is no {declared}"))))
     query = exp.select(all_columns(ROW), *typed).from_(source(reading.current))
     current, scope = reading.steps.add("typed", query), reading.scope.adding(behind)
     return replace(reading, current=current, scope=scope, faults=(*reading.faults, *faults))
-
-
-def _cast(found: exp.Expr, declared: str, dtype: dt.DataType) -> exp.Expr:
-    """Return the value in its declared type, or null if it is no such value or would be rounded."""
-    target = exp.DataType.build(declared, dialect="duckdb")
-    cast: exp.Expr = exp.TryCast(this=found.copy(), to=target)
-    if dtype.is_string() and target.this in _NAIVE:
-        cast = _with_offset(found, target, cast)
-    wider = next((wide for kind, wide in _WIDER.items() if _is_kind(target, kind)), None)
-    if wider is None or dtype.is_integer() or dtype.is_date():
-        return cast
-    whole = exp.EQ(
-        this=exp.cast(cast.copy(), wider, dialect="duckdb"),
-        expression=exp.TryCast(this=found.copy(), to=exp.DataType.build(wider, dialect="duckdb")),
-    )
-    return exp.Case(ifs=[exp.If(this=whole, true=cast)])
-
-
-def _with_offset(found: exp.Expr, target: exp.DataType, cast: exp.Expr) -> exp.Expr:
-    """Return the moment that a text means: DuckDB's cast drops an offset from UTC without a word."""
-    zoned = call("regexp_matches", call("substr", found.copy(), exp.Literal.number(len("2024-01-01T"))), text("[+-]"))
-    moment = exp.TryCast(this=found.copy(), to=exp.DataType.build("timestamptz", dialect="duckdb"))
-    return exp.Case(ifs=[exp.If(this=zoned, true=exp.TryCast(this=moment, to=target))], default=cast)
-
-
-def _is_kind(target: exp.DataType, kind: str) -> bool:
-    kinds = {
-        "int": exp.DataType.INTEGER_TYPES,
-        "decimal": {exp.DataType.Type.DECIMAL},
-        "date": {exp.DataType.Type.DATE},
-    }
-    return target.this in kinds[kind]
 
 
 def _with_derived(reading: _Reading, spec: FileSource) -> _Reading:
@@ -144,7 +171,7 @@ def _with_derived(reading: _Reading, spec: FileSource) -> _Reading:
         got = named(exp.Dot(this=column(attempt), expression=exp.to_identifier("value")), behind)
         step = reading.steps.add("tried", tried)
         current = reading.steps.add("derived", exp.select(all_columns(ROW), got).from_(source(step)))
-        fault = _fault(_is_null(column(attempt)), text(f"{name} cannot be derived"))
+        fault = _Fault("derive", name, _is_null(column(attempt)), (text(f"{name} cannot be derived"),))
         scope = reading.scope.adding({name: behind, attempt: attempt})
         reading = replace(reading, current=current, scope=scope, faults=(*reading.faults, fault))
     return reading
@@ -154,13 +181,14 @@ def _with_nulls(reading: _Reading, spec: FileSource) -> _Reading:
     """Add the faults of keys and event timestamps that are not there."""
     moment = spec.event_timestamp
     faults = [
-        _fault(_is_null(column(reading.scope.find(name))), text(f"key column {name} is null"))
+        _Fault("null", name, _is_null(column(reading.scope.find(name))), (text(f"key column {name} is null"),))
         for name in spec.key
         if not _is_moment(name, spec)
     ]
     if moment:
         missing = _is_null(_moment(reading, moment))
-        faults.append(_fault(missing, text(f"event timestamp {moment} is null or infinite")))
+        told = text(f"event timestamp {moment} is null or infinite")
+        faults.append(_Fault("null", moment, missing, (told,)))
     return replace(reading, faults=(*reading.faults, *faults))
 
 
@@ -170,14 +198,17 @@ def _with_misplaced(reading: _Reading, spec: FileSource, arrived: datetime | Non
         return reading
     moment = _moment(reading, spec.event_timestamp)
     shown = exp.cast(column(reading.scope.find(spec.event_timestamp)), "varchar", dialect="duckdb")
-    told = [text(f"event timestamp {spec.event_timestamp}: '"), call("left", shown, exp.Literal.number(_SHOWN))]
+    name = spec.event_timestamp
+    told = [text(f"event timestamp {name}: '"), call("left", shown, exp.Literal.number(_SHOWN))]
     faults = []
     if spec.partitions is not None:
         early = exp.LT(this=moment.copy(), expression=_micros(first_moment(spec.partitions)))
-        faults.append(_fault(early, *told, text(f"' lies before the first partition, {spec.partitions.start}")))
+        first = text(f"' lies before the first partition, {spec.partitions.start}")
+        faults.append(_Fault("time", name, early, (*told, first)))
     if arrived is not None:
         late = exp.GT(this=moment.copy(), expression=_micros(spec.max_ahead.behind(arrived)))
-        faults.append(_fault(late, *told, text(f"' lies more than {spec.max_ahead} ahead of its arrival")))
+        ahead = text(f"' lies more than {spec.max_ahead} ahead of its arrival")
+        faults.append(_Fault("time", name, late, (*told, ahead)))
     return replace(reading, faults=(*reading.faults, *faults))
 
 
@@ -200,14 +231,6 @@ def _moment(reading: _Reading, name: str) -> exp.Expr:
 
 def _is_null(tree: exp.Expr) -> exp.Expr:
     return exp.Is(this=tree, expression=exp.null())
-
-
-def _fault(condition: exp.Expr, *parts: exp.Expr) -> exp.Expr:
-    return exp.Case(ifs=[exp.If(this=condition, true=call("concat", *parts))])
-
-
-def _joined(faults: Sequence[exp.Expr]) -> exp.Expr:
-    return call("concat_ws", text("; "), *faults) if faults else text("")
 
 
 def _with_stored_moment(reading: _Reading, spec: FileSource, fit: str) -> str:

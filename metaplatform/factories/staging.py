@@ -14,9 +14,9 @@ from metaplatform.errors import DataError, StorageError
 from metaplatform.naming import quarantine_ref, stable_id, staged_ref
 from metaplatform.resources.session import Session
 from metaplatform.resources.source_contents import ContentRecords
-from metaplatform.resources.source_files import find_files, fingerprint, last_change
+from metaplatform.resources.source_paths import find_files, fingerprint, last_change
 from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.ingestion import FileSource
+from metaplatform.specs.ingestion import SourceSpec
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.source_contents import PartitionContent, SourceContents
 
@@ -40,19 +40,19 @@ class SourceMark:
     paths: tuple[Path, ...]
 
 
-def mark_of(manifest: Manifest, source: FileSource) -> SourceMark:
+def mark_of(manifest: Manifest, source: SourceSpec) -> SourceMark:
     """Return the mark of a source's files as they are now: names, sizes and times.
 
     Raises:
         DataError: if there are none.
     """
-    paths = find_files(source, manifest.root)
+    paths = find_files(source, manifest.root, allowed=manifest.source_folders)
     mark = stable_id(fingerprint(paths), manifest.spec_hash(f"raw.{source.name}"))
     return SourceMark(mark, last_change(paths), paths)
 
 
 def read_source(
-    session: Session, manifest: Manifest, source: FileSource, warehouse: Warehouse, *, arrived: datetime
+    session: Session, manifest: Manifest, source: SourceSpec, warehouse: Warehouse, *, arrived: datetime
 ) -> SourceContents:
     """Read a source's files anew; stage the rows that fit, keep the others with their reasons, and what there is.
 
@@ -65,7 +65,7 @@ def read_source(
     """
     ref = f"raw.{source.name}"
     before = mark_of(manifest, source)
-    files = session.read_files(source, manifest.root)
+    files = session.read_files(source, manifest.root, allowed=manifest.source_folders)
     conformed = conform(files.rows, source, arrived=arrived)
     read, unfit = _count(session, files.rows), session.materialize_temp(conformed.quarantined, owner=ref)
     rows = _unchanged(session.reader(conformed.accepted, owner=ref), manifest, source, before)
@@ -112,7 +112,7 @@ def check_sums(ref: str, *, read: int, stored: int, quarantined: int) -> None:
 def staged_contents(
     session: Session,
     manifest: Manifest,
-    source: FileSource,
+    source: SourceSpec,
     warehouse: Warehouse,
     *,
     arrived: datetime,
@@ -131,7 +131,7 @@ def staged_contents(
 
 
 def _unchanged(
-    rows: pa.RecordBatchReader, manifest: Manifest, source: FileSource, before: SourceMark
+    rows: pa.RecordBatchReader, manifest: Manifest, source: SourceSpec, before: SourceMark
 ) -> pa.RecordBatchReader:
     """Return the rows, failing at their end, before they are committed, if the files are others by then."""
 
@@ -159,7 +159,7 @@ def _keep(session: Session, warehouse: Warehouse, ref: str, rows: ibis.Table, co
     return count
 
 
-def _faulty(source: FileSource, unfit: ibis.Table) -> ibis.Table:
+def _faulty(source: SourceSpec, unfit: ibis.Table) -> ibis.Table:
     """Return the rows that are turned away for a fault: no copies, and none that the book leaves out on purpose."""
     rows = unfit.filter(~unfit[COPY]) if source.key else unfit
     if source.partitions is None:
@@ -169,7 +169,7 @@ def _faulty(source: FileSource, unfit: ibis.Table) -> ibis.Table:
 
 
 def _partitions(
-    session: Session, source: FileSource, unfit: ibis.Table, arrived: datetime
+    session: Session, source: SourceSpec, unfit: ibis.Table, arrived: datetime
 ) -> dict[str, PartitionContent]:
     stored = _profiles(session, partition_profiles(session.table(staged_ref(f"raw.{source.name}")), source))
     turned_away: dict[str, int] = {}
@@ -192,7 +192,7 @@ def _profiles(session: Session, profiles: ibis.Table) -> dict[str, PartitionCont
     return {str(row["partition"]): PartitionContent(row["rows"], row["fingerprint"]) for row in found if row["rows"]}
 
 
-def _span(session: Session, source: FileSource) -> tuple[datetime | None, datetime | None]:
+def _span(session: Session, source: SourceSpec) -> tuple[datetime | None, datetime | None]:
     """Return the first and the last event timestamp, as far as Python can tell one."""
     if source.event_timestamp is None:
         return None, None

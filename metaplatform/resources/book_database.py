@@ -123,17 +123,20 @@ class BookDatabase:
             return _contents(connection)
 
     def read_manifest(
-        self, root: Path, *, look: Look | None = None
+        self, root: Path, *, source_folders: Sequence[str] = (), look: Look | None = None
     ) -> tuple[Manifest | None, tuple[Issue, ...], BookContents]:
         """Return the book, or None if it has faults; every issue; and what was read.
 
-        ``root`` is the project folder that relative source paths start from; ``look`` says what their files hold.
+        ``root`` is the project folder that relative source paths start from, ``source_folders`` are others that
+        sources may read; ``look`` says what their files hold.
 
         Raises:
             StorageError: as :meth:`read` does.
         """
         contents = self.read()
-        manifest, issues = read_snapshot(contents.snapshot, root=root, origin=self.name, look=look)
+        manifest, issues = read_snapshot(
+            contents.snapshot, root=root, origin=self.name, source_folders=source_folders, look=look
+        )
         return (None if contents.issues else manifest), (*contents.issues, *issues), contents
 
     def manifest(self, root: Path) -> Manifest:

@@ -69,7 +69,7 @@ def load_deployed_book(
 
 
 def _load_files(deployment: Deployment, compiled: CompiledBooks, variables: Mapping[str, str]) -> Manifest:
-    written = WrittenBook.read(deployment.book, deployment.environment)
+    written = WrittenBook.read(deployment.book, deployment.environment, deployment.source_folders)
     return load_compiled(written, compiled_key(*written.texts()), compiled, variables)
 
 
@@ -84,18 +84,20 @@ def load_compiled(written: WrittenBook, key: str, compiled: CompiledBooks, varia
         asked = AskedVariables(variables)
         found = load_written(written, variables=asked)
         compiled.keep(key, found, asked)
-    return found
+    return replace(found, source_folders=written.source_folders)
 
 
 def _load_snapshot(deployment: Deployment, compiled: CompiledBooks, snapshots: BookSnapshots, chosen: str) -> Manifest:
     project = str(deployment.book.parent)
-    key = compiled_key(["snapshot", chosen])
+    folders = deployment.source_folders
+    key = compiled_key(["snapshot", chosen], folders)
     found = compiled.find(key, project=project, variables={})
     if found is None:
-        found = manifest_of(snapshots.read(chosen), root=project, origin=f"book snapshot {chosen}")
+        origin = f"book snapshot {chosen}"
+        found = manifest_of(snapshots.read(chosen), root=project, origin=origin, source_folders=folders)
         found = _without_places(found)
         compiled.keep(key, found, AskedVariables({}))
-    return found
+    return replace(found, source_folders=folders)
 
 
 def _without_places(manifest: Manifest) -> Manifest:
@@ -109,7 +111,9 @@ def accept_first(deployment: Deployment, snapshots: BookSnapshots) -> str:
     Raises:
         BookError: with every fault, if it is not sound.
     """
-    manifest, issues, contents = database_of(deployment).read_manifest(deployment.book.parent)
+    manifest, issues, contents = database_of(deployment).read_manifest(
+        deployment.book.parent, source_folders=deployment.source_folders
+    )
     if manifest is None:
         raise BookError(issues)
     return snapshots.accept(contents.hash, contents.snapshot)
@@ -143,7 +147,9 @@ def current_book(deployment: Deployment) -> CurrentBook:
     if deployment.book_source == "yaml":
         return CurrentBook(load_deployed_book(deployment)[0])
     try:
-        manifest, issues, contents = database_of(deployment).read_manifest(deployment.book.parent)
+        manifest, issues, contents = database_of(deployment).read_manifest(
+            deployment.book.parent, source_folders=deployment.source_folders
+        )
     except MetaplatformError as error:
         if BookSnapshots(deployment.root).accepted() is None:
             raise
@@ -168,6 +174,14 @@ def read_deployed_book(
     ``look`` says what the sources' files hold.
     """
     if deployment.book_source == "yaml":
-        return read_book(deployment.book, variables=variables, environment=deployment.environment, look=look)
-    manifest, issues, _ = database_of(deployment).read_manifest(deployment.book.parent, look=look)
+        return read_book(
+            deployment.book,
+            variables=variables,
+            environment=deployment.environment,
+            source_folders=deployment.source_folders,
+            look=look,
+        )
+    manifest, issues, _ = database_of(deployment).read_manifest(
+        deployment.book.parent, source_folders=deployment.source_folders, look=look
+    )
     return manifest, issues

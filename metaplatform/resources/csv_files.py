@@ -1,19 +1,17 @@
-"""Delimited text: rows as they stand, and lines that are no row kept aside with their reason."""
+"""Delimited text: rows as they stand, and lines that are not rows kept aside with their reason."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
-import ibis
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
 from ibis.util import gen_name
-from sqlglot import exp
 
 from metaplatform.errors import DataError
-from metaplatform.specs.ingestion import CsvSource, FileSource
+from metaplatform.resources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
+from metaplatform.resources.opened_files import OpenedFile
+from metaplatform.specs.ingestion import CsvSource, SourceSpec
 
 REJECT_COLUMNS: pa.Schema = pa.schema(
     [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())]  # type: ignore[arg-type]
@@ -25,34 +23,60 @@ _NO_DELIMITER = "\x1f"
 _QUOTE = '"'
 _ARCHIVE, _OLD_WORKBOOK = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-_UNTYPED = '"NULL"'
 
 
-def read_csv_files(backend: Backend, spec: CsvSource, labels: Mapping[Path, str]) -> tuple[ibis.Table, ibis.Table]:
-    """Return the rows of ``labels``' files, and their rejected lines (:data:`REJECT_COLUMNS`), as tables.
+def read_csv_files(
+    connection: duckdb.DuckDBPyConnection, spec: CsvSource, files: Sequence[OpenedFile]
+) -> tuple[str, pa.Table]:
+    """Return a table's name with the rows of the files, all text, and their rejected lines (:data:`REJECT_COLUMNS`).
 
-    With declared columns every value is text; without, types are inferred from all rows. Files may have
-    their columns in different orders. Beside others, a file without a byte is a reject. ``labels`` says what
-    each file is called in messages.
+    Files may have their columns in different orders. Beside others, a file without a byte is a reject.
 
     Raises:
         DataError: if a header does not go with the declared columns, or a file is not UTF-8.
     """
-    owner = f"raw.{spec.name}"
-    held = with_content(labels)
-    heads = {path: read_header(backend.con, path, spec, label=labels[path]) for path in held}
-    check_headers({labels[path]: header for path, (_, header) in heads.items()}, spec)
-    groups: dict[tuple[str, tuple[str, ...]], list[Path]] = {}
-    for path, head in heads.items():
-        groups.setdefault(head, []).append(path)
-    tables = [
-        _read_group(backend.con, spec, paths, delimiter=delimiter, header=header)
-        for (delimiter, header), paths in groups.items()
-    ]
-    rows = _union(backend.con, tables)
-    rejects = _rejects(backend.con, tables, labels, owner=owner)
-    rejects = pa.concat_tables([rejects, _empty_files([label for path, label in labels.items() if path not in held])])
-    return backend.table(rows), backend.create_table(gen_name("rejects"), rejects)
+    held = with_content(files)
+    heads = {file.name: read_header(connection, file, spec) for file in held}
+    check_headers({name: header for name, (_, header) in heads.items()}, spec)
+    groups: dict[tuple[tuple[str, tuple[str, ...]], FolderValues], list[OpenedFile]] = {}
+    for file in held:
+        groups.setdefault((heads[file.name], folder_values(file.origin, spec)), []).append(file)
+    tables = []
+    for ((delimiter, header), values), members in groups.items():
+        name = gen_name("rows")
+        rows = csv_rows(connection, spec, members, delimiter=delimiter, header=header, rejects=name)
+        with_folder_values(rows, values).create(name)
+        tables.append(name)
+    rejects = _rejects(connection, tables, files, owner=f"raw.{spec.name}")
+    empty = _empty_files([file.name for file in files if file not in held])
+    return union_of(connection, tables), pa.concat_tables([rejects, empty])
+
+
+def csv_rows(
+    connection: duckdb.DuckDBPyConnection,
+    spec: CsvSource,
+    files: Sequence[OpenedFile],
+    *,
+    delimiter: str,
+    header: Sequence[str],
+    rejects: str,
+) -> duckdb.DuckDBPyRelation:
+    """Return the rows of files of one header, as text; rejected lines go to two tables named after ``rejects``."""
+    paths: Any = [str(file.path) for file in files]
+    return connection.read_csv(
+        paths,
+        columns=dict.fromkeys(header, "VARCHAR"),
+        auto_detect=False,
+        header=True,
+        delimiter=delimiter,
+        quotechar=_QUOTE,
+        escapechar=_QUOTE,
+        na_values=list(spec.null_values),
+        hive_partitioning=False,
+        store_rejects=True,
+        rejects_table=f"{rejects}_errors",
+        rejects_scan=f"{rejects}_scans",
+    )
 
 
 def check_columns(found: Sequence[str], declared: Mapping[str, str], *, frozen: bool, owner: str, culprit: str) -> None:
@@ -73,29 +97,37 @@ def check_columns(found: Sequence[str], declared: Mapping[str, str], *, frozen: 
         raise DataError(
             owner=owner,
             culprit=f"{culprit}: {listed}",
-            fix="mend the file, or declare its columns as they are (`contract: evolve` adds new ones by itself)",
+            fix="fix the file, or declare its columns as they are (`contract: evolve` adds new ones by itself)",
         )
 
 
-def check_headers(headers: Mapping[str, Sequence[str]], spec: FileSource) -> None:
+def check_headers(headers: Mapping[str, Sequence[str]], spec: SourceSpec) -> None:
     """Compare the columns of each file, by its name for people, with those declared, if any are.
 
-    Where the source evolves, a file may lack what another file has.
+    Where the source evolves, a file may lack what another file has. No file has a column that its folders say.
 
     Raises:
         DataError: as :func:`check_columns` does, for the first file at fault.
     """
     frozen = spec.contract == "freeze"
+    declared = spec.columns_of_files
     somewhere = {name for found in headers.values() for name in found}
     for label, found in headers.items():
-        spared = [] if frozen else [name for name in spec.columns if name in somewhere and name not in found]
-        check_columns([*found, *spared], spec.columns, frozen=frozen, owner=f"raw.{spec.name}", culprit=label)
+        spared = [] if frozen else [name for name in declared if name in somewhere and name not in found]
+        check_columns([*found, *spared], declared, frozen=frozen, owner=f"raw.{spec.name}", culprit=label)
+        both = [name for name in found if name.casefold() in {each.casefold() for each in spec.hive_columns}]
+        if both:
+            raise DataError(
+                owner=f"raw.{spec.name}",
+                culprit=f"{label} has the column '{both[0]}' itself, which `hive_columns` takes from its folder",
+                fix="take it out of `hive_columns`, or rename it in the files",
+            )
 
 
-def with_content(paths: Iterable[Path]) -> list[Path]:
+def with_content(files: Iterable[OpenedFile]) -> list[OpenedFile]:
     """Return the files that have a byte at least; all of them if none has, for the first to tell what is wrong."""
-    every = list(paths)
-    return [path for path in every if path.stat().st_size] or every
+    every = list(files)
+    return [file for file in every if file.path.stat().st_size] or every
 
 
 def _empty_files(labels: Sequence[str]) -> pa.Table:
@@ -105,7 +137,7 @@ def _empty_files(labels: Sequence[str]) -> pa.Table:
 
 
 def read_header(
-    connection: duckdb.DuckDBPyConnection, path: Path, spec: CsvSource, *, label: str
+    connection: duckdb.DuckDBPyConnection, file: OpenedFile, spec: CsvSource
 ) -> tuple[str, tuple[str, ...]]:
     """Return the delimiter and the column names of a file, from its first line.
 
@@ -113,11 +145,11 @@ def read_header(
         DataError: if there is no such line, or it is not UTF-8.
     """
     owner = f"raw.{spec.name}"
-    files: Any = [str(path)]
+    paths: Any = [str(file.path)]
     try:
         # A result not read to its end keeps its transaction open, which the next error would then abort.
         first = connection.read_csv(
-            files,
+            paths,
             columns={"line": "VARCHAR"},
             header=False,
             auto_detect=False,
@@ -125,14 +157,15 @@ def read_header(
             quotechar="",
             escapechar="",
             strict_mode=False,
+            hive_partitioning=False,
         )
         line = first.limit(1).fetchall()
     except duckdb.InvalidInputException as error:
-        culprit, fix = _why_no_text(path, label, str(error))
+        culprit, fix = _why_no_text(file, str(error))
         raise DataError(owner=owner, culprit=culprit, fix=fix) from error
     if not line or not line[0][0]:
         raise DataError(
-            owner=owner, culprit=f"{label} has no header line", fix="give its columns names in the first line"
+            owner=owner, culprit=f"{file.name} has no header line", fix="give its columns names in the first line"
         )
     headers = [
         (delimiter, tuple(next(csv.reader([line[0][0]], delimiter=delimiter))))
@@ -141,89 +174,40 @@ def read_header(
     return max(headers, key=lambda header: (len(set(header[1]) & set(spec.columns)), len(header[1])))
 
 
-def _why_no_text(path: Path, label: str, told: str) -> tuple[str, str]:
+def _why_no_text(file: OpenedFile, told: str) -> tuple[str, str]:
     """Return what is wrong with a file whose first line DuckDB cannot read, and the fix."""
-    with path.open("rb") as file:
-        head = file.read(len(_OLD_WORKBOOK))
+    label = file.name
+    with file.path.open("rb") as opened:
+        head = opened.read(len(_OLD_WORKBOOK))
     if head == _OLD_WORKBOOK or head.startswith(_ARCHIVE):
         return f"{label} is a workbook or an archive, whatever its name", "export the sheet as CSV, in UTF-8"
     if "utf-8" in told.lower() or "unicode" in told.lower():
         encoding = ": it is UTF-16" if head.startswith(_UTF_16) else ""
         return f"{label} is not UTF-8{encoding}", "convert the file to UTF-8"
-    # The line itself, of any length, is left out.
-    lines = [line for line in told.splitlines() if not line.startswith("Original Line")]
-    return f"{label}: {' '.join(lines[:2])[:300]}", "mend the file's first lines"
-
-
-def _read_group(
-    connection: duckdb.DuckDBPyConnection,
-    spec: CsvSource,
-    paths: list[Path],
-    *,
-    delimiter: str,
-    header: tuple[str, ...],
-) -> str:
-    """Read files of one header into a table, and their rejects into two more named after it; return its name."""
-    name = gen_name("rows")
-    files: Any = [str(path) for path in paths]
-    types: dict[str, Any] = {"sample_size": -1}
-    if spec.columns:
-        types = {"columns": dict.fromkeys(header, "VARCHAR"), "auto_detect": False}
-    relation = connection.read_csv(
-        files,
-        header=True,
-        delimiter=delimiter,
-        quotechar=_QUOTE,
-        escapechar=_QUOTE,
-        na_values=list(spec.null_values),
-        store_rejects=True,
-        rejects_table=f"{name}_errors",
-        rejects_scan=f"{name}_scans",
-        **types,
-    )
-    untyped_as_text(relation).create(name)
-    return name
-
-
-def untyped_as_text(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """Return the relation with its columns that have no value anywhere, and so no type to infer, as text."""
-    columns = []
-    for name, kind in zip(relation.columns, map(str, relation.types), strict=True):
-        # Not by ColumnExpression, which takes a quote in a name for one around it.
-        value = exp.column(name, quoted=True)
-        columns.append(exp.alias_(exp.cast(value, "varchar"), name, quoted=True) if kind == _UNTYPED else value)
-    return relation.project(", ".join(column.sql("duckdb") for column in columns))
-
-
-def _union(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> str:
-    if len(tables) == 1:
-        return tables[0]
-    name = gen_name("rows")
-    connection.execute(f"CREATE TABLE {name} AS " + " UNION ALL BY NAME ".join(f"FROM {table}" for table in tables))
-    return name
+    return f"{label} does not begin with a line of text", "export it as CSV, in UTF-8, with a header line"
 
 
 def _rejects(
-    connection: duckdb.DuckDBPyConnection, tables: list[str], labels: Mapping[Path, str], *, owner: str
+    connection: duckdb.DuckDBPyConnection, tables: list[str], files: Sequence[OpenedFile], *, owner: str
 ) -> pa.Table:
     """Return the rejected lines of all reads, one row a line.
 
     Raises:
         DataError: if a line is not UTF-8: then the whole file is in another encoding.
     """
-    names = {str(path): label for path, label in labels.items()}
+    names = {str(file.path): file.name for file in files}
     rejects: dict[tuple[str, int], dict[str, Any]] = {}
     for table in tables:
         found = connection.execute(
             "SELECT file_path, line, error_type::VARCHAR, coalesce(column_name, ''), error_message, csv_line "  # noqa: S608
             f"FROM {table}_errors JOIN {table}_scans USING (scan_id, file_id) ORDER BY ALL"
         ).fetchall()
-        for file, line, kind, column, message, text in found:
+        for path, line, kind, column, message, text in found:
             if kind == "INVALID ENCODING":
                 raise DataError(
-                    owner=owner, culprit=f"{names[file]}: line {line} is not UTF-8", fix="convert the file to UTF-8"
+                    owner=owner, culprit=f"{names[path]}: line {line} is not UTF-8", fix="convert the file to UTF-8"
                 )
             reason = f"{kind.lower()}: {message}" + (f" (column '{column}')" if column else "")
-            reject = rejects.setdefault((file, line), {"file": names[file], "line": line, "reason": "", "text": text})
+            reject = rejects.setdefault((path, line), {"file": names[path], "line": line, "reason": "", "text": text})
             reject["reason"] = "; ".join(filter(None, (reject["reason"], reason)))
     return pa.Table.from_pylist(list(rejects.values()), schema=REJECT_COLUMNS)

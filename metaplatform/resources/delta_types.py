@@ -122,8 +122,18 @@ def _storable_nested(kind: pa.DataType, name: str, owner: str) -> pa.DataType:
     raise DataError(
         owner=owner,
         culprit=f"column '{name}' has type {kind}, which no Delta table can hold",
-        fix="cast it in the query, for example to double, varchar or (an interval) with epoch()",
+        fix="declare another type for it under `columns` of the source, such as varchar"
+        if owner.startswith("raw.")
+        else "cast it in the query, for example to double, varchar or (an interval) with epoch()",
     )
+
+
+def _fix_for_values(kind: pa.DataType, owner: str) -> str:
+    if not owner.startswith("raw."):
+        return "cast it in the query, for example to varchar"
+    if kind == pa.uint64():
+        return "declare it under `columns` of the source as decimal(20,0), which holds every value, or as varchar"
+    return "declare another type for it under `columns` of the source, such as varchar"
 
 
 def _cast(column: "pa.Array[Any]", field: "pa.Field[Any]", owner: str) -> "pa.Array[Any]":
@@ -137,6 +147,6 @@ def _cast(column: "pa.Array[Any]", field: "pa.Field[Any]", owner: str) -> "pa.Ar
         raise DataError(
             owner=owner,
             culprit=f"column '{field.name}' ({column.type}) has a value that does not fit {field.type}: {error}",
-            fix="cast it in the query, for example to double or varchar",
+            fix=_fix_for_values(column.type, owner),
         ) from error
     return stored

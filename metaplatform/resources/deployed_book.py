@@ -27,11 +27,12 @@ class DeployedBook(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     ``book`` is the folder of the book's files, whose parent is where relative source paths start from;
     ``environment`` the overlay. Of a book in a database ``url_env`` names the environment variable that holds
-    its URL; of one in files it is empty.
+    its URL; of one in files it is empty. ``source_folders`` are folders beside the project's that sources may read.
     """
 
     root: str
     book: str
+    source_folders: list[str] = []  # noqa: RUF012  # pydantic's default, copied for each instance
     environment: str = ""
     url_env: str = ""
 
@@ -47,7 +48,9 @@ class DeployedBook(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def _look_at_database(self) -> BookLook:
         snapshots = BookSnapshots(Path(self.root))
-        manifest, issues, contents = database_behind(self.url_env).read_manifest(Path(self.book).parent)
+        manifest, issues, contents = database_behind(self.url_env).read_manifest(
+            Path(self.book).parent, source_folders=self.source_folders
+        )
         if manifest is None:
             return BookLook(contents.hash, snapshots.accepted(), _errors(issues))
         if contents.hash != snapshots.accepted():
@@ -55,7 +58,7 @@ class DeployedBook(dg.ConfigurableResource):  # type: ignore[type-arg]
         return BookLook(contents.hash, contents.hash)
 
     def _look_at_files(self, known: BookLook | None) -> BookLook:
-        written = WrittenBook.read(Path(self.book), self.environment or None)
+        written = WrittenBook.read(Path(self.book), self.environment or None, self.source_folders)
         found = compiled_key(*written.texts())
         if known is not None and known.hash == found:
             return known

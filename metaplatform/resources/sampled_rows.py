@@ -1,23 +1,23 @@
 """The first and last file of a source → one table with a bounded number of their rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import permutations
-from pathlib import Path
-from typing import Any
+from typing import assert_never
 
 import duckdb
-from sqlglot import exp
 
 from metaplatform.errors import DataError
-from metaplatform.resources.csv_files import check_columns, read_header, with_content
-from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
+from metaplatform.resources.csv_files import check_columns, csv_rows, read_header, with_content
+from metaplatform.resources.folder_columns import folder_values, with_folder_values
+from metaplatform.resources.json_files import as_inferred, json_columns, json_rows
+from metaplatform.resources.opened_files import OpenedFile
+from metaplatform.resources.parquet_files import differing_columns, parquet_rows, parquet_schema
+from metaplatform.specs.ingestion import CsvSource, JsonSource, ParquetSource, SourceSpec
 
 SAMPLE_ROWS = 20_000
 """Rows that are looked at, at most; half of the first file, half of the last."""
 SAMPLE_TABLE = "sample"
-_JSON = "JSON"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class SampledRows:
     """How :data:`SAMPLE_TABLE` was filled.
 
     ``delimiter`` is that of text, ``whole`` says whether it holds all rows, and ``not_everywhere`` names columns that
-    one of the files lacks. ``rejected`` tells of the lines of text that are no rows, empty if there are none.
+    one of the files lacks. ``rejected`` tells of the lines of text that are not rows, empty if there are none.
     """
 
     delimiter: str | None
@@ -34,96 +34,74 @@ class SampledRows:
     rejected: str
 
 
-def load_sample(connection: duckdb.DuckDBPyConnection, spec: FileSource, labels: Mapping[Path, str]) -> SampledRows:
+def load_sample(connection: duckdb.DuckDBPyConnection, spec: SourceSpec, files: Sequence[OpenedFile]) -> SampledRows:
     """Make the table of sampled rows.
 
     Raises:
         DataError: if a file has no usable header, or holds no objects.
     """
-    held = list(labels) if isinstance(spec, ParquetSource) else with_content(labels)
+    held = list(files) if isinstance(spec, ParquetSource) else with_content(files)
     ends = list(dict.fromkeys([held[0], held[-1]]))
     share = SAMPLE_ROWS // len(ends)
     delimiter: str | None = None
     parts = []
-    for number, path in enumerate(ends):
-        relation, delimiter = _relation(connection, spec, path, labels[path], number)
-        relation.limit(share + 1).create(f"part_{number}")
+    for number, file in enumerate(ends):
+        relation, delimiter = _relation(connection, spec, file, ends, number)
+        with_folder_values(relation.limit(share + 1), folder_values(file.origin, spec)).create(f"part_{number}")
         parts.append(f"part_{number}")
-    _give_types_to_nulls(connection, parts)
     whole = len(ends) == len(held)
     for part in parts:
         counted = connection.table(part).count("*").fetchall()[0][0]
         whole = whole and counted <= share
     rows = " UNION ALL BY NAME ".join(f"(FROM {part} LIMIT {share})" for part in parts)
-    connection.execute(f"CREATE TABLE {SAMPLE_TABLE} AS {rows}")
     first, last = (frozenset(connection.table(part).columns) for part in (parts[0], parts[-1]))
+    connection.execute(f"CREATE TABLE {SAMPLE_TABLE} AS {rows}")
+    if isinstance(spec, JsonSource):
+        _type_json(connection, spec, ends)
     rejected = _rejected(connection, parts) if isinstance(spec, CsvSource) else ""
     return SampledRows(delimiter, whole, first ^ last, rejected)
 
 
-def _give_types_to_nulls(connection: duckdb.DuckDBPyConnection, parts: Sequence[str]) -> None:
-    """Give a JSON column that is null all through one file the type that it has in the other.
-
-    DuckDB has no type for it but JSON, which a union with any other type would be, too.
-    """
-    types = {
-        part: dict(zip(each.columns, each.types, strict=True)) for part in parts for each in [connection.table(part)]
-    }
-    for part, other in permutations(parts, 2):
-        for name, kind in types[part].items():
-            told = types[other].get(name, kind)
-            if str(kind) == _JSON and str(told) != _JSON and not _has_values(connection, part, name):
-                retyped = exp.column(name, quoted=True).sql("duckdb")
-                connection.execute(f"ALTER TABLE {part} ALTER {retyped} TYPE {told}")
-
-
-def _has_values(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> bool:
-    return bool(connection.table(table).count(exp.column(name, quoted=True).sql("duckdb")).fetchall()[0][0])
+def _type_json(connection: duckdb.DuckDBPyConnection, spec: JsonSource, files: Sequence[OpenedFile]) -> None:
+    typed = as_inferred(connection, SAMPLE_TABLE, spec, json_columns(connection, files, sample_size=SAMPLE_ROWS))
+    if typed != SAMPLE_TABLE:
+        connection.execute(f"ALTER TABLE {typed} RENAME TO {SAMPLE_TABLE}")
 
 
 def _rejected(connection: duckdb.DuckDBPyConnection, parts: Sequence[str]) -> str:
-    """Return what is said of the lines of text that are no rows."""
+    """Return what is said of the lines of text that are not rows."""
     errors = " UNION ALL ".join(f"FROM {part}_errors" for part in parts)
     found = connection.execute(
         f"SELECT count(DISTINCT (scan_id, file_id, line)), arg_min((line, error_message), line) FROM ({errors})"  # noqa: S608
     ).fetchall()
     count, first = found[0]
     return (
-        f"{count} line(s) are no rows, the first of them line {first[0]}: {first[1].splitlines()[0]}" if count else ""
+        f"{count} line(s) are not rows, the first of them line {first[0]}: {first[1].splitlines()[0]}" if count else ""
     )
 
 
 def _relation(
-    connection: duckdb.DuckDBPyConnection, spec: FileSource, path: Path, label: str, number: int
+    connection: duckdb.DuckDBPyConnection, spec: SourceSpec, file: OpenedFile, ends: Sequence[OpenedFile], number: int
 ) -> tuple[duckdb.DuckDBPyRelation, str | None]:
     """Return the rows of a file, the ``number``-th to be looked at, and the delimiter of text."""
     match spec:
         case CsvSource():
-            delimiter, header = read_header(connection, path, spec, label=label)
-            _check_header(header, owner=f"raw.{spec.name}", label=label)
-            files: Any = [str(path)]
-            return connection.read_csv(
-                files,
-                columns=dict.fromkeys(header, "VARCHAR"),
-                header=True,
-                auto_detect=False,
-                delimiter=delimiter,
-                quotechar='"',
-                escapechar='"',
-                na_values=list(spec.null_values),
-                store_rejects=True,
-                rejects_table=f"part_{number}_errors",
-                rejects_scan=f"part_{number}_scans",
-            ), delimiter
+            delimiter, header = read_header(connection, file, spec)
+            _check_header(header, owner=f"raw.{spec.name}", label=file.name)
+            rejects = f"part_{number}"
+            return csv_rows(connection, spec, [file], delimiter=delimiter, header=header, rejects=rejects), delimiter
         case JsonSource():
             try:
-                return connection.read_json(str(path), sample_size=SAMPLE_ROWS, records="true"), None
+                connection.read_json(str(file.path), sample_size=SAMPLE_ROWS, records="true", hive_partitioning=False)
             except duckdb.BinderException as error:
-                raise DataError(
-                    owner=f"raw.{spec.name}", culprit=f"{label} holds no objects", fix="give JSON objects with columns"
-                ) from error
+                fix = "give JSON objects with columns"
+                raise DataError(owner=f"raw.{spec.name}", culprit=f"{file.name} holds no objects", fix=fix) from error
+            return json_rows(connection, spec, [file], json_columns(connection, [file], sample_size=SAMPLE_ROWS)), None
+        case ParquetSource():
+            schemas = {each.name: parquet_schema(each, spec) for each in ends}
+            return parquet_rows(connection, [file], as_text=differing_columns(schemas, spec)), None
         case _:
-            return connection.read_parquet(str(path)), None
+            assert_never(spec)
 
 
 def _check_header(header: Sequence[str], *, owner: str, label: str) -> None:
@@ -140,6 +118,6 @@ def _check_header(header: Sequence[str], *, owner: str, label: str) -> None:
         if not name.strip() or a_value:
             raise DataError(
                 owner=owner,
-                culprit=f"{label} has no header line: '{name}' is no name of a column",
+                culprit=f"{label} has no header line: '{name}' is not a name of a column",
                 fix="give its columns names in the first line",
             )

@@ -14,8 +14,8 @@ class ColumnFacts:
     """What the sample says of a column.
 
     ``type`` is DuckDB's (VARCHAR for text files). ``values`` are neither null nor a marker, ``distinct`` counts
-    those. ``fits`` says how many values are of a type, or are written in a format of dates; empty for columns
-    that are no text. ``markers`` counts texts that may stand for null. ``first`` and ``last`` bound a column of
+    those. ``fits`` names the types, and the formats of dates, that every value is of; empty for columns
+    that are not text. ``markers`` counts texts that may stand for null. ``first`` and ``last`` bound a column of
     dates or moments (UTC). ``few`` holds the values, as text, if there are at most :data:`FEW`.
     """
 
@@ -23,7 +23,7 @@ class ColumnFacts:
     type: str
     values: int
     distinct: int
-    fits: Mapping[str, int]
+    fits: frozenset[str]
     markers: Mapping[str, int]
     first: datetime | None
     last: datetime | None

@@ -73,7 +73,7 @@ def accept_served(deployment: Deployment, served: ServedBook) -> None:
 def _serve_files(
     deployment: Deployment, compiled: CompiledBooks, variables: Mapping[str, str], *, live: bool
 ) -> ServedBook:
-    written = WrittenBook.read(deployment.book, deployment.environment)
+    written = WrittenBook.read(deployment.book, deployment.environment, deployment.source_folders)
     key = compiled_key(*written.texts())
     try:
         manifest = load_compiled(written, key, compiled, variables)

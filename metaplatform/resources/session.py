@@ -1,6 +1,6 @@
 """One DuckDB session over the warehouse: tables in, Ibis expressions through, Arrow batches out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,7 @@ from metaplatform.resources.delta_tables import latest_table, table_folder
 from metaplatform.resources.duckdb_connections import load_delta
 from metaplatform.resources.queries import is_scan, query_errors, storable_integers, typed, with_tables
 from metaplatform.resources.source_files import SourceFiles, read_files
-from metaplatform.specs.ingestion import FileSource
+from metaplatform.specs.ingestion import SourceSpec
 
 
 class Session:
@@ -172,6 +172,6 @@ class Session:
             cursor.register(table.name, table.data.to_pyarrow(table.schema))
         return cursor
 
-    def read_files(self, spec: FileSource, project_root: str) -> SourceFiles:
+    def read_files(self, spec: SourceSpec, project_root: str, *, allowed: Sequence[str] = ()) -> SourceFiles:
         """Return the rows of a source's files; see :func:`metaplatform.resources.source_files.read_files`."""
-        return read_files(self.backend, spec, project_root=project_root, folder=self.folder)
+        return read_files(self.backend, spec, project_root=project_root, folder=self.folder, allowed=allowed)

@@ -1,28 +1,37 @@
 """Looks at source files without reading them whole: their columns, and how their first rows fit the book."""
 
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, assert_never
 
 import duckdb
 import ibis
 import pyarrow as pa
-import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
+from ibis.util import gen_name
 from sqlglot import exp
 
 from metaplatform.errors import DataError, MetaplatformError
-from metaplatform.resources.csv_files import read_header, untyped_as_text, with_content
+from metaplatform.naming import stable_id
+from metaplatform.resources.csv_files import csv_rows, read_header, with_content
 from metaplatform.resources.duckdb_connections import memory_connection
-from metaplatform.resources.source_files import find_files, members_of
-from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource
+from metaplatform.resources.folder_columns import folder_values, with_folder_values
+from metaplatform.resources.guessed_types import typed_by_values
+from metaplatform.resources.json_files import as_inferred, json_columns, json_rows
+from metaplatform.resources.opened_files import OpenedFile, literal, members_of
+from metaplatform.resources.parquet_files import differing_columns, parquet_rows, parquet_schema
+from metaplatform.resources.source_files import unreadable
+from metaplatform.resources.source_paths import find_files, name_for_people
+from metaplatform.specs.file_endings import ARCHIVE
+from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource, SourceSpec
+from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.source_looks import Looks, Misfit, SourceLook
 
-Judge = Callable[[ibis.Table, FileSource], ibis.Table]
-"""Returns the rows that do not fit their source, each with its reason in the last column."""
+Judge = Callable[[ibis.Table, FileSource], tuple[Misfit, ...]]
+"""Returns what of the rows would not fit their source."""
 ROWS = 20_000
 """So many rows of a source are looked at, at most."""
 _FILES_WITH_ROWS = 8
@@ -30,52 +39,60 @@ _FILES = 1_000
 _MEMBERS = 64
 _HEAD_BYTES = 4_000_000
 _WHOLE_BYTES = 64_000_000
-_QUOTE = '"'
 
 
-def look_at_sources(sources: Mapping[str, FileSource], project_root: str, *, judge: Judge, threads: int = 0) -> Looks:
+@dataclass(frozen=True)
+class Looking:
+    """How files are looked at: from which folders, by whose judgement, with how many ``threads``."""
+
+    project_root: str
+    allowed: Sequence[str]
+    judge: Judge
+    threads: int
+
+
+def look_at_sources(manifest: Manifest, *, judge: Judge, threads: int = 0) -> Looks:
     """Return what each source's files hold; a source that cannot be looked at has the fault instead.
 
     Columns are those of up to 1,000 files; rows are the first of up to eight files, :data:`ROWS` in all. Archives
     are unpacked as far as that needs, into a temporary folder; nothing else is written.
     """
+    looking = Looking(manifest.root, manifest.source_folders, judge, threads)
     with TemporaryDirectory(prefix="metaplatform-") as folder:
-        return {name: _look(spec, project_root, Path(folder), judge, threads) for name, spec in sources.items()}
+        return {name: _look(spec, looking, Path(folder)) for name, spec in manifest.sources.items()}
 
 
-def _look(spec: FileSource, project_root: str, folder: Path, judge: Judge, threads: int) -> SourceLook:
+def _look(spec: SourceSpec, looking: Looking, folder: Path) -> SourceLook:
+    files: list[OpenedFile] = []
     try:
-        labels = dict(_files(spec, project_root, Path(folder, spec.name)))
+        files += _files(spec, looking, Path(folder, spec.name))
         # A connection of its own: after some errors of DuckDB's, one cannot be used again.
-        with memory_connection(folder, threads=threads) as connection:
-            return _look_into(ibis.duckdb.from_connection(connection), spec, labels, judge)
+        with memory_connection(folder, threads=looking.threads) as connection:
+            return _look_into(ibis.duckdb.from_connection(connection), spec, files, looking.judge)
     except MetaplatformError as error:
         return SourceLook(fault=(error.culprit, error.fix))
     except (duckdb.Error, pa.ArrowException, OSError, ValueError, zipfile.BadZipFile, RuntimeError) as error:
-        text = " ".join(str(error).split("\n\nLINE ", maxsplit=1)[0].split())[:400]
-        return SourceLook(fault=(text, "correct `path` or `kind`, or mend the file"))
+        told = unreadable(f"raw.{spec.name}", str(error), files)
+        return SourceLook(fault=(told.culprit, told.fix))
 
 
-def _files(spec: FileSource, project_root: str, folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the files to look at, heads of archived ones, each with its name for people."""
-    root = Path(project_root).absolute()
-    for path in find_files(spec, project_root)[:_FILES]:
-        label = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-        if path.suffix.lower() != ".zip":
-            yield path, label
+def _files(spec: SourceSpec, looking: Looking, folder: Path) -> Iterator[OpenedFile]:
+    """Yield the files to look at, heads of archived ones."""
+    folder.mkdir(exist_ok=True)
+    for path in find_files(spec, looking.project_root, allowed=looking.allowed)[:_FILES]:
+        name = name_for_people(path, spec, looking.project_root)
+        if path.suffix.lower() != ARCHIVE:
+            yield OpenedFile(literal(path, folder), name, path)
             continue
-        folder.mkdir(exist_ok=True)
         with zipfile.ZipFile(path) as archive:
-            if not members_of(archive, spec):
-                raise DataError(owner=spec.name, culprit=f"{label} holds no such file", fix="correct `path` or `kind`")
-            for number, member in enumerate(members_of(archive, spec)[:_MEMBERS]):
-                target = folder / f"{label.replace('/', '_')[-80:]}-{number}{Path(member).suffix.lower()}"
+            for number, member in enumerate(members_of(archive, spec, name)[:_MEMBERS]):
+                target = folder / f"{stable_id(path)}-{number}{Path(member).suffix.lower()}"
                 with archive.open(member) as packed:
                     head = _head(packed, member)
                 if head is None:
                     continue
                 target.write_bytes(head)
-                yield target, f"{label}/{member}"
+                yield OpenedFile(target, f"{name}/{member}", path)
 
 
 def _head(packed: IO[bytes], member: str) -> bytes | None:
@@ -87,133 +104,134 @@ def _head(packed: IO[bytes], member: str) -> bytes | None:
     return data if len(data) <= _HEAD_BYTES else data[: data.rfind(b"\n") + 1]
 
 
-def _look_into(backend: Backend, spec: FileSource, labels: Mapping[Path, str], judge: Judge) -> SourceLook:
-    if not labels:
+def _look_into(backend: Backend, spec: SourceSpec, files: Sequence[OpenedFile], judge: Judge) -> SourceLook:
+    if not files:
         return SourceLook()
-    headers, read = _reader(backend.con, spec, labels)
-    names = {labels[path]: found for path, found in headers.items()}
+    headers, read = _reader(backend.con, spec, files)
+    names = {file.name: found for file, found in headers.items()}
     if isinstance(spec, JsonSource):
         # A key may be missing from any row, so what counts is all files together.
         names = {spec.path: tuple(dict.fromkeys(name for found in headers.values() for name in found))}
         sound = list(headers)
     else:
-        sound = [path for path, found in headers.items() if _is_sound(found, spec)]
+        sound = [file for file, found in headers.items() if _is_sound(found, spec)]
     chosen = _spread(sound, _FILES_WITH_ROWS)
     if not chosen or not all(_is_sound(found, spec) for found in ([*names.values()] if len(names) == 1 else [])):
         return SourceLook(headers=names)
-    each = ROWS // len(chosen)
-    backend.con.execute("CREATE SCHEMA looks")
-    for number, path in enumerate(chosen):
-        read(path).limit(each).create(f"looks.part_{number}")
-    parts = " UNION ALL BY NAME ".join(f"FROM looks.part_{number}" for number in range(len(chosen)))
-    backend.con.execute(f"CREATE TABLE looked_at AS {parts}")
-    _add_lacking(backend.con, spec, {found for header in names.values() for found in header})
-    rows = backend.table("looked_at")
-    types = dict(zip(rows.columns, map(str, backend.con.table("looked_at").types), strict=True))
-    seen = int(backend.con.execute("SELECT count(*) FROM looked_at").fetchall()[0][0])
-    misfits = tuple(_misfits(backend, judge, rows, spec)) if seen else ()
-    return SourceLook(names, types if not spec.columns else {}, misfits, seen)
+    table = _rows_of(backend.con, spec, chosen, read)
+    _add_lacking(backend.con, spec, table, {found for header in names.values() for found in header})
+    rows = backend.table(table)
+    types = dict(zip(rows.columns, map(str, backend.con.table(table).types), strict=True))
+    seen = int(backend.con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608  # a name of ours
+    found = _misfits(judge, rows, spec) if seen else ()
+    return SourceLook(names, types if not spec.columns else {}, found, seen)
 
 
-def _add_lacking(connection: duckdb.DuckDBPyConnection, spec: FileSource, somewhere: set[str]) -> None:
+def _rows_of(
+    connection: duckdb.DuckDBPyConnection, spec: SourceSpec, files: Sequence[OpenedFile], read: "Reader"
+) -> str:
+    """Return the name of a table of the first rows of the files, undeclared columns typed by their values."""
+    parts = []
+    for file in files:
+        parts.append(gen_name("part"))
+        rows = with_folder_values(read(file).limit(ROWS // len(files)), folder_values(file.origin, spec))
+        rows.create(parts[-1])
+    table = gen_name("looked_at")
+    union = " UNION ALL BY NAME ".join(f"FROM {part}" for part in parts)
+    connection.execute(f"CREATE TABLE {table} AS {union}")
+    match spec:
+        case CsvSource():
+            return table if spec.columns else typed_by_values(connection, table)
+        case JsonSource():
+            return as_inferred(connection, table, spec, json_columns(connection, files, sample_size=ROWS))
+        case ParquetSource():
+            return table
+        case _:
+            assert_never(spec)
+
+
+def _add_lacking(connection: duckdb.DuckDBPyConnection, spec: SourceSpec, table: str, somewhere: set[str]) -> None:
     """Add the declared columns that only files which were not looked at have, as nulls."""
-    for name in somewhere.intersection(spec.columns).difference(connection.table("looked_at").columns):
+    for name in somewhere.intersection(spec.columns).difference(connection.table(table).columns):
         column = exp.column(name, quoted=True).sql("duckdb")
-        connection.execute(f"ALTER TABLE looked_at ADD COLUMN {column} VARCHAR")
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} VARCHAR")
 
 
-Reader = Callable[[Path], duckdb.DuckDBPyRelation]
+Reader = Callable[[OpenedFile], duckdb.DuckDBPyRelation]
 
 
 def _reader(
-    connection: duckdb.DuckDBPyConnection, spec: FileSource, labels: Mapping[Path, str]
-) -> tuple[dict[Path, tuple[str, ...]], Reader]:
+    connection: duckdb.DuckDBPyConnection, spec: SourceSpec, files: Sequence[OpenedFile]
+) -> tuple[dict[OpenedFile, tuple[str, ...]], Reader]:
     """Return the column names of each file, and what reads one file's rows."""
-    if isinstance(spec, CsvSource):
-        found = {path: read_header(connection, path, spec, label=labels[path]) for path in with_content(labels)}
-        delimiters = {path: delimiter for path, (delimiter, _) in found.items()}
-        headers = {path: header for path, (_, header) in found.items()}
-        return headers, partial(_csv_rows, connection, spec, headers, delimiters)
-    if isinstance(spec, JsonSource):
-        sampled = _spread(list(labels), _FILES_WITH_ROWS)
-        relations = {path: connection.read_json(str(path)) for path in sampled}
-        filled = {path: tuple(each.columns) for path, each in relations.items() if not _is_empty(each)}
-        # Of files without a row nothing can be said.
-        headers = filled or dict.fromkeys(labels, tuple(spec.columns))
-        return headers, partial(_json_rows, connection, spec)
-    schemas = {path: tuple(pq.read_schema(path).names) for path in labels}
-    return schemas, lambda path: connection.read_parquet(str(path))
+    match spec:
+        case CsvSource():
+            return _csv_reader(connection, spec, files)
+        case JsonSource():
+            return _json_reader(connection, spec, files)
+        case ParquetSource():
+            return _parquet_reader(connection, spec, files)
+        case _:
+            assert_never(spec)
 
 
-def _is_empty(relation: duckdb.DuckDBPyRelation) -> bool:
-    """Tell whether JSON files hold nothing: DuckDB then makes a column of its own."""
-    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
-    return types == {"json": "JSON"} and relation.limit(1).fetchall() == []
+def _csv_reader(
+    connection: duckdb.DuckDBPyConnection, spec: CsvSource, files: Sequence[OpenedFile]
+) -> tuple[dict[OpenedFile, tuple[str, ...]], Reader]:
+    heads = {file: read_header(connection, file, spec) for file in with_content(files)}
+
+    def read(file: OpenedFile) -> duckdb.DuckDBPyRelation:
+        delimiter, header = heads[file]
+        return csv_rows(connection, spec, [file], delimiter=delimiter, header=header, rejects=gen_name("rejects"))
+
+    return {file: header for file, (_, header) in heads.items()}, read
 
 
-def _csv_rows(
-    connection: duckdb.DuckDBPyConnection,
-    spec: CsvSource,
-    headers: Mapping[Path, tuple[str, ...]],
-    delimiters: Mapping[Path, str],
-    path: Path,
-) -> duckdb.DuckDBPyRelation:
-    types = {"columns": dict.fromkeys(headers[path], "VARCHAR"), "auto_detect": False} if spec.columns else {}
-    relation = connection.read_csv(
-        str(path),
-        header=True,
-        delimiter=delimiters[path],
-        quotechar=_QUOTE,
-        escapechar=_QUOTE,
-        na_values=list(spec.null_values),
-        ignore_errors=True,
-        **types,  # type: ignore[arg-type]
+def _json_reader(
+    connection: duckdb.DuckDBPyConnection, spec: JsonSource, files: Sequence[OpenedFile]
+) -> tuple[dict[OpenedFile, tuple[str, ...]], Reader]:
+    types = {file: json_columns(connection, [file], sample_size=ROWS) for file in _spread(files, _FILES_WITH_ROWS)}
+    filled = {file: found for file, found in types.items() if found != {"json": "JSON"}}
+    # Of files without a row nothing can be said.
+    headers = {file: tuple(found) for file, found in filled.items()} or dict.fromkeys(
+        files, tuple(spec.columns_of_files)
     )
-    return untyped_as_text(relation)
+
+    def read(file: OpenedFile) -> duckdb.DuckDBPyRelation:
+        return json_rows(connection, spec, [file], filled.get(file) or dict.fromkeys(headers[file], "VARCHAR"))
+
+    return headers, read
 
 
-def _json_rows(connection: duckdb.DuckDBPyConnection, spec: JsonSource, path: Path) -> duckdb.DuckDBPyRelation:
-    if not spec.columns:
-        return untyped_as_text(connection.read_json(str(path)))
-    return connection.read_json(str(path), columns=dict.fromkeys(spec.columns, "VARCHAR"))
+def _parquet_reader(
+    connection: duckdb.DuckDBPyConnection, spec: ParquetSource, files: Sequence[OpenedFile]
+) -> tuple[dict[OpenedFile, tuple[str, ...]], Reader]:
+    schemas = {file: parquet_schema(file, spec) for file in files}
+    differing = list(differing_columns({file.name: schema for file, schema in schemas.items()}, spec))
+
+    def read(file: OpenedFile) -> duckdb.DuckDBPyRelation:
+        return parquet_rows(connection, [file], as_text=differing)
+
+    return {file: tuple(schema.names) for file, schema in schemas.items()}, read
 
 
-def _is_sound(header: Sequence[str], spec: FileSource) -> bool:
+def _is_sound(header: Sequence[str], spec: SourceSpec) -> bool:
     """Tell whether a file has every declared column (some, if the source evolves), and none twice."""
-    full = spec.contract == "evolve" or set(spec.columns) <= set(header)
+    full = spec.contract == "evolve" or set(spec.columns_of_files) <= set(header)
     return full and len({name.casefold() for name in header}) == len(header)
 
 
-def _spread(paths: Sequence[Path], count: int) -> list[Path]:
-    """Return up to ``count`` of the paths, the first, the last and others evenly between."""
-    if len(paths) <= count:
-        return list(paths)
-    return [paths[round(index * (len(paths) - 1) / (count - 1))] for index in range(count)]
+def _spread(files: Sequence[OpenedFile], count: int) -> list[OpenedFile]:
+    """Return up to ``count`` of the files, the first, the last and others evenly between."""
+    if len(files) <= count:
+        return list(files)
+    return [files[round(index * (len(files) - 1) / (count - 1))] for index in range(count)]
 
 
-def _misfits(backend: Backend, judge: Judge, rows: ibis.Table, spec: FileSource) -> Iterator[Misfit]:
-    """Yield what the ingestion of these rows would turn away, by column."""
+def _misfits(judge: Judge, rows: ibis.Table, spec: SourceSpec) -> tuple[Misfit, ...]:
+    """Return what the ingestion of these rows would turn away."""
     try:
-        unfit = judge(rows, spec)
-        reasons = [str(each) for each in backend.to_pyarrow(unfit.select(unfit.columns[-1])).column(0).to_pylist()]
+        return judge(rows, spec)
     except DataError:
         # A key, a moment or a derivation names a column that is not there: the rules say so, with its place.
-        return
-    for kind, column, start in _causes(spec):
-        hits = [reason for reason in reasons if reason.startswith(start) or f"; {start}" in reason]
-        if kind == "null":
-            # A value that is not of its type has become null: that is said already.
-            hits = [reason for reason in hits if f"{column}: '" not in reason]
-        if hits:
-            yield Misfit(kind, column, len(hits), hits[0][hits[0].find(start) :].split("; ", 1)[0])
-
-
-def _causes(spec: FileSource) -> Iterator[tuple[str, str, str]]:
-    """Yield why a row may be turned away: the kind of misfit, the column, and how the reason starts."""
-    yield from (("type", column, f"{column}: '") for column in spec.columns)
-    yield from (("derive", column, f"{column} cannot be derived") for column in spec.derive)
-    yield from (("null", column, f"key column {column} is null") for column in spec.key)
-    if spec.event_timestamp:
-        yield "null", spec.event_timestamp, f"event timestamp {spec.event_timestamp} is null"
-    if spec.key:
-        yield "key", spec.key[0], "key ("
+        return ()

@@ -9,8 +9,8 @@ from datetime import datetime
 from pydantic import TypeAdapter, ValidationError
 from sqlglot import exp
 
+from metaplatform.resources.column_facts import CLOCK_FORMATS, DATE_FORMATS, UNMISTAKABLE
 from metaplatform.resources.samples import ColumnFacts
-from metaplatform.resources.sampling import CLOCK_FORMATS, DATE_FORMATS
 from metaplatform.scaffolding.yaml_text import sql_column
 from metaplatform.specs.base import Name
 
@@ -52,13 +52,13 @@ def guess_column(facts: ColumnFacts, *, rows: int, taken: Collection[str], as_te
     full = facts.values == rows
     kind, note, derived = _text(facts, taken) if facts.type == "VARCHAR" else _typed(facts, as_text=as_text)
     moment = derived[0] if derived and facts.first else (facts.name if kind.split()[0] in _TIMES else None)
-    marked = kind != "varchar" or derived is not None
+    words = kind == "varchar" and derived is None
     return ColumnGuess(
         name=facts.name,
         type=kind,
         note=note if full else f"{note}; {rows - facts.values} of {rows} missing",
         full=full,
-        markers=tuple(facts.markers) if marked else (),
+        markers=tuple(mark for mark in facts.markers if not words or mark in UNMISTAKABLE),
         derived=derived,
         time=moment,
         first=facts.first if moment else None,
@@ -71,7 +71,7 @@ def _text(facts: ColumnFacts, taken: Collection[str]) -> tuple[str, str, tuple[s
     count = facts.values
     if not count:
         return "varchar", "no value to tell by: check", None
-    fits = {name for name, fitting in facts.fits.items() if fitting == count}
+    fits = facts.fits
     for kind, words in _PLAIN:
         if kind in fits:
             return kind, f"all {count} values are {words}", None

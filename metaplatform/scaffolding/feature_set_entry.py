@@ -99,10 +99,11 @@ def _left_out(spine: KnownTable, column: str, kind: str | None, facts: Mapping[s
 
 def _sample(manifest: Manifest, spine: KnownTable) -> Sample | None:
     """Return a sample of the spine's rows; None where it is made of SQL, or its files cannot be looked at."""
-    if not isinstance(spine.spec, FileSource):
+    source = manifest.source_at(spine.ref)
+    if source is None:
         return None
     try:
-        return sample_source(spine.spec, manifest.root)
+        return sample_source(source, manifest.root, allowed=manifest.source_folders)
     except DataError:
         return None
 

@@ -12,7 +12,7 @@ from metaplatform.resources.sampling import sample_source
 from metaplatform.scaffolding.feature_set_entry import own_features
 from metaplatform.scaffolding.known_tables import known_tables
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
-from metaplatform.specs.ingestion import FileSource
+from metaplatform.specs.ingestion import FileSource, SourceSpec
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.rules.sql_texts import facts_of
@@ -84,7 +84,7 @@ def model_entries(manifest: Manifest, name: str, *, target: str, table: str) -> 
     if target in {*source.key, source.event_timestamp}:
         fix = "name what is to be known of the row"
         raise DataError(owner=table, culprit=f"'{target}' says which row this is, or when", fix=fix)
-    sample = sample_source(source, manifest.root, twins_of=target)
+    sample = sample_source(source, manifest.root, allowed=manifest.source_folders, twins_of=target)
     label = _label(source, sample, target)
     span = _span(source, sample)
     return {
@@ -95,9 +95,9 @@ def model_entries(manifest: Manifest, name: str, *, target: str, table: str) -> 
     }
 
 
-def _source(manifest: Manifest, table: str) -> FileSource:
-    source = manifest.entities.get(table)
-    if not isinstance(source, FileSource):
+def _source(manifest: Manifest, table: str) -> SourceSpec:
+    source = manifest.source_at(table)
+    if source is None:
         near = nearest_name(table, [f"raw.{each}" for each in manifest.sources])
         hint = f"; did you mean '{near}'?" if near else ""
         raise DataError(owner="new model", culprit=f"'{table}' is no source{hint}", fix="name one as in raw.orders")

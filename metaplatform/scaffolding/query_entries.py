@@ -8,7 +8,7 @@ from metaplatform.scaffolding.known_tables import entity_at
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar, sql_column
 from metaplatform.specs.columns import columns_of
 from metaplatform.specs.inference import SCORE_COLUMNS, STAMP_COLUMNS, PredictionSpec
-from metaplatform.specs.ingestion import FileSource, TimedTable
+from metaplatform.specs.ingestion import TimedTable
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.rules.leakage import outcomes_of
 
@@ -48,9 +48,10 @@ def _columns(manifest: Manifest, ref: str) -> tuple[str, ...]:
     known = columns_of(manifest, ref)
     if known:
         return known
-    entity = manifest.entities[ref]
-    if isinstance(entity, FileSource):
-        return (*(each.name for each in sample_source(entity, manifest.root).columns), *entity.derive)
+    found = manifest.source_at(ref)
+    if found is not None:
+        sample = sample_source(found, manifest.root, allowed=manifest.source_folders)
+        return (*(each.name for each in sample.columns), *found.derive)
     fix = "name them in its SQL instead of `*`, or declare the `columns` of its sources"
     raise DataError(owner=ref, culprit="the book does not know its columns", fix=fix)
 

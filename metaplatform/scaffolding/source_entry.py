@@ -8,15 +8,21 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from metaplatform.errors import DataError
+from metaplatform.resources.column_facts import MARKERS
 from metaplatform.resources.samples import Sample
-from metaplatform.resources.sampling import MARKERS, sample_source
+from metaplatform.resources.sampling import sample_source
 from metaplatform.scaffolding.columns import ColumnGuess, guess_column, plain_name
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar
 from metaplatform.specs.base import ColumnName
-from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
+from metaplatform.specs.file_endings import ENDINGS, kind_of_file
+from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource, SourceSpec
 from metaplatform.specs.partitions import PartitionSpec
 
-_KINDS = {CsvSource: "csv", ParquetSource: "parquet", JsonSource: "json"}
+_KINDS: dict[str, type[CsvSource | ParquetSource | JsonSource]] = {
+    "csv": CsvSource,
+    "parquet": ParquetSource,
+    "json": JsonSource,
+}
 _FEW_ROWS = 20
 _MONTHLY_FROM_DAYS = 60
 _DAY_IN_NAME, _MONTH_IN_NAME = re.compile(r"\d{4}-?\d{2}-?\d{2}"), re.compile(r"\d{4}-\d{2}")
@@ -50,31 +56,26 @@ def source_entry(path: str, *, folder: Path, project: Path, name: str | None) ->
     inside = absolute.is_relative_to(project)
     shown = absolute.relative_to(project).as_posix() if inside else absolute.as_posix()
     chosen = name or _default_name(Path(path))
-    spec = kind.model_validate({"kind": _KINDS[kind], "name": _safe(chosen), "path": shown})
+    spec = kind.model_validate({"kind": kind_of_file(path), "name": _safe(chosen), "path": shown})
     sample = sample_source(spec, str(project))
     return SourceEntry(chosen, tuple(_lines(chosen, spec, sample)))
 
 
-def _kind_of(path: str) -> type[FileSource]:
+def _kind_of(path: str) -> type[CsvSource | ParquetSource | JsonSource]:
     """Return the kind of source that files of this name are, by their ending.
 
     Raises:
         DataError: if no kind has such an ending.
     """
-    name = path.lower().removesuffix(".gz").removesuffix(".zip").removesuffix(".zst")
-    kinds: dict[type[FileSource], tuple[str, ...]] = {
-        CsvSource: (".csv", ".tsv", ".txt", ".tab"),
-        ParquetSource: (".parquet", ".pq"),
-        JsonSource: (".json", ".jsonl", ".ndjson"),
-    }
-    for kind, endings in kinds.items():
-        if name.endswith(endings):
-            return kind
-    raise DataError(
-        owner="new source",
-        culprit=f"'{path}' ends like no kind of source",
-        fix="name files that end in .csv, .tsv, .txt, .parquet, .json or .ndjson, or one such ending with .gz or .zip",
-    )
+    kind = kind_of_file(path)
+    if kind is None:
+        endings = ", ".join(ending for each in ENDINGS.values() for ending in each)
+        raise DataError(
+            owner="new source",
+            culprit=f"'{path}' does not end like the files of any kind of source",
+            fix=f"name files that end in one of {endings}, also with .gz or in a .zip",
+        )
+    return _KINDS[kind]
 
 
 def _safe(name: str) -> str:
@@ -93,7 +94,7 @@ def _default_name(path: Path) -> str:
     return plain_name(stem if telling else path.parent.name, otherwise="source")
 
 
-def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
+def _lines(name: str, spec: SourceSpec, sample: Sample) -> Iterator[str]:
     columns = _guesses(spec, sample)
     # A file has a name per column; names that the platform cannot have are told before anything is written.
     _check_names(name, columns)
@@ -102,7 +103,7 @@ def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
     if sample.rejected:
         yield f"  # Left out: {' '.join(sample.rejected.split())}"
     yield f"  {name}:"
-    yield f"    kind: {_KINDS[type(spec)]}"
+    yield f"    kind: {spec.kind}"
     yield f"    path: {scalar(spec.path)}"
     if sample.delimiter not in {None, ","}:
         yield f"    delimiter: {scalar(str(sample.delimiter))}"
@@ -123,7 +124,7 @@ def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
     yield from _time(sample, columns)
 
 
-def _guesses(spec: FileSource, sample: Sample) -> list[ColumnGuess]:
+def _guesses(spec: SourceSpec, sample: Sample) -> list[ColumnGuess]:
     taken = [facts.name for facts in sample.columns]
     guesses = []
     for facts in sample.columns:

@@ -1,5 +1,6 @@
 """Where a deployment keeps its things: one storage root, and the book's folder."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,8 @@ class Deployment(Spec):
     reach Dagster's page, through a proxy perhaps: links in messages begin with it.
     ``book_source`` is the one source of truth: the folder's YAML files, or the tables of the database whose
     URL is in the environment variable ``book_url_env``; ``book`` then only says where relative paths start.
+    ``source_folders`` are folders that sources may read beside the project's own and those of packages; in the
+    environment they are separated as in PATH.
     """
 
     book: Path
@@ -35,6 +38,7 @@ class Deployment(Spec):
     public_url: str = Field(default="", pattern=r"^$|^https?://[^\s/?#]+(/[^\s?#]*)?$")
     book_source: Literal["yaml", "sql"] = "yaml"
     book_url_env: EnvironmentVariable = "METAPLATFORM_BOOK_URL"
+    source_folders: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], folder: Path) -> "Deployment":
@@ -54,6 +58,8 @@ class Deployment(Spec):
                 given[field] = int(str(given[field]))
         given["book"] = (folder / str(given.get("book", "metadata"))).resolve()
         given["root"] = (folder / str(given.get("root", ".metaplatform"))).resolve()
+        listed = str(given.get("source_folders", "")).split(os.pathsep)
+        given["source_folders"] = tuple(str((folder / each).resolve()) for each in listed if each)
         return cls.model_validate(given)
 
     @property

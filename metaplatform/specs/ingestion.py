@@ -39,8 +39,9 @@ class FileSource(TimedTable):
     ``package``; a ``.zip`` is read through. ``columns`` declares column types in DuckDB's words; with
     it, rows that do not fit go to quarantine and ``contract`` decides whether a new column, and one that
     some of the files lack, is an error (``freeze``) or is added and null there (``evolve``). Without it the
-    types are inferred. ``derive`` adds columns,
-    each an expression over the others.
+    types are inferred: such that no value changes, else it is text. ``derive`` adds columns,
+    each an expression over the others. ``hive_columns`` are columns that the files do not have: their values
+    stand in the names of folders, as in ``region=EU/``.
 
     Files are read once they have not changed for ``settle``. A row whose event timestamp lies further ahead of the
     moment it is read than ``max_ahead``, or before the first partition, goes to quarantine. Where more than
@@ -54,6 +55,7 @@ class FileSource(TimedTable):
     columns: dict[ColumnName, str] = Field(default_factory=dict)
     contract: Literal["freeze", "evolve"] = "freeze"
     derive: dict[ColumnName, Expression] = Field(default_factory=dict)
+    hive_columns: Many[ColumnName] = ()
     partitions: PartitionSpec | None = None
     settle: Interval = Duration(seconds=5)
     max_ahead: Interval = Duration(seconds=86_400)
@@ -67,13 +69,25 @@ class FileSource(TimedTable):
 
     @property
     def later_fields(self) -> frozenset[str]:
-        """Return the field without which a raw table has the hash that earlier releases gave it."""
-        return frozenset({"max_ahead"})
+        """Return the fields without which a raw table has the hash that earlier releases gave it."""
+        return frozenset({"max_ahead", "hive_columns"})
+
+    @property
+    def columns_of_files(self) -> dict[ColumnName, str]:
+        """Return the declared columns that stand in the files themselves."""
+        return {name: kind for name, kind in self.columns.items() if name not in self.hive_columns}
 
     @model_validator(mode="after")
     def _partitions_need_time(self) -> "FileSource":
         if self.partitions and not self.event_timestamp:
             raise ValueError("a partitioned source needs an event_timestamp")
+        return self
+
+    @model_validator(mode="after")
+    def _hive_columns_are_declared(self) -> "FileSource":
+        undeclared = [name for name in self.hive_columns if self.columns and name not in self.columns]
+        if undeclared:
+            raise ValueError(f"hive_columns: {', '.join(undeclared)} must be among the declared columns")
         return self
 
 

@@ -20,16 +20,21 @@ _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 def load_book(
-    folder: Path, *, variables: Mapping[str, str] = _NO_VARIABLES, environment: str | None = None
+    folder: Path,
+    *,
+    variables: Mapping[str, str] = _NO_VARIABLES,
+    environment: str | None = None,
+    source_folders: Sequence[str] = (),
 ) -> Manifest:
     """Return the manifest of the YAML files below ``folder``, whose parent is the project root.
 
-    ``variables`` set the book's parameters; ``environment`` names the overlay to lay over the book.
+    ``variables`` set the book's parameters; ``environment`` names the overlay to lay over the book;
+    ``source_folders`` are folders beside the project's that sources may read.
 
     Raises:
         BookError: with every error of the book, in order of file and line.
     """
-    return load_written(WrittenBook.read(folder, environment), variables=variables)
+    return load_written(WrittenBook.read(folder, environment, source_folders), variables=variables)
 
 
 def read_book(
@@ -37,32 +42,38 @@ def read_book(
     *,
     variables: Mapping[str, str] = _NO_VARIABLES,
     environment: str | None = None,
+    source_folders: Sequence[str] = (),
     look: Look | None = None,
 ) -> tuple[Manifest | None, tuple[Issue, ...]]:
     """Return the manifest, or None if there are errors, and every issue, warnings too, in file order.
 
-    ``variables`` and ``environment`` are as for ``load_book``. ``look`` says what the files of sources hold;
+    All but ``look`` is as for ``load_book``. ``look`` says what the files of sources hold;
     without it no data is touched.
     """
-    return read_written(WrittenBook.read(folder, environment), variables=variables, look=look)
+    return read_written(WrittenBook.read(folder, environment, source_folders), variables=variables, look=look)
 
 
 @dataclass(frozen=True)
 class WrittenBook:
-    """A book as it is written: the files of its folder, and the overlay's; ``root`` is the folder's parent."""
+    """A book as it is written: the files of its folder, and the overlay's.
+
+    ``root`` is the folder's parent; ``source_folders`` are others that sources may read.
+    """
 
     root: str
     files: BookFiles
     overlay: BookFiles | None = None
+    source_folders: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, folder: Path, environment: str | None) -> "WrittenBook":
+    def read(cls, folder: Path, environment: str | None, source_folders: Sequence[str] = ()) -> "WrittenBook":
         """Read the files below ``folder`` and, if one is named, the overlay of ``environment``."""
         overlay = read_overlay(folder, environment) if environment else None
-        return cls(str(folder.resolve().parent), read_files(folder), overlay)
+        return cls(str(folder.resolve().parent), read_files(folder), overlay, tuple(source_folders))
 
     def texts(self) -> Iterator[Sequence[str]]:
         """Yield all that the book hangs on but its variables: names and texts of files, and what is wrong with them."""
+        yield self.source_folders
         for files in (self.files, self.overlay or BookFiles({})):
             yield [*files.texts]
             yield [*files.texts.values()]
@@ -88,12 +99,12 @@ def read_written(
     roots, issues = written.files.parsed()
     overlays, overlay_issues = written.overlay.parsed() if written.overlay else ((), ())
     text = read_text(roots, next(iter(overlays), None), variables)
-    manifest, found = _build(text, root=written.root, look=look)
+    manifest, found = _build(text, written, look)
     ordered = tuple(sorted((*issues, *overlay_issues, *text.issues, *found), key=_file_order))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered
 
 
-def _build(text: BookText, *, root: str, look: Look | None) -> tuple[Manifest, list[Issue]]:
+def _build(text: BookText, written: WrittenBook, look: Look | None) -> tuple[Manifest, list[Issue]]:
     """Return the manifest of the entities that are well formed, and what is wrong with any."""
     entities: dict[str, dict[str, Entity]] = {chapter: {} for chapter in CHAPTERS}
     told = dict.fromkeys(map(_as_told, text.issues))
@@ -108,8 +119,8 @@ def _build(text: BookText, *, root: str, look: Look | None) -> tuple[Manifest, l
             entities[entry.chapter][entry.name] = entity
     locations = {ref: entry.location for ref, entry in text.entries.items()}
     chapters: dict[str, Any] = dict(entities)
-    manifest = Manifest(root=root, locations=locations, **chapters)
-    looks = look(manifest.sources, manifest.root) if look else None
+    manifest = Manifest(root=written.root, source_folders=written.source_folders, locations=locations, **chapters)
+    looks = look(manifest) if look else None
     issues.extend(check_book(manifest, YamlPlaces(text.entries), looks=looks))
     return manifest, issues
 

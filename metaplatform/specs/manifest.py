@@ -13,7 +13,7 @@ from metaplatform.specs.duration import Duration
 from metaplatform.specs.expressions import canonical_fields
 from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.inference import PredictionSpec
-from metaplatform.specs.ingestion import FileSource, TableSpec, TimedTable
+from metaplatform.specs.ingestion import FileSource, SourceSpec, TableSpec, TimedTable
 from metaplatform.specs.lineage import Lineage
 from metaplatform.specs.monitoring import DriftMonitor, MonitorSpec, PerformanceMonitor
 from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput
@@ -39,12 +39,14 @@ CHAPTERS: dict[str, str] = {
 class Manifest:
     """Every entity of the book by name, in book order; made by ``specs.loading``.
 
-    ``root`` is the project folder that relative source paths start from. ``locations`` maps a reference
+    ``root`` is the project folder that relative source paths start from; ``source_folders`` are others that the
+    deployment lets sources read. ``locations`` maps a reference
     to where the book defines it. ``known_hashes`` are spec hashes worked out before, by reference.
     """
 
     root: str
-    sources: Mapping[str, FileSource] = field(default_factory=dict)
+    source_folders: tuple[str, ...] = field(default=(), compare=False)
+    sources: Mapping[str, SourceSpec] = field(default_factory=dict)
     tables: Mapping[str, TableSpec] = field(default_factory=dict)
     feature_sets: Mapping[str, FeatureSetSpec] = field(default_factory=dict)
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
@@ -72,6 +74,11 @@ class Manifest:
         """
         prefix, name = ref.split(".", 1)
         return {"raw": self.sources, "tables": self.tables}[prefix][name]
+
+    def source_at(self, ref: str) -> SourceSpec | None:
+        """Return the source behind ``ref``, or None if it is something else, or nothing."""
+        prefix, _, name = ref.partition(".")
+        return self.sources.get(name) if prefix == CHAPTERS["sources"] else None
 
     def spine_of(self, model: ModelSpec) -> TimedTable:
         """Return the table whose rows the model's feature set describes."""

@@ -1,6 +1,6 @@
 """A book as JSON values: what it means, without its files; the same book comes back from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -34,22 +34,31 @@ def snapshot_of(manifest: Manifest) -> dict[str, dict[str, dict[str, Any]]]:
     }
 
 
-def manifest_of(snapshot: Snapshot, *, root: str | PurePath, origin: str) -> Manifest:
+def manifest_of(
+    snapshot: Snapshot, *, root: str | PurePath, origin: str, source_folders: Sequence[str] = ()
+) -> Manifest:
     """Return the manifest of a snapshot; ``root`` is the folder that relative source paths start from.
+
+    ``source_folders`` are others that sources may read.
 
     ``origin`` stands for the database in errors and in locations.
 
     Raises:
         BookError: with every fault, if the snapshot is no sound book.
     """
-    manifest, issues = read_snapshot(snapshot, root=root, origin=origin)
+    manifest, issues = read_snapshot(snapshot, root=root, origin=origin, source_folders=source_folders)
     if manifest is None:
         raise BookError(issues)
     return manifest
 
 
 def read_snapshot(
-    snapshot: Snapshot, *, root: str | PurePath, origin: str, look: Look | None = None
+    snapshot: Snapshot,
+    *,
+    root: str | PurePath,
+    origin: str,
+    source_folders: Sequence[str] = (),
+    look: Look | None = None,
 ) -> tuple[Manifest | None, tuple[Issue, ...]]:
     """Return the manifest of a snapshot, or None if there are errors, and every issue, warnings too.
 
@@ -68,8 +77,8 @@ def read_snapshot(
                 entities[chapter][name] = entity
             issues.extend(_issue(ref, fault_in_rows(chapter, fault), places) for fault in faults)
     chapters: dict[str, Any] = dict(entities)
-    manifest = Manifest(root=str(root), locations=locations, **chapters)
-    looks = look(manifest.sources, manifest.root) if look else None
+    manifest = Manifest(root=str(root), source_folders=tuple(source_folders), locations=locations, **chapters)
+    looks = look(manifest) if look else None
     issues.extend(check_book(manifest, places, looks=looks))
     ordered = tuple(sorted(issues, key=lambda issue: (issue.owner, issue.rule, issue.culprit)))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered

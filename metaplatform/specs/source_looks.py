@@ -2,19 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
-from metaplatform.specs.ingestion import FileSource
+if TYPE_CHECKING:
+    from metaplatform.specs.manifest import Manifest
+
+MisfitKind = Literal["type", "derive", "null", "time", "key"]
 
 
 @dataclass(frozen=True)
 class Misfit:
     """Values of the rows looked at that do not fit the book: of which column, how many rows, and one example.
 
-    ``kind`` is ``type`` (not of the declared type), ``derive``, ``null`` (of a key or an event timestamp) or
-    ``key`` (a key that an earlier row has; ``column`` is then the first of the key).
+    ``kind`` is ``type`` (not of the declared type), ``derive``, ``null`` (of a key or an event timestamp),
+    ``time`` (before the first partition) or ``key`` (a key that an earlier row has; ``column`` is then the first of
+    the key).
     """
 
-    kind: str
+    kind: MisfitKind
     column: str
     rows: int
     example: str
@@ -38,8 +43,8 @@ class SourceLook:
 
 Looks = Mapping[str, SourceLook]
 """What was found, by the name of the source."""
-Look = Callable[[Mapping[str, FileSource], str], Looks]
-"""Looks at the files of sources, given the project's folder."""
+Look = Callable[["Manifest"], Looks]
+"""Looks at the files of a book's sources."""
 
 
 def real_columns(looks: Looks) -> dict[str, Mapping[str, str]]:

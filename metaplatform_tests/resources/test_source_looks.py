@@ -2,18 +2,17 @@
 
 import json
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metaplatform.compute.ingestion import conform
+from metaplatform.compute.ingestion import misfits
 from metaplatform.errors import Issue
 from metaplatform.resources.source_looks import look_at_sources
-from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.loading import read_book
+from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.source_looks import Looks
 
 ORDERS = """\
@@ -33,8 +32,8 @@ outputs:
 GOOD = "order_id,amount,ordered_at\n1,2.5,2024-01-01 10:00\n2,,2024-01-02\n"
 
 
-def look(sources: Mapping[str, FileSource], root: str) -> Looks:
-    return look_at_sources(sources, root, judge=lambda rows, spec: conform(rows, spec).quarantined)
+def look(manifest: Manifest) -> Looks:
+    return look_at_sources(manifest, judge=misfits)
 
 
 @pytest.fixture

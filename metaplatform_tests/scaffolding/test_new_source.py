@@ -107,7 +107,7 @@ def test_what_was_inferred_and_how_sure_is_said_beside_each_line(project: Path) 
         ("25.03.2024", "%d.%m.%Y"),
         ("25/03/2024 14:30", "%d/%m/%Y %H:%M"),
         ("03/25/2024", "%m/%d/%Y"),
-        ("2024/03/25", "timestamp"),
+        ("2024/03/25", "%Y/%m/%d"),
     ],
 )
 def test_dates_in_several_formats_become_moments(project: Path, written: str, expected: str) -> None:
@@ -146,7 +146,7 @@ def test_a_key_of_several_columns_is_found(project: Path) -> None:
     [
         ("empty.csv", b"", "has no header line"),
         ("header.csv", b"a,b\n", "has no rows"),
-        ("numbers.csv", b"1,2\n3,4\n", "'1' is no name of a column"),
+        ("numbers.csv", b"1,2\n3,4\n", "'1' is not a name of a column"),
         ("dates.csv", b"2024-01-01,x\n2024-01-02,y\n", "has no header line"),
         ("twice.csv", b"a,a\n1,2\n", "columns twice: 'a'"),
         ("latin.csv", "größe\n1\n".encode("latin-1"), "not UTF-8"),
@@ -154,11 +154,11 @@ def test_a_key_of_several_columns_is_found(project: Path) -> None:
         ("nothing.json", b"[]", "holds no objects"),
         ("numbers.json", b"[1, 2]", "holds no objects"),
         ("broken.parquet", b"PAR1", "broken.parquet"),
-        ("sheet.xlsx", b"PK", "ends like no kind of source"),
+        ("sheet.xlsx", b"PK", "does not end like"),
         ("sheet.csv", b"PK\x03\x04\xff\xfe\xfa", "is a workbook or an archive"),
         ("old_sheet.csv", b"\xd0\xcf\x11\xe0\xff\xfe", "is a workbook or an archive"),
         ("utf16.csv", "a,b\n1,2\n".encode("utf-16"), "is not UTF-8: it is UTF-16"),
-        ("headline.csv", b"# made today\na,b\n1,2\n", "no rows: 2 line.s. are no rows, the first of them line 2: Exp"),
+        ("headline.csv", b"# made today\na,b\n1,2\n", "no rows: 2 line.s. are not rows, the first of them line 2: Exp"),
         ("endless.csv", b"a,b\n1," + b"x" * 3_000_000, "Maximum line size"),
     ],
 )
@@ -188,7 +188,7 @@ def test_a_word_that_python_takes_for_a_number_is_a_name(project: Path) -> None:
 def test_lines_that_are_no_rows_are_counted_beside_the_entry(project: Path) -> None:
     ask(write("data/ragged.csv", "a,b\n1,2\n1,2,3\n4\n5,6\n"))
     text = (project / "metadata" / "ragged.yaml").read_text(encoding="utf-8")
-    assert "# Left out: 2 line(s) are no rows, the first of them line 3: Expected Number of Columns: 2" in text
+    assert "# Left out: 2 line(s) are not rows, the first of them line 3: Expected Number of Columns: 2" in text
 
 
 def test_a_file_that_is_not_there_is_told(project: Path) -> None:
@@ -203,7 +203,7 @@ def test_compressed_files_are_read_through(project: Path) -> None:
     assert [row["a"] for row in added("data/zipped.csv.gz")[1]] == [1, 2]
     with zipfile.ZipFile(project / "data" / "packed.zip", "w") as archive:
         archive.writestr("inner.csv", "c\n5\n6\n")
-    with pytest.raises(DataError, match="ends like no kind"):
+    with pytest.raises(DataError, match="does not end like"):
         ask("data/packed.zip")
     (project / "data" / "packed.zip").rename(project / "data" / "packed.csv.zip")
     assert [row["c"] for row in added("data/packed.csv.zip")[1]] == [5, 6]

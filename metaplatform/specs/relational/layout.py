@@ -260,6 +260,7 @@ LIST_TABLES: tuple[ListTable, ...] = (
         key=Column("column_name", (), "name"),
     ),
     ListTable("Null_Values", ("sources",), "source", ("null_values",), _item("null_text", "text"), empty=True),
+    ListTable("Hive_Columns", ("sources",), "source", ("hive_columns",), _item("column_name")),
     ListTable("Key_Columns", _TIMED, "table_ref", ("key",), _item("column_name")),
     ListTable("Outcome_Columns", _TIMED, "table_ref", ("outcomes", "columns"), _item("column_name")),
     ListTable("Model_Features", ("models",), "model", ("features",), _item("feature"), fixed=("enabled", True)),

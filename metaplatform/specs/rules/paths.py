@@ -1,35 +1,37 @@
 """Paths of sources: patterns that can name files, within the folder that they start from."""
 
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import PurePosixPath
 
 from metaplatform.errors import Issue
+from metaplatform.specs.addresses import holds_credentials, is_url, shown_path
+from metaplatform.specs.file_endings import kind_of_file
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.rules.book import Book
 
 _MOST_STARS = 2
-_SUFFIXES = {
-    "csv": (".csv", ".tsv", ".txt"),
-    "parquet": (".parquet", ".pq"),
-    "json": (".json", ".jsonl", ".ndjson"),
-}
+_ALLOW = "move the files below the project's folder, or let the deployment allow theirs in METAPLATFORM_SOURCE_FOLDERS"
 
 
 def impossible_paths(book: Book) -> Iterator[Issue]:
     """Yield paths that lead out of their folder or are no pattern, and packages that are no name of one.
 
-    An absolute path is taken as it is: who writes the book says which files are read.
+    An absolute path must lead below the project's folder, or one that the deployment allows: who edits a row of the
+    book does not say what the machine gives away.
     """
+    folders = [PurePosixPath(folder) for folder in (book.manifest.root, *book.manifest.source_folders)]
     for name, source in book.manifest.sources.items():
-        fault = _path_fault(source)
+        fault = _path_fault(source, folders)
         if fault is not None:
             message, fix = fault
-            culprit = source.path[:80]
+            culprit = shown_path(source.path)
             yield book.issue("invalid-path", f"raw.{name}", ("path",), culprit=culprit, message=message, fix=fix)
         if source.package is not None and not source.package.isidentifier():
             # To find a package within another, Python would run the other.
             message, fix = (
-                f"'{source.package}' is no name of a package",
+                f"'{source.package}' is not a name of a package",
                 "name the package, and put folders into `path`",
             )
             culprit = source.package[:80]
@@ -39,26 +41,39 @@ def impossible_paths(book: Book) -> Iterator[Issue]:
 def paths_of_another_kind(book: Book) -> Iterator[Issue]:
     """Warn of sources whose files, by their ending, are of another kind."""
     for name, source in book.manifest.sources.items():
-        kind = str(getattr(source, "kind", ""))
-        ending = PurePosixPath(source.path).suffix.lower()
-        other = next((each for each, endings in _SUFFIXES.items() if ending in endings), kind)
+        kind = source.kind
+        other = kind_of_file(source.path) or kind
         if other != kind:
             yield book.issue(
                 "other-kind",
                 f"raw.{name}",
                 ("kind",),
                 culprit=kind,
-                message=f"the files of '{source.path}' end like {other} files, and are read as {kind}",
+                message=f"the files of '{shown_path(source.path)}' end like {other} files, and are read as {kind}",
                 fix=f"write `kind: {other}`, or name the files for what they are",
                 severity="warning",
             )
 
 
-def _path_fault(source: FileSource) -> tuple[str, str] | None:
-    return next(_path_faults(source, PurePosixPath(source.path)), None)
+def _path_fault(source: FileSource, folders: Sequence[PurePosixPath]) -> tuple[str, str] | None:
+    faults = chain(_secret_faults(source.path), _path_faults(source, PurePosixPath(source.path), folders))
+    return next(faults, None)
 
 
-def _path_faults(source: FileSource, path: PurePosixPath) -> Iterator[tuple[str, str]]:
+def _secret_faults(path: str) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with addresses; what they say may be a secret, and is not told."""
+    if holds_credentials(path):
+        yield "path: it holds a password or a key", "take it out, change it where it was valid, and name files"
+    if is_url(path):
+        yield (
+            f"path: '{shown_path(path)}' is an address; sources read files",
+            "bring the files below the project's folder, for example by a job of its own",
+        )
+
+
+def _path_faults(
+    source: FileSource, path: PurePosixPath, folders: Sequence[PurePosixPath]
+) -> Iterator[tuple[str, str]]:
     if not source.path.isprintable():
         yield "path: there is a character in it that cannot be seen", "write it anew"
     if not path.parts or path.parts == (path.anchor,):
@@ -71,7 +86,13 @@ def _path_faults(source: FileSource, path: PurePosixPath) -> Iterator[tuple[str,
         yield "path: it starts from the package's folder", "write it without the first slash"
     if not path.is_absolute() and _leads_out(path):
         where = "package's folder" if source.package is not None else "project's folder"
-        yield f"path: '{source.path}' leads out of the {where}", "move the files there, or write an absolute path"
+        yield f"path: '{source.path}' leads out of the {where}", _ALLOW
+    if path.is_absolute() and not any(_without_dots(path).is_relative_to(folder) for folder in folders):
+        yield f"path: '{source.path}' leads out of the folders that sources may read", _ALLOW
+
+
+def _without_dots(path: PurePosixPath) -> PurePosixPath:
+    return PurePosixPath(posixpath.normpath(path))
 
 
 def _leads_out(path: PurePosixPath) -> bool:

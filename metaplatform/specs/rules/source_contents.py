@@ -1,8 +1,10 @@
 """Contents of sources: what their files were found to hold is what the book says of them."""
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from metaplatform.errors import Issue
+from metaplatform.specs.addresses import shown_path
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.rules.book import Book
@@ -21,7 +23,7 @@ def unreadable_sources(book: Book) -> Iterator[Issue]:
         if look is not None and look.fault is not None:
             culprit, fix = look.fault
             yield book.issue(
-                "unreadable-source", f"raw.{name}", ("path",), culprit=source.path, message=culprit, fix=fix
+                "unreadable-source", f"raw.{name}", ("path",), culprit=shown_path(source.path), message=culprit, fix=fix
             )
 
 
@@ -105,9 +107,14 @@ def _misfit(book: Book, ref: str, source: FileSource, look: SourceLook, misfit: 
         case "null":
             path, message = ("key",), f"{of} have no '{misfit.column}', and would go to quarantine"
             fix = "name columns that every row has"
-        case _:
+        case "time":
+            path, message = ("partitions",), f"{of} would go to quarantine: {misfit.example}"
+            fix = "let the partitions start with the first rows, or leave those before out of the files"
+        case "key":
             path, message = ("key",), f"{of} have the key of an earlier row, and would go to quarantine"
             fix = "name the columns that tell rows apart; if a newer row corrects an older one, what says so is one"
+        case _:
+            assert_never(misfit.kind)
     culprit = misfit.column
     return book.issue("misfit", ref, path, culprit=culprit, message=message, fix=fix, severity="warning")
 

@@ -55,6 +55,7 @@ FILES = {
     "columns": maps(columns, texts),
     "derive": maps(columns, texts),
     "contract": st.sampled_from(["freeze", "evolve"]),
+    "hive_columns": lists(columns),
     "partitions": PARTITIONS,
 }
 CSV = {**FILES, "delimiter": st.just(";"), "null_values": lists(texts | st.just(""))}
