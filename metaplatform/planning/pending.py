@@ -9,7 +9,7 @@ from metaplatform.factories.staging import mark_of
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.source_contents import ContentRecords
 from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.ingestion import FileSource
+from metaplatform.specs.ingestion import SourceSpec
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Arrival
 from metaplatform.specs.source_contents import EMPTY, SourceContents
@@ -40,7 +40,7 @@ def pending_changes(manifest: Manifest, warehouse: Warehouse) -> Iterator[Change
             yield Change(f"raw.{name}", "pending", None, reasons, partitions=keys)
 
 
-def _looked(manifest: Manifest, source: FileSource, contents: SourceContents) -> Iterator[str]:
+def _looked(manifest: Manifest, source: SourceSpec, contents: SourceContents) -> Iterator[str]:
     try:
         found = mark_of(manifest, source)
     except MetaplatformError as error:
@@ -50,7 +50,7 @@ def _looked(manifest: Manifest, source: FileSource, contents: SourceContents) ->
         yield "files have changed since they were read"
 
 
-def _others(source: FileSource, contents: SourceContents, taken: dict[str, str]) -> Iterator[str]:
+def _others(source: SourceSpec, contents: SourceContents, taken: dict[str, str]) -> Iterator[str]:
     """Yield the partitions that hold something else than was taken in, or nothing any more."""
     if source.partitions is None and source.event_timestamp is not None:
         return

@@ -1,6 +1,7 @@
 """What a storage root is for, the live loop or replays; who is at work in it; and the end of one."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -64,9 +65,18 @@ def use_of(root: Path) -> Use | None:
 def mark_root(root: Path, use: Use) -> Use | None:
     """Mark what the root is for, unless it is marked so; return what it was marked as before."""
     before = use_of(root)
+    keep_private(root)
     if before != use:
         write_whole(root / _MARK, json.dumps({"use": use}).encode(), folders=True)
     return before
+
+
+def keep_private(root: Path) -> None:
+    """Make a storage root its owner's alone, and so whatever this process and its children make from now on."""
+    os.umask(0o077)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if root.stat().st_uid == os.getuid():
+        root.chmod(0o700)
 
 
 def root_in_use(root: Path) -> AbstractContextManager[None]:
@@ -97,7 +107,7 @@ def root_alone(root: Path) -> AbstractContextManager[None]:
 
 @contextmanager
 def _held(root: Path, acquire: Callable[[ReadWriteLock], object], refusal: StorageError) -> Iterator[None]:
-    root.mkdir(parents=True, exist_ok=True)
+    keep_private(root)
     # Not the process's only one: two holders in one process are as strange to each other as two processes.
     lock = ReadWriteLock(root / _LOCK, is_singleton=False)
     try:

@@ -1,6 +1,8 @@
 """Storage roots: marked once for what they are for, held by those at work, removed whole or not at all."""
 
 import json
+import os
+import stat
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -77,3 +79,17 @@ def test_many_work_beside_each_other_or_one_alone_and_a_killed_holder_frees_the_
         holder.wait()
     with root_alone(tmp_path):
         pass
+
+
+def test_a_root_and_all_that_is_made_below_it_are_the_owners_alone(tmp_path: Path):
+    root = tmp_path / "deep" / "root"
+    before = os.umask(0o022)
+    try:
+        (tmp_path / "deep" / "root").mkdir(parents=True)
+        mark_root(root, "live")
+        (root / "made").mkdir()
+        (root / "made" / "file").write_text("x")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (root, *root.rglob("*"))}
+    assert {name: mode & 0o077 for name, mode in modes.items()} == dict.fromkeys(modes, 0)
