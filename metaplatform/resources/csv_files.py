@@ -184,6 +184,8 @@ def _why_no_text(file: OpenedFile, told: str) -> tuple[str, str]:
     if "utf-8" in told.lower() or "unicode" in told.lower():
         encoding = ": it is UTF-16" if head.startswith(_UTF_16) else ""
         return f"{label} is not UTF-8{encoding}", "convert the file to UTF-8"
+    if "maximum line size" in told.lower():
+        return f"{label} has a line of more than two million characters", "close its quotes, or split it"
     return f"{label} does not begin with a line of text", "export it as CSV, in UTF-8, with a header line"
 
 

@@ -22,8 +22,15 @@ def write_whole(path: Path, data: bytes, *, folders: bool = False) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(made).chmod(target.stat().st_mode if target.exists() else 0o644)
+        Path(made).chmod(target.stat().st_mode if target.exists() else _mode_of_new_files())
         Path(made).replace(target)
     except BaseException:
         Path(made).unlink(missing_ok=True)
         raise
+
+
+def _mode_of_new_files() -> int:
+    # What files may be is only told by setting it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o644 & ~mask
