@@ -103,8 +103,7 @@ def misfits(raw: ibis.Table, spec: FileSource) -> tuple[Misfit, ...]:
         counted.append((fault.kind, fault.column, _counted(reading.current, told)))
     if spec.key:
         again = _first_of_each_key(reading, spec, _with_stored_moment(reading, spec, _parted(reading, spec)[0]))[1]
-        told = exp.Case(ifs=[exp.If(this=exp.not_(column(COPY)), true=column(REASON))])
-        counted.append(("key", spec.key[0], _counted(again, told)))
+        counted.append(("key", spec.key[0], _counted(again, column(REASON))))
     if not counted:
         return ()
     every = exp.select(*(named(query.subquery(), f"_{number}") for number, (_, _, query) in enumerate(counted)))
