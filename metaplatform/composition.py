@@ -66,6 +66,7 @@ def definitions_of(
             resources=platform_resources(deployment),
             executor=executor,
             sensor_interval_seconds=deployment.sensor_interval_seconds,
+            keep_versions_days=deployment.keep_versions_days,
             sensors=sensors,
         )
 

@@ -86,7 +86,10 @@ def test_each_asset_leads_to_its_line_of_the_book(repository: dg.RepositoryDefin
 def test_the_schedule_of_the_book_and_the_sensors_of_the_loop_are_there_and_running(
     repository: dg.RepositoryDefinition,
 ) -> None:
-    assert [schedule.name for schedule in repository.schedule_defs] == ["retrain_late_arrival"]
+    assert sorted(schedule.name for schedule in repository.schedule_defs) == [
+        "maintenance",
+        "retrain_late_arrival",
+    ]
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "arrivals",
         "messages",

@@ -7,6 +7,7 @@ import typer
 from metaplatform.cli import (
     approving,
     book_database,
+    maintaining,
     new_entries,
     planning,
     roots,
@@ -25,6 +26,7 @@ __all__ = [
     "approving",
     "book_database",
     "main",
+    "maintaining",
     "new_entries",
     "planning",
     "roots",

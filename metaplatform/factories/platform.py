@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from metaplatform.factories.automation.maintenance import maintenance_schedule
 from metaplatform.factories.automation.messages import messages_sensor
 from metaplatform.factories.automation.schedules import build_schedules
 from metaplatform.factories.automation.sensors import build_sensors
@@ -35,6 +36,7 @@ def build_definitions(
     resources: Mapping[str, Any],
     executor: dg.ExecutorDefinition,
     sensor_interval_seconds: int,
+    keep_versions_days: int,
     sensors: Sequence[dg.SensorDefinition] = (),
 ) -> dg.Definitions:
     """Return the definitions of a validated book.
@@ -54,7 +56,7 @@ def build_definitions(
             messages_sensor(manifest.timezone, sensor_interval_seconds),
             *sensors,
         ],
-        schedules=build_schedules(manifest),
+        schedules=[*build_schedules(manifest), maintenance_schedule(manifest.timezone, keep_versions_days)],
         resources=dict(resources),
         executor=executor,
     )

@@ -10,6 +10,7 @@ import dagster as dg
 
 from metaplatform.errors import MetaplatformError
 from metaplatform.execution import run_in_process
+from metaplatform.factories.automation.maintenance import MAINTENANCE
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.steps import REPLAY_TAG, STAND_BY_TAG
 from metaplatform.replay.ticks import cron_ticks
@@ -47,6 +48,8 @@ class Conductor:
     def _ask_schedules(self, before: datetime, now: datetime) -> Iterator[int]:
         """Yield how many runs each cron tick in ``(before, now]`` led to."""
         for schedule in self._repository.schedule_defs:
+            if schedule.name == MAINTENANCE:
+                continue
             for tick in cron_ticks(str(schedule.cron_schedule), schedule.execution_timezone or "UTC", before, now):
                 yield self._ask_schedule(schedule, tick)
 

@@ -1,6 +1,7 @@
 """What keeps a table's log true and its folder small: statistics set right, files of old versions removed."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -44,14 +45,12 @@ def maintain_table(ref: str, folder: Path, *, retention_hours: int) -> Maintaine
         if table is None:
             return 0
         # Not by the log alone: what a killed write left behind is in none, and goes once it is as old.
-        removed = table.vacuum(
-            retention_hours,
-            dry_run=False,
-            enforce_retention_duration=False,
-            full=True,
-            commit_properties=commit_properties(_METADATA),
-        )
-        return len(removed)
+        vacuum = partial(table.vacuum, retention_hours, enforce_retention_duration=False, full=True)
+        # The log names files of before for as long as it is kept, whether they are there or not.
+        there = sum((folder / unquote(path)).exists() for path in vacuum(dry_run=True))
+        if there:
+            vacuum(dry_run=False, commit_properties=commit_properties(_METADATA))
+        return there
 
     return Maintained(repaired, committed(folder, commit, owner=ref))
 

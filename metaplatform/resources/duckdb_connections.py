@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -114,6 +115,15 @@ def temporary_folder(root: Path) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def oldest_session(root: Path) -> datetime | None:
+    """Return when the oldest session at work below ``root`` began; None if there is none."""
+    parent = root / "tmp"
+    for left in parent.glob("session-*"):
+        _remove_if_unused(left)
+    began = [lock.stat().st_mtime for lock in parent.glob("session-*/lock")]
+    return datetime.fromtimestamp(min(began), UTC) if began else None
 
 
 def _remove_if_unused(folder: Path) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaplatform.errors import DataError, MetaplatformError, StorageError
+from metaplatform.naming import ref_of
 from metaplatform.resources.delta_commits import (
     clear_table,
     commit_replacement,
@@ -24,7 +27,7 @@ from metaplatform.resources.delta_tables import (
     storage_root,
 )
 from metaplatform.resources.delta_types import PARTITION_COLUMN, storable_batches, storable_schema
-from metaplatform.resources.duckdb_connections import memory_connection, temporary_folder
+from metaplatform.resources.duckdb_connections import memory_connection, oldest_session, temporary_folder
 from metaplatform.resources.interruptions import interruptions_pass
 from metaplatform.resources.session import Session
 from metaplatform.resources.table_logs import RootLogs, TableLogs
@@ -130,6 +133,25 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
         table = self._open(ref)
         if table is not None and retyped_columns(table, types):
             retype_table(ref, self.path(ref), types, metadata=metadata)
+
+    def stored(self) -> tuple[str, ...]:
+        """Return the references of all tables there are."""
+        logs = (self.root_path / "warehouse").glob("*/*/_delta_log")
+        return tuple(sorted(ref_of((log.parent.parent.name, log.parent.name)) for log in logs))
+
+    def maintain_all(self, *, keep: timedelta, now: datetime) -> dict[str, Maintained]:
+        """Maintain every table; return what was done to those that needed it.
+
+        Versions stay readable for ``keep`` after the next one, and longer for a session that began before that.
+
+        Raises:
+            StorageError: if a commit cannot be made.
+        """
+        began = oldest_session(self.root_path)
+        readable = max(keep, now - began + timedelta(hours=1)) if began else keep
+        hours = ceil(readable / timedelta(hours=1))
+        done = {ref: self.maintain(ref, retention_hours=hours) for ref in self.stored()}
+        return {ref: maintained for ref, maintained in done.items() if str(maintained)}
 
     def maintain(self, ref: str, *, retention_hours: int) -> Maintained:
         """Set the table's statistics right, and remove files no version of the last ``retention_hours`` refers to."""

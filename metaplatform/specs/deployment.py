@@ -20,6 +20,7 @@ class Deployment(Spec):
     overlay that is laid over the book, none if empty. ``executor`` runs steps in
     the run's process or in one each. Servers are on loopback. ``public_url`` is the address under which people
     reach Dagster's page, through a proxy perhaps: links in messages begin with it.
+    ``keep_versions_days`` is how long the rows of a table's older versions stay readable.
     ``book_source`` is the one source of truth: the folder's YAML files, or the tables of the database whose
     URL is in the environment variable ``book_url_env``; ``book`` then only says where relative paths start.
     ``source_folders`` are folders that sources may read beside the project's own and those of packages; in the
@@ -32,6 +33,7 @@ class Deployment(Spec):
     executor: Literal["in_process", "multiprocess"] = "in_process"
     sensor_interval_seconds: int = Field(default=10, ge=1)
     threads: int = Field(default=0, ge=0)
+    keep_versions_days: int = Field(default=7, ge=1)
     memory_limit: str = Field(default="", pattern=r"^$|^[0-9]+(\.[0-9]+)? ?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")
     mlflow_port: int = Field(default=5000, ge=1, le=65_535)
     reports_port: int = Field(default=8001, ge=1, le=65_535)
@@ -47,7 +49,7 @@ class Deployment(Spec):
         Raises:
             ValueError: if a variable's value does not fit (pydantic's ValidationError).
         """
-        numbers = ("sensor_interval_seconds", "threads", "mlflow_port", "reports_port")
+        numbers = ("sensor_interval_seconds", "threads", "keep_versions_days", "mlflow_port", "reports_port")
         given: dict[str, object] = {
             field: environment[f"METAPLATFORM_{field.upper()}"]
             for field in cls.model_fields

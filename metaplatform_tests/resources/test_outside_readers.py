@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, Schema
 from deltalake.transaction import AddAction, create_table_with_add_actions
+from typer.testing import CliRunner
 
+from metaplatform.cli.commands import app
 from metaplatform.resources.duckdb_connections import load_delta
 from metaplatform.resources.warehouse import Warehouse
 
@@ -235,6 +237,11 @@ class TestTablesOfBefore:
         assert found() == 2
         assert warehouse.partitions("raw.t") == before
         assert not str(warehouse.maintain("raw.t", retention_hours=24))
+
+    def test_are_set_right_by_the_command_which_says_so(self, warehouse: Warehouse):
+        for told in ("raw.t: statistics of 2 files set right\n1 of 1 tables needed it\n", "no table needed it\n"):
+            done = CliRunner().invoke(app, ["maintain", "--root", warehouse.root])
+            assert (done.exit_code, done.output) == (0, told)
 
     def test_are_right_once_written_again(self, warehouse: Warehouse):
         warehouse.replace("raw.t", pa.table({"n": [1], "status": ["failed"], "p": [nan]}), partition="k1", metadata={})
