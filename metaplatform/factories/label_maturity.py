@@ -3,12 +3,12 @@
 from datetime import datetime
 
 from metaplatform.compute.policy.maturity import arrived_until, label_sources
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.table_logs import TableLogs
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.training import ModelSpec
 
 
-def labels_known_at(manifest: Manifest, model: ModelSpec, warehouse: Warehouse, now: datetime) -> datetime:
+def labels_known_at(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, now: datetime) -> datetime:
     """Return the moment as of which labels of ``model`` are known: ``now``, or the end of what has arrived for them.
 
     The label of a row is known if the row's event timestamp plus the label delay is not after it.
@@ -18,7 +18,7 @@ def labels_known_at(manifest: Manifest, model: ModelSpec, warehouse: Warehouse, 
     return now if bound is None else min(now, bound)
 
 
-def _end(manifest: Manifest, source: str, warehouse: Warehouse) -> datetime | None:
+def _end(manifest: Manifest, source: str, warehouse: TableLogs) -> datetime | None:
     """Return the end of what has arrived of a source with an event timestamp, None if nothing has."""
     spec, ref = manifest.sources[source], f"raw.{source}"
     if spec.partitions is None:

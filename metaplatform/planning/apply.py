@@ -13,7 +13,7 @@ from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.execution import RunFailedError, deployment_instance, end_dead_runs, run_in_process, sole_apply
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
-from metaplatform.factories.automation.state import Loop
+from metaplatform.factories.automation.state import Loop, WorkingLoop
 from metaplatform.factories.builds import keep_book
 from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.steps import APPLY_TAG, NOW_TAG, REPLAY_TAG
@@ -57,7 +57,7 @@ class _Work:
     manifest: Manifest
     repository: dg.RepositoryDefinition
     instance: dg.DagsterInstance
-    loop: Loop
+    loop: WorkingLoop
     records: BuildRecords
     progress: Progress
     allow_breaking: bool
@@ -89,7 +89,7 @@ def apply_plan(
         definitions = definitions_of(manifest, deployment)
         with deployment_instance(deployment) as instance:
             resources = dict(definitions.resources or {})
-            loop = Loop(
+            loop = WorkingLoop(
                 manifest, resources["warehouse"], resources["registry"], resources["clock"].now(), instance=instance
             )
             # The sole apply, while no replay is at work, knows that no run of either lives.

@@ -15,7 +15,7 @@ from metaplatform.composition import definitions_of
 from metaplatform.errors import MetaplatformError
 from metaplatform.execution import RunFailedError, deployment_instance, run_in_process
 from metaplatform.factories.automation.run_requests import REASON_TAG
-from metaplatform.factories.automation.state import Loop
+from metaplatform.factories.automation.state import Loop, WorkingLoop
 from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.steps import REPLAY_TAG
 from metaplatform.replay.conductor import Conductor
@@ -105,10 +105,12 @@ class _Walk:
     root: Path
     reached: datetime | None = None
 
-    def look(self) -> Loop:
+    def look(self) -> WorkingLoop:
         """Return the loop as it is now, with all labels known that ever will be."""
         resources = dict(self.definitions.resources or {})
-        return Loop(self.manifest, resources["warehouse"], resources["registry"], Clock().now(), replaying=True)
+        return WorkingLoop(
+            self.manifest, resources["warehouse"], resources["registry"], Clock().now(), replaying=True
+        )
 
     def walk(self, start: datetime, played: datetime | None, end: datetime, progress: Progress) -> str | None:
         """Play each moment behind ``played`` (behind ``start``, if None) up to ``end``; return why it failed, if so."""

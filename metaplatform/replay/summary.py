@@ -9,7 +9,7 @@ import ibis
 
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
-from metaplatform.factories.automation.state import Loop
+from metaplatform.factories.automation.state import WorkingLoop
 from metaplatform.factories.label_maturity import labels_known_at
 from metaplatform.factories.labelled_rows import encoded_rows, labelled_frame, labels_of, order_of, scored_labels
 from metaplatform.factories.performance import realized_rows
@@ -25,7 +25,7 @@ from metaplatform.specs.training import ModelSpec
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def summarise(loop: Loop) -> Iterator[ReplayRow]:
+def summarise(loop: WorkingLoop) -> Iterator[ReplayRow]:
     """Yield a row for each partition of each prediction, in time order."""
     for prediction in loop.manifest.predictions.values():
         yield from _History(loop, prediction).rows()
@@ -35,7 +35,7 @@ def summarise(loop: Loop) -> Iterator[ReplayRow]:
 class _History:
     """What the loop kept of one prediction; what its partitions share is read once."""
 
-    loop: Loop
+    loop: WorkingLoop
     prediction: PredictionSpec
 
     def rows(self) -> Iterator[ReplayRow]:

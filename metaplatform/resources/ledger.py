@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from metaplatform.errors import DataError, StorageError
 from metaplatform.resources.delta_tables import latest_table, read_rows
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.table_logs import TableLogs
 from metaplatform.specs.records import Action, Approval, Arrival, Decision, Observation, Promotion
 
 Record = Arrival | Approval | Observation | Decision | Promotion | Action
@@ -43,7 +43,7 @@ def record_schema(kind: type[Record]) -> pa.Schema:
 class Ledger:
     """Records in Delta tables of ``warehouse``: inserted once by their first field, never changed."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: TableLogs) -> None:
         self._warehouse = warehouse
 
     def append(self, *records: Record) -> int:

@@ -34,7 +34,9 @@ def _retrain_schedule(manifest: Manifest, model: ModelSpec, cron: str, timezone:
     def retrain(
         context: dg.ScheduleEvaluationContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
     ) -> dg.RunRequest | dg.SkipReason:
-        loop = Loop(manifest, warehouse, registry, clock.now(), replaying=bool(clock.at), instance=context.instance)
+        loop = Loop(
+            manifest, warehouse.logs, registry, clock.now(), replaying=bool(clock.at), instance=context.instance
+        )
         decision = decision_on(loop, model, scheduled_for=context.scheduled_execution_time)
         if decision is None:
             return dg.SkipReason("nothing to decide upon yet")

@@ -79,29 +79,35 @@ def _sensor(
         registry: ModelRegistry,
         clock: Clock,
         notifier: Notifier,
-    ) -> dg.SensorResult | dg.SkipReason:
+    ) -> dg.SensorResult:
         loop = Loop(
             manifest,
-            warehouse,
+            warehouse.logs,
             registry,
             clock.now(),
             replaying=bool(clock.at),
             instance=context.instance,
             notifier=notifier,
         )
-        found = plan(loop, context)
-        asked = open_requests(manifest, context.instance, tuple(found.plans), loop.now)
-        notes = (*found.notes, *found.held, *asked.notes)
-        # A replay looks hundreds of times; what it decides is kept and summed up at its end.
-        for note in () if loop.replaying else notes:
-            context.log.info(note)
-        held = (*found.held, *asked.stuck)
-        if held and not asked.requests and not loop.replaying and complaint.is_due("; ".join(held), loop.now):
-            raise MetaplatformError(owner=name, culprit="; ".join(held), fix="see docs/operations.md, 'At 3 a.m.'")
-        skip = None if asked.requests else dg.SkipReason("; ".join(notes) or "nothing new")
-        return dg.SensorResult(run_requests=list(asked.requests), skip_reason=skip, cursor=found.cursor)
+        return _answer(name, loop, plan(loop, context), complaint, context)
 
     return evaluate
+
+
+def _answer(
+    name: str, loop: Loop, found: Plans, complaint: "_Complaint", context: dg.SensorEvaluationContext
+) -> dg.SensorResult:
+    """Ask for the runs that are open; fail where there are none and something waits for a person."""
+    asked = open_requests(loop.manifest, context.instance, tuple(found.plans), loop.now)
+    notes = (*found.notes, *found.held, *asked.notes)
+    # A replay looks hundreds of times; what it decides is kept and summed up at its end.
+    for note in () if loop.replaying else notes:
+        context.log.info(note)
+    held = (*found.held, *asked.stuck)
+    if held and not asked.requests and not loop.replaying and complaint.is_due("; ".join(held), loop.now):
+        raise MetaplatformError(owner=name, culprit="; ".join(held), fix="see docs/operations.md, 'At 3 a.m.'")
+    skip = None if asked.requests else dg.SkipReason("; ".join(notes) or "nothing new")
+    return dg.SensorResult(run_requests=list(asked.requests), skip_reason=skip, cursor=found.cursor)
 
 
 class _Complaint:

@@ -25,6 +25,7 @@ from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.source_contents import ContentRecords
+from metaplatform.resources.table_logs import TableLogs
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.manifest import Manifest
@@ -44,13 +45,13 @@ TABLE_PREFIXES = frozenset({"raw", "tables", "features", "predictions", "outputs
 
 @dataclass(frozen=True)
 class Loop:
-    """The book and the resources that its loop reads, at one moment.
+    """The book and the resources that its loop reads, at one moment; of tables their logs alone.
 
     ``instance`` knows the runs at work, ``notifier`` tells people.
     """
 
     manifest: Manifest
-    warehouse: Warehouse
+    warehouse: TableLogs
     registry: ModelRegistry
     now: datetime
     replaying: bool = False
@@ -107,6 +108,13 @@ class Loop:
     def ledger(self) -> Ledger:
         """Return the loop's own tables."""
         return Ledger(self.warehouse)
+
+
+@dataclass(frozen=True)
+class WorkingLoop(Loop):
+    """The loop with the warehouse itself, for what reads or writes data and is no tick."""
+
+    warehouse: Warehouse
 
 
 def look_at_sources(loop: Loop) -> tuple[dict[str, Looked], list[str]]:
