@@ -28,18 +28,19 @@ from metaplatform.naming import stable_id
 from metaplatform.resources.label_records import Counted, LabelRecords
 from metaplatform.resources.model_registry import ModelVersion
 from metaplatform.resources.session import Session
+from metaplatform.resources.table_logs import TableLogs
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import Window
 from metaplatform.specs.training import ModelSpec
 
 
-def mature_until(manifest: Manifest, model: ModelSpec, warehouse: Warehouse, now: datetime) -> datetime:
+def mature_until(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, now: datetime) -> datetime:
     """Return the moment before which every label is known at ``now``, as far as what it is made of has arrived."""
     return manifest.label_delay(model).before(labels_known_at(manifest, model, warehouse, now))
 
 
-def kept_counts(manifest: Manifest, model: ModelSpec, warehouse: Warehouse, mature: datetime) -> LabelCounts:
+def kept_counts(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, mature: datetime) -> LabelCounts:
     """Return what runs have counted of the features there are; no data are read.
 
     Partitions that no run has counted are taken to have a label in every row, evenly spread: so is all of a table

@@ -108,9 +108,7 @@ class _Walk:
     def look(self) -> WorkingLoop:
         """Return the loop as it is now, with all labels known that ever will be."""
         resources = dict(self.definitions.resources or {})
-        return WorkingLoop(
-            self.manifest, resources["warehouse"], resources["registry"], Clock().now(), replaying=True
-        )
+        return WorkingLoop(self.manifest, resources["warehouse"], resources["registry"], Clock().now(), replaying=True)
 
     def walk(self, start: datetime, played: datetime | None, end: datetime, progress: Progress) -> str | None:
         """Play each moment behind ``played`` (behind ``start``, if None) up to ``end``; return why it failed, if so."""

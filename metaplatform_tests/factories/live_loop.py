@@ -85,10 +85,10 @@ class LiveLoop:
     def prices(self, *lines: str) -> Path:
         return self.write("prices.csv", "product,price", *(lines or ("a,1", "b,2")))
 
-    def tick(self) -> Any:
-        """Ask the sensor ``arrivals``, as the daemon does."""
+    def tick(self, name: str = "arrivals") -> Any:
+        """Ask a sensor, as the daemon does."""
         given: Any = self.definitions.resources
-        sensor = self.repository.get_sensor_def("arrivals")
+        sensor = self.repository.get_sensor_def(name)
         context = dg.build_sensor_context(
             instance=self.instance,
             repository_def=self.repository,

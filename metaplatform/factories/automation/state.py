@@ -127,7 +127,7 @@ def look_at_sources(loop: Loop) -> tuple[dict[str, Looked], list[str]]:
             found = mark_of(loop.manifest, source)
         except MetaplatformError as error:
             # What one source lacks must not keep the others from arriving.
-            faults.append(str(error))
+            faults.append(f"{error.owner}: {error.culprit} ({error.fix})")
             continue
         looks[name] = Looked(
             found.mark, found.changed_at, known.mark if known else None, known.arrived_at if known else None
