@@ -13,6 +13,10 @@ from metaplatform.specs.sql_safety import SqlError, check_expression, check_quer
 
 _DUCKDB = sqlglot.Dialect.get_or_raise("duckdb")
 _FEATURE_KINDS = frozenset({"expression", "lookup", "as_of", "window"})
+SQL_FIELDS = frozenset({"sql", "where", "when", "exclude", "rank_by"})
+"""Fields of specs whose texts are SQL."""
+NAMED_BY_THE_BOOK = frozenset({"on", "tags", "parameters", "metrics"})
+"""Fields of specs that are mappings with keys of the book's own: a column named `where` is a name, not SQL."""
 _UNORDERED = frozenset({"after", "exclude", "keep", "materialize", "monitors", "null_values", "tables"})
 _QUERY_STARTS = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN})
 _CACHED_TEXTS = 65_536
@@ -115,9 +119,9 @@ def canonical_fields(fields: object) -> object:
 
 def _canonical_value(key: str, value: object, siblings: dict[str, object]) -> object:
     if isinstance(value, str):
-        if key == "sql":
-            return canonical_sql(value)
-        return canonical_sql(value) if key in {"where", "when", "exclude"} else value
+        return canonical_sql(value) if key in SQL_FIELDS else value
+    if key in NAMED_BY_THE_BOOK:
+        return _as_written(value)
     is_block = key == "columns" and siblings.get("kind") in _FEATURE_KINDS
     if isinstance(value, dict) and (key == "derive" or is_block):
         return _canonical_columns(value, chained=key == "derive" or siblings["kind"] == "expression")
@@ -126,6 +130,10 @@ def _canonical_value(key: str, value: object, siblings: dict[str, object]) -> ob
     if isinstance(value, list) and (key in _UNORDERED or key == "columns") and all(isinstance(v, str) for v in value):
         return sorted(value)
     return canonical_fields(value)
+
+
+def _as_written(value: object) -> object:
+    return {key: _as_written(each) for key, each in sorted(value.items())} if isinstance(value, dict) else value
 
 
 def _canonical_columns(columns: dict[str, str], *, chained: bool) -> object:

@@ -1,10 +1,15 @@
 """SQL of the book: what parses, what is refused, what it reads, and when two texts mean the same."""
 
+from typing import get_args, get_origin
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from metaplatform.specs.expressions import (
+    NAMED_BY_THE_BOOK,
+    SQL_FIELDS,
     canonical_fields,
     canonical_sql,
     canonical_type,
@@ -15,7 +20,9 @@ from metaplatform.specs.expressions import (
     referenced_tables,
 )
 from metaplatform.specs.query_columns import query_columns
+from metaplatform.specs.spec_types import bare, hints_of, is_sql, models_of
 from metaplatform.specs.sql_safety import SqlError
+from metaplatform.specs.structure import CHAPTER_TYPES
 
 SQL = """
 select from where a b raw.orders ( ) , . + - * / 'x' "y z" 1 2.5 and not in is null case when then else end with
@@ -193,3 +200,31 @@ def test_types_have_one_canonical_form(written: str, canonical: str):
 def test_what_is_no_type_is_refused(written: str):
     with pytest.raises(SqlError):
         canonical_type(written)
+
+
+@pytest.mark.parametrize("key", ["where", "when", "exclude", "sql", "columns", "kind"])
+@pytest.mark.parametrize("column", ["Calendar Day", "City", "Not SQL at all ("])
+def test_a_column_of_any_name_is_joined_on_as_it_is_written(key: str, column: str):
+    found = canonical_fields({"kind": "lookup", "on": {key: column, "a": "b"}})
+    assert found == {"kind": "lookup", "on": {"a": "b", key: column}}
+    assert found != canonical_fields({"kind": "lookup", "on": {key: column.lower(), "a": "b"}})
+
+
+def every_spec() -> set[type[BaseModel]]:
+    pending = [model for chapter in CHAPTER_TYPES.values() for model in models_of(chapter)]
+    found: set[type[BaseModel]] = set()
+    while pending:
+        model = pending.pop()
+        if model not in found:
+            found.add(model)
+            for hint in hints_of(model).values():
+                inner = [hint, *get_args(bare(hint))]
+                pending += [each for part in inner for each in models_of(part)]
+    return found
+
+
+def test_the_types_of_specs_say_what_is_sql_and_whose_keys_are_the_books_own():
+    fields = [(key, hint) for model in every_spec() for key, hint in hints_of(model).items()]
+    assert {key for key, hint in fields if is_sql(hint)} == SQL_FIELDS
+    mappings = {key for key, hint in fields if get_origin(bare(hint)) is dict}
+    assert mappings == NAMED_BY_THE_BOOK | {"columns", "derive"}
