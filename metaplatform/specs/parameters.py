@@ -100,8 +100,8 @@ def sql_of(kind: ParameterType, value: Value) -> str:
         literal = exp.Interval(this=exp.Literal.string(count), unit=exp.var(unit.removesuffix("s").upper()))
     else:
         literal = exp.convert(value)
-    # `1 -${x}` must begin no comment, and an interval is read on over the plus behind it.
-    apart = isinstance(literal, exp.Neg | exp.Interval)
+    # `1 -${x}` must begin no comment (also with -0.0), and an interval is read on over the plus behind it.
+    apart = isinstance(literal, exp.Interval) or literal.sql(dialect="duckdb").startswith("-")
     return (exp.paren(literal) if apart else literal).sql(dialect="duckdb")
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlglot import exp
 
@@ -182,6 +182,7 @@ CONTEXTS = (
 )
 
 
+@example("amount -?", ("number", -0.0))
 @given(
     st.sampled_from(CONTEXTS),
     st.sampled_from(sorted(VALUES)).flatmap(lambda kind: st.tuples(st.just(kind), VALUES[kind])),
