@@ -51,7 +51,8 @@ def compare(
     everything = np.ones(rows)
     score = second(everything) if second else None
     if champion is None:
-        return Comparison("promoted", metric, None, score, None, None, rows, ("there is no champion yet",))
+        unscored = (f"it has no score, for {metric} is undefined: {undefined}",) if undefined else ()
+        return Comparison("promoted", metric, None, score, None, None, rows, ("there is no champion yet", *unscored))
     check_pairs(labels, champion)
     if second is None or score is None:
         reason = f"{metric} is undefined: {undefined}"

@@ -8,6 +8,8 @@ from metaplatform.compute.findings import Finding, Status
 from metaplatform.specs.monitoring import MetricLimit, PerformanceMonitor
 from metaplatform.specs.training import HIGHER_IS_BETTER, Metric
 
+Baseline = tuple[float, str]
+"""A score to lose from, and where it was reached (``holdout``, or a partition)."""
 Bound = tuple[Literal["under", "over"], float, str]
 
 
@@ -15,13 +17,14 @@ def judge_performance(
     metrics: Mapping[str, float | None],
     rows: int,
     monitor: PerformanceMonitor,
-    baseline: Mapping[str, float | None],
+    baseline: Mapping[str, Baseline],
 ) -> tuple[Finding, ...]:
     """Return one finding for each metric of the monitor; its name is the check.
 
-    ``metrics`` are realized on ``rows`` matured rows; ``baseline`` are the version's holdout scores, from which
-    ``max_loss`` counts in the metric's worse direction. The threshold reported is the bound that is broken,
-    or else the nearest one. Skipped: under the monitor's ``min_rows``, an undefined metric, no bound.
+    ``metrics`` are realized on ``rows`` matured rows; ``baseline`` are the scores from which ``max_loss`` counts in
+    the metric's worse direction: those of the version's holdout, or of its first matured partition. The threshold
+    reported is the bound that is broken, or else the nearest one. Skipped: under the monitor's ``min_rows``, an
+    undefined metric, no bound.
     """
     return tuple(
         _judge(name, metrics.get(name), rows=rows, min_rows=monitor.min_rows, bounds=_bounds(name, limit, baseline))
@@ -29,15 +32,15 @@ def judge_performance(
     )
 
 
-def _bounds(name: Metric, limit: MetricLimit, baseline: Mapping[str, float | None]) -> list[Bound]:
+def _bounds(name: Metric, limit: MetricLimit, baseline: Mapping[str, Baseline]) -> list[Bound]:
     bounds: list[Bound] = []
     if limit.min is not None:
         bounds.append(("under", limit.min, "min"))
     if limit.max is not None:
         bounds.append(("over", limit.max, "max"))
-    before = baseline.get(name)
-    if limit.max_loss is not None and before is not None and isfinite(before):
-        because = f"holdout {before:.4g}, max_loss {limit.max_loss:g}"
+    if limit.max_loss is not None and name in baseline:
+        before, where = baseline[name]
+        because = f"{where} {before:.4g}, max_loss {limit.max_loss:g}"
         if name in HIGHER_IS_BETTER:
             bounds.append(("under", before - limit.max_loss, because))
         else:
@@ -51,7 +54,7 @@ def _judge(name: str, score: float | None, *, rows: int, min_rows: int, bounds: 
     if score is None or not isfinite(score):
         return _skipped(name, None, f"undefined on these {rows:,} rows (one class, or constant labels)")
     if not bounds:
-        return _skipped(name, score, "the version has no holdout score to lose from")
+        return _skipped(name, score, "the version has no earlier score to lose from: from now on it has this one")
 
     def excess(bound: Bound) -> float:
         return bound[1] - score if bound[0] == "under" else score - bound[1]

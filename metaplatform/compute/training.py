@@ -93,6 +93,25 @@ def train(
     return _boost(learnt, stopping, spec, feature_types=feature_types, parameters=parameters)
 
 
+def refit(
+    rows: Iterable[pa.RecordBatch],
+    spec: ModelSpec,
+    *,
+    rounds: int,
+    feature_types: Mapping[str, str],
+    seed: int,
+    threads: int,
+) -> bytes:
+    """Return a booster of ``rounds`` rounds over all ``rows``, as UBJ bytes: nothing is held back to stop it."""
+    import xgboost
+
+    parameters = _parameters(spec, seed=seed, threads=threads)
+    parts = list(blocks(rows, tuple(feature_types), label=LABEL))
+    matrix = quantised(parts, feature_types, max_bin=int(parameters["max_bin"]), threads=threads)
+    booster = xgboost.train(dict(parameters), matrix, rounds, verbose_eval=False)
+    return bytes(booster.save_raw("ubj"))
+
+
 def _parameters(spec: ModelSpec, *, seed: int, threads: int) -> dict[str, Any]:
     objective, metric = _OBJECTIVES[spec.task]
     defaults = {"objective": objective, "eval_metric": metric, "tree_method": "hist", "max_bin": _BINS}

@@ -87,7 +87,7 @@ def prospect_of(
         counts,
         mature,
         learnt=Learnt(newest.trained_from, newest.cut, newest.labelled_rows) if newest else None,
-        unseen_since=champion.judged_until if champion else None,
+        unseen_since=champion.holdout_from if champion else None,
     )
 
 

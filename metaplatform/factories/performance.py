@@ -9,7 +9,7 @@ import numpy.typing as npt
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.evidently_performance import performance_report
 from metaplatform.compute.findings import Finding
-from metaplatform.compute.performance import judge_performance
+from metaplatform.compute.performance import Baseline, judge_performance
 from metaplatform.compute.training import LABEL
 from metaplatform.factories.judged import Judged
 from metaplatform.factories.keys import check_key
@@ -18,11 +18,13 @@ from metaplatform.factories.labelled_rows import labels_of
 from metaplatform.factories.steps import Step, report_link
 from metaplatform.naming import history_ref
 from metaplatform.resources.exports import Exports
+from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.inference import SCORE_COLUMNS
 from metaplatform.specs.monitoring import PerformanceMonitor
 from metaplatform.specs.partitions import Window
+from metaplatform.specs.records import Observation
 from metaplatform.specs.training import ModelSpec
 
 
@@ -47,8 +49,7 @@ def judge_realized(
         skipped = [Finding(metric, "", None, None, "skipped", reason) for metric in monitor.metrics]
         return Judged({finding.check: finding for finding in skipped}, {}, model.name, 0, 0, {})
     evaluation = evaluate(realized.labels, realized.scores, model.task)
-    holdout = registry.load(model.name, version.version).metrics
-    baseline = dict[str, float | None]({name: holdout.get(name) for name in monitor.metrics})
+    baseline = baseline_of(step, monitor, version, warehouse, registry)
     findings = judge_performance(evaluation.scores, evaluation.rows, monitor, baseline)
     links: dict[str, Any] = {}
     if evaluation.rows >= monitor.min_rows:
@@ -61,6 +62,27 @@ def judge_realized(
         links = report_link(exports, html, name=monitor.name, part=f"{step.partition or 'all'}-v{version.version}")
     verdicts = {finding.check: finding for finding in findings}
     return Judged(verdicts, {}, model.name, version.version, evaluation.rows, links)
+
+
+def baseline_of(
+    step: Step, monitor: PerformanceMonitor, version: ModelVersion, warehouse: Warehouse, registry: ModelRegistry
+) -> dict[str, Baseline]:
+    """Return the version's scores to lose from, by metric: of its holdout, else of the first partition judged.
+
+    A holdout of one class gives no score; a monitor that only counts losses would be silent for good.
+    """
+    holdout = registry.load(version.model, version.version).metrics
+    found: dict[str, Baseline] = {name: (score, "holdout") for name, score in holdout.items() if score is not None}
+    if found.keys() >= monitor.metrics.keys():
+        return found
+    first: dict[str, Baseline] = {}
+    judged = Ledger(warehouse).read(Observation, monitor=monitor.name, model_version=version.version, column="")
+    for seen in sorted(judged, key=lambda seen: (seen.partition, seen.observed_at), reverse=True):
+        earlier = seen.partition < step.partition if step.partition else seen.observed_at < step.now
+        if earlier and seen.score is not None and seen.rows >= monitor.min_rows:
+            # From the newest to the oldest: the last word has the first partition.
+            first[seen.check] = (seen.score, seen.partition or "the first rows")
+    return {**first, **found}
 
 
 def realized_rows(

@@ -1,8 +1,8 @@
 """Models → assets: train a challenger, compare it with the champion on rows neither has seen, promote or keep."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaplatform.compute.comparison import Comparison, compare
-from metaplatform.compute.digest import digest
+from metaplatform.compute.digest import Digest, digest
 from metaplatform.compute.encoding import encoding_query, fit, of_other_kinds
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.compute.label_counts import Prospect, shortfall
 from metaplatform.compute.policy.retraining import take_back
-from metaplatform.compute.training import TrainedModel, TrainingRefusedError, in_order, train
+from metaplatform.compute.training import TrainedModel, TrainingRefusedError, in_order, refit, train
 from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.labelled_rows import encoded_rows, scored_labels
@@ -28,7 +28,7 @@ from metaplatform.factories.training_rows import TrainingRows, training_prospect
 from metaplatform.naming import HIDDEN_TAG, op_name, stable_id
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.model_bundle import ModelBundle, TrainingLineage
+from metaplatform.resources.model_bundle import Judged, ModelBundle, TrainingLineage
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
@@ -89,39 +89,55 @@ def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, regist
         TrainingRefusedError: if the rows there are make no version, or none that a policy would ask for.
     """
     decision = step.tags.get(DECISION_TAG) or step.run_id
-    champion = registry.champion(model.name)
+    champion, versions = registry.champion(model.name), registry.versions(model.name)
+    made = next((version for version in versions if version.tags.get(DECISION_TAG) == decision), None)
+    if champion is not None and made is not None and champion.version == made.version:
+        champion = None
     with warehouse.session() as session:
-        versions = registry.versions(model.name)
-        made = next((version for version in versions if version.tags.get(DECISION_TAG) == decision), None)
         rival = None if champion is None or redefined_for(step.manifest, model, champion, registry) else champion
         found = training_prospect(session, step, model, warehouse, champion=rival, versions=versions)
         if made is None and DECISION_TAG in step.tags:
             check_worth(model, found)
         rows = training_rows(session, step, model, found.bounds)
-        challenger = made or train_version(session, step, model, rows, decision, warehouse, registry)
-        if champion is not None and champion.version == challenger.version:
-            champion = None
+        candidate = candidate_of(made, registry) if made else train_candidate(session, step, model, rows, warehouse)
         outdated = why_outdated(step.manifest, model, rows, champion, registry)
         champion = None if outdated else champion
-        comparison = compare_versions(session, model, rows, champion, challenger, registry)
+        comparison = compare_versions(session, model, rows, champion, candidate.bundle, registry)
         comparison = replace(comparison, reasons=(outdated,)) if outdated else comparison
+        if made is None and comparison.outcome == "promoted" and model.training.refit:
+            candidate = refitted(session, step, model, rows, candidate)
+        challenger = made or register(step, model, candidate, decision, registry)
     if comparison.outcome == "promoted":
         registry.promote(model.name, challenger.version)
     promotion = promotion_of(step, champion, challenger, comparison, decision)
     Ledger(warehouse).append(promotion)
     step.log(f"version {challenger.version} {promotion.outcome}: {promotion.reasons}")
-    holdout = registry.load(model.name, challenger.version).metrics
     return {
         "model_version": challenger.version,
         "promoted": comparison.outcome == "promoted",
+        "refitted": challenger.refitted,
         "reasons": promotion.reasons,
         "decision": decision,
         "cut": rows.bounds.cut.isoformat(),
         "rows_excluded_on_purpose": rows.coverage.excluded,
         "rows_without_label": rows.coverage.unlabelled,
-        **{f"holdout_{name}": value for name, value in holdout.items() if value is not None},
+        **{f"holdout_{name}": value for name, value in candidate.bundle.metrics.items() if value is not None},
         **({"mlflow": dg.MetadataValue.url(challenger.url)} if challenger.url else {}),
     }
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version as it is judged: its bundle, how many rounds it took, and the metric after each that was tried."""
+
+    bundle: ModelBundle
+    rounds: int = 0
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def candidate_of(version: ModelVersion, registry: ModelRegistry) -> Candidate:
+    """Return a registered version as it was judged."""
+    return Candidate(registry.load(version.model, version.version))
 
 
 def check_worth(model: ModelSpec, found: Prospect) -> None:
@@ -136,20 +152,11 @@ def check_worth(model: ModelSpec, found: Prospect) -> None:
         )
 
 
-def train_version(
-    session: Session,
-    step: Step,
-    model: ModelSpec,
-    rows: TrainingRows,
-    decision: str,
-    warehouse: Warehouse,
-    registry: ModelRegistry,
-) -> ModelVersion:
-    """Fit the encoding and the booster on the training split, evaluate on the holdout, and register the version."""
-    names = step.manifest.features_of(model)
-    learnt = rows.split.training(rows.frame)
-    categories = session.reader(encoding_query(learnt, names, max_categories=model.training.max_categories)).read_all()
-    encoding = fit(rows.frame.schema(), names, categories, origin=rows.bounds.start)
+def train_candidate(
+    session: Session, step: Step, model: ModelSpec, rows: TrainingRows, warehouse: Warehouse
+) -> Candidate:
+    """Fit the encoding and the booster on the training split, and evaluate them on the holdout."""
+    encoding = fitted_encoding(session, step, model, rows, rows.split.training(rows.frame))
     # Once for all three splits: the joins with the categories cost more than the rows.
     encoded = session.materialize_temp(encoded_rows(rows.frame, encoding, order=rows.order))
     learnt, stopping = rows.split.training(encoded), rows.split.validation(encoded)
@@ -163,11 +170,58 @@ def train_version(
     )
     step.log(f"trained {trained.best_iteration + 1} rounds on {trained.training_rows} rows")
     bundle = make_bundle(session, step, model, rows, encoded, encoding, trained, warehouse)
+    return Candidate(bundle, trained.best_iteration + 1, {f"validation_{trained.metric}": trained.history})
+
+
+def fitted_encoding(
+    session: Session, step: Step, model: ModelSpec, rows: TrainingRows, learnt: ibis.Table
+) -> FittedEncoding:
+    """Return the encoding that the rows to learn from give."""
+    names = step.manifest.features_of(model)
+    categories = session.reader(encoding_query(learnt, names, max_categories=model.training.max_categories)).read_all()
+    return fit(rows.frame.schema(), names, categories, origin=rows.bounds.start)
+
+
+def refitted(session: Session, step: Step, model: ModelSpec, rows: TrainingRows, candidate: Candidate) -> Candidate:
+    """Return the candidate with a booster of as many rounds, taught by the whole window up to the cut.
+
+    Drift of the features is measured against all of these rows; that of the scores against those that the judged
+    booster gave to rows it had not seen, as there are no others.
+    """
+    judged = candidate.bundle
+    encoding = fitted_encoding(session, step, model, rows, rows.frame)
+    booster = refit(
+        session.reader(in_order(encoded_rows(rows.frame, encoding, order=rows.order), encoding, order=rows.order)),
+        model,
+        rounds=candidate.rounds,
+        feature_types=encoding.feature_types,
+        seed=model.training.seed,
+        threads=session.threads,
+    )
+    scores = Digest.from_json(json.dumps(dict(judged.reference))).without(encoding.names)
+    reference = digest(rows.frame, encoding.names).joined(scores)
+    bundle = replace(
+        judged,
+        booster=booster,
+        encoding=encoding,
+        lineage=replace(judged.lineage, trained_until=rows.bounds.cut),
+        reference=json.loads(reference.to_json()),
+        refitted_from=judged.judged,
+    )
+    step.log(f"refitted on all {judged.lineage.labelled_rows} rows before the cut")
+    return replace(candidate, bundle=bundle)
+
+
+def register(
+    step: Step, model: ModelSpec, candidate: Candidate, decision: str, registry: ModelRegistry
+) -> ModelVersion:
+    """Register a candidate as the newest version, with all that is known of its training."""
+    bundle = candidate.bundle
     return registry.new_version(
         model.name,
         bundle,
-        params={**model.training.model_dump(mode="json"), "best_iteration": trained.best_iteration},
-        metrics={**bundle.metrics, f"validation_{trained.metric}": trained.history},
+        params={**model.training.model_dump(mode="json"), "best_iteration": candidate.rounds - 1},
+        metrics={**bundle.metrics, **candidate.history},
         tags={DECISION_TAG: decision, "dagster.run_id": step.run_id},
         inputs=tuple(bundle.lineage.inputs.items()),
     )
@@ -200,6 +254,7 @@ def make_bundle(
     lineage = TrainingLineage(
         trained_from=rows.bounds.start,
         trained_until=rows.bounds.holdout_start,
+        holdout_from=rows.bounds.holdout_start,
         cut=rows.bounds.cut,
         training_rows=trained.training_rows,
         validation_rows=trained.validation_rows,
@@ -259,23 +314,29 @@ def compare_versions(
     model: ModelSpec,
     rows: TrainingRows,
     champion: ModelVersion | None,
-    challenger: ModelVersion,
+    challenger: ModelBundle,
     registry: ModelRegistry,
 ) -> Comparison:
-    """Score both versions on the holdout rows that neither was trained on, and compare."""
+    """Score both versions on the holdout rows that neither had seen when it was judged, and compare.
+
+    A refitted champion takes part as it was judged: both are then as far behind what they would be after a refit.
+    """
     held = rows.split.holdout(rows.frame)
+    before = None
     if champion is not None:
         moment = held[rows.order[0]]
-        held = held.filter(moment >= ibis.literal(champion.trained_until))
-    scores = {}
-    labels: npt.NDArray[np.float64] = np.empty(0)
-    for version in filter(None, (champion, challenger)):
-        bundle = registry.load(model.name, version.version)
-        predictor = Predictor(bundle.booster, bundle.encoding.names, threads=session.threads)
-        encoded = encoded_rows(held, bundle.encoding, order=rows.order)
-        labels, scores[version.version] = scored_labels(session, encoded, bundle.encoding, predictor, order=rows.order)
-    before = scores[champion.version] if champion else None
-    return compare(labels, before, scores[challenger.version], model.promotion, seed=model.training.seed)
+        held = held.filter(moment >= ibis.literal(champion.holdout_from))
+        _, before = _scores(session, held, registry.load(model.name, champion.version).judged, rows.order)
+    labels, scores = _scores(session, held, challenger.judged, rows.order)
+    return compare(labels, before, scores, model.promotion, seed=model.training.seed)
+
+
+def _scores(
+    session: Session, held: ibis.Table, judged: Judged, order: tuple[str, ...]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    predictor = Predictor(judged.booster, judged.encoding.names, threads=session.threads)
+    encoded = encoded_rows(held, judged.encoding, order=order)
+    return scored_labels(session, encoded, judged.encoding, predictor, order=order)
 
 
 def promotion_of(

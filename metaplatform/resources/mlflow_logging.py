@@ -13,7 +13,7 @@ from platform import python_version
 from typing import TYPE_CHECKING, Any
 
 from metaplatform.resources.model_bundle import ModelBundle
-from metaplatform.resources.model_version import INSTANTS, PREFIX, ROWS_TAG
+from metaplatform.resources.model_version import HOLDOUT_TAG, INSTANTS, PREFIX, ROWS_TAG
 from metaplatform.specs.encoding import FittedFeature
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def lineage_tags(bundle: ModelBundle) -> dict[str, str]:
     return {
         **{PREFIX + name: str(lineage[name]) for name in (*INSTANTS, "spec_hash")},
         f"{PREFIX}digest": bundle.digest,
+        HOLDOUT_TAG: str(lineage["holdout_from"]),
         ROWS_TAG: str(bundle.lineage.labelled_rows),
     }
 

@@ -13,21 +13,25 @@ from metaplatform.specs.encoding import FittedEncoding
 from metaplatform.specs.inference import SCORE_COLUMNS
 from metaplatform.specs.training import Task
 
-_INSTANTS = ("trained_from", "trained_until", "cut")
+JUDGED = "judged"
+"""Folder within a bundle: the booster that was judged, where another one scores."""
+_INSTANTS = ("trained_from", "trained_until", "holdout_from", "cut")
 
 
 @dataclass(frozen=True)
 class TrainingLineage:
     """What a version was made from.
 
-    It, or the validation that stopped its boosting, has seen event timestamps in [``trained_from``,
-    ``trained_until``); the holdout follows, up to ``cut``. ``inputs`` maps references to the Delta versions
-    that were read, ``definitions`` each feature to a hash of what it meant (empty: an earlier release has trained it).
-    Rows without a label yet, or excluded on purpose, are counted, not learnt from.
+    What scores has seen event timestamps in [``trained_from``, ``trained_until``). What was judged has seen, or
+    been stopped by, those before ``holdout_from``; the holdout follows, up to ``cut``. Both ends are the same one
+    unless the version was refitted: then it scores with what all rows before the cut have taught. ``inputs`` maps
+    references to the Delta versions that were read, ``definitions`` each feature to a hash of what it meant (empty:
+    an earlier release has trained it). Rows without a label yet, or excluded on purpose, are counted, not learnt from.
     """
 
     trained_from: datetime
     trained_until: datetime
+    holdout_from: datetime
     cut: datetime
     training_rows: int
     validation_rows: int
@@ -51,8 +55,17 @@ class TrainingLineage:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return the lineage that :meth:`to_json` gave."""
+        """Return the lineage that :meth:`to_json` gave; before versions were refitted it did not tell the holdout."""
+        values = {"holdout_from": values["trained_until"], **values}
         return cls(**{**values, **{name: datetime.fromisoformat(values[name]) for name in _INSTANTS}})
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The booster that a refitted version was judged by, with its encoding: it has not seen the holdout."""
+
+    booster: bytes
+    encoding: FittedEncoding
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,8 @@ class ModelBundle:
     """Everything of one model version.
 
     ``booster`` is XGBoost's UBJ; ``target`` the label's expression, for readers; ``reference`` the digest that
-    drift is measured against, as JSON values; ``metrics`` are None where undefined.
+    drift is measured against, as JSON values; ``metrics`` are None where undefined. ``refitted_from`` is what was
+    judged, where that is not what scores.
     """
 
     booster: bytes
@@ -70,6 +84,12 @@ class ModelBundle:
     lineage: TrainingLineage
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     reference: Mapping[str, Any] = field(default_factory=dict)
+    refitted_from: Judged | None = None
+
+    @property
+    def judged(self) -> Judged:
+        """Return what the version's metrics are of, and what it is compared by."""
+        return self.refitted_from or Judged(self.booster, self.encoding)
 
     @property
     def score_column(self) -> str:
@@ -102,6 +122,11 @@ class ModelBundle:
         }
         for name, values in parts.items():
             (folder / f"{name}.json").write_text(_text(values), encoding="utf-8")
+        if self.refitted_from is not None:
+            (folder / JUDGED).mkdir()
+            (folder / JUDGED / "model.ubj").write_bytes(self.refitted_from.booster)
+            encoding = _text(self.refitted_from.encoding.to_json())
+            (folder / JUDGED / "encoding.json").write_text(encoding, encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -123,6 +148,7 @@ class ModelBundle:
                 lineage=TrainingLineage.from_json(parts["lineage"]),
                 metrics=parts["metrics"],
                 reference=parts["reference"],
+                refitted_from=_judged(folder / JUDGED),
             )
         except (OSError, ValueError, KeyError, TypeError, DataError) as error:
             raise RegistryError(
@@ -130,6 +156,13 @@ class ModelBundle:
                 culprit=f"the model bundle in {folder} cannot be read ({error})",
                 fix="restore the folder from a backup, roll back to another version, or train again",
             ) from error
+
+
+def _judged(folder: Path) -> Judged | None:
+    if not folder.exists():
+        return None
+    encoding = json.loads((folder / "encoding.json").read_text(encoding="utf-8"))
+    return Judged((folder / "model.ubj").read_bytes(), FittedEncoding.from_json(encoding))
 
 
 def _text(values: Mapping[str, Any]) -> str:

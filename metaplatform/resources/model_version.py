@@ -10,6 +10,7 @@ from metaplatform.errors import RegistryError
 PREFIX = "metaplatform."
 """Of the tags that the platform reads back."""
 ROWS_TAG = f"{PREFIX}labelled_rows"
+HOLDOUT_TAG = f"{PREFIX}holdout_from"
 INSTANTS = ("trained_from", "trained_until", "cut")
 
 
@@ -33,9 +34,14 @@ class ModelVersion:
     url: str | None
 
     @property
-    def judged_until(self) -> datetime:
-        """Return where the rows begin that the version was judged on, beside its champion."""
-        return datetime.fromisoformat(self.tags.get(f"{PREFIX}judged_until", self.trained_until.isoformat()))
+    def holdout_from(self) -> datetime:
+        """Return where the rows begin that the version was judged on; ``trained_until`` of one that does not tell."""
+        return datetime.fromisoformat(self.tags.get(HOLDOUT_TAG, self.trained_until.isoformat()))
+
+    @property
+    def refitted(self) -> bool:
+        """Return whether what scores has learnt from the holdout too, after it was judged on it."""
+        return self.trained_until > self.holdout_from
 
     @property
     def labelled_rows(self) -> int | None:

@@ -35,6 +35,8 @@ class TrainingSpec(Spec):
     ``rounds`` of boosting at most, fewer if ``early_stopping_rounds`` in a row gain nothing. Under
     ``min_rows`` no version is made. A text column keeps its ``max_categories`` most frequent values.
     ``seed`` makes training repeatable. ``parameters`` are XGBoost's own (``max_depth``, ``eta``, ...).
+    With ``refit`` a version that becomes champion is trained once more, on the whole window with the rounds that
+    were found, before it scores anything: its metrics stay those of the version that was judged.
     """
 
     window: Interval
@@ -45,6 +47,7 @@ class TrainingSpec(Spec):
     early_stopping_rounds: int = Field(default=20, ge=1)
     max_categories: int = Field(default=64, ge=2, le=10_000)
     seed: int = Field(default=0, ge=0)
+    refit: bool = True
     parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
 

@@ -21,7 +21,9 @@ def judge(
     monitor = PerformanceMonitor(
         name="watch", kind="performance", prediction="late", metrics={metric: MetricLimit(**limit)}
     )
-    (finding,) = judge_performance({metric: score}, rows, monitor, {} if baseline is None else {metric: baseline})
+    (finding,) = judge_performance(
+        {metric: score}, rows, monitor, {} if baseline is None else {metric: (baseline, "holdout")}
+    )
     return finding
 
 
@@ -63,8 +65,7 @@ def test_the_bound_that_decides_is_the_threshold(
         (0.1, 299, 0.8, "299 matured rows, 300 needed"),
         (None, 1_000, 0.8, "undefined on these 1,000 rows (one class, or constant labels)"),
         (float("nan"), 1_000, 0.8, "undefined on these 1,000 rows (one class, or constant labels)"),
-        (0.1, 1_000, None, "the version has no holdout score to lose from"),
-        (0.1, 1_000, float("nan"), "the version has no holdout score to lose from"),
+        (0.1, 1_000, None, "the version has no earlier score to lose from: from now on it has this one"),
     ],
 )
 def test_what_cannot_be_judged_is_skipped_with_the_reason(

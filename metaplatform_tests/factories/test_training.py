@@ -5,22 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import xgboost
 
 from metaplatform.compute.policy.retraining import taken_back
 from metaplatform.compute.training import TrainingRefusedError
 from metaplatform.factories.automation.sensors import pending_retrains
 from metaplatform.factories.automation.state import Loop, training_state
-from metaplatform.factories.steps import NOW_TAG
+from metaplatform.factories.performance import baseline_of
+from metaplatform.factories.steps import NOW_TAG, Step
 from metaplatform.factories.training import DECISION_TAG, model_asset
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.records import Decision, Promotion
+from metaplatform.specs.monitoring import MetricLimit, PerformanceMonitor
+from metaplatform.specs.records import Decision, Observation, Promotion
 from metaplatform_tests.factories.orders import DAYS, START, book_of, rows, store
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
@@ -88,6 +92,110 @@ def test_a_version_knows_the_rows_it_was_made_from_and_none_of_them_is_new(train
     assert state.prospect.bounds.cut == version.cut
     assert state.prospect.new_rows == 0
     assert not state.void
+
+
+def test_the_winner_is_refitted_on_the_whole_window_and_keeps_the_verdict_of_what_was_judged(
+    trained: Platform,
+) -> None:
+    (version,) = trained.registry.versions("returns")
+    bundle = trained.registry.load("returns", version.version)
+    assert version.refitted
+    assert version.trained_until == version.cut > version.holdout_from
+    assert bundle.judged.booster != bundle.booster
+    (promotion,) = trained.ledger.read(Promotion)
+    assert promotion.challenger_score == bundle.metrics["roc_auc"]
+    rounds = [
+        xgboost.Booster(model_file=bytearray(found)).num_boosted_rounds()
+        for found in (bundle.booster, bundle.judged.booster)
+    ]
+    assert rounds[0] == rounds[1]
+    columns = {column["name"]: column for column in bundle.reference["columns"]}
+    assert columns["price"]["rows"] == version.labelled_rows
+    held = bundle.lineage.holdout_rows + bundle.lineage.validation_rows
+    assert columns["probability"]["rows"] == held, "scores of rows that the judged booster had not seen"
+
+
+def test_the_refit_is_what_xgboost_makes_of_all_labelled_rows_before_the_cut(trained: Platform) -> None:
+    (version,) = trained.registry.versions("returns")
+    bundle = trained.registry.load("returns", version.version)
+    # By other means: the rows in plain Python, in the order of event timestamp and key.
+    learnt = [
+        row
+        for row in sorted(rows().to_pylist(), key=lambda row: (row["at"], row["id"]))
+        if version.trained_from <= row["at"] < version.cut and row["returned"] is not None and not row["test"]
+    ]
+    data = xgboost.QuantileDMatrix(
+        np.array([[row["amount"]] for row in learnt], np.float32),
+        np.array([float(row["returned"]) for row in learnt]),
+        feature_names=["price"],
+        feature_types=["q"],
+        max_bin=256,
+        nthread=1,
+    )
+    judged = xgboost.Booster(model_file=bytearray(bundle.judged.booster))
+    again = xgboost.train(
+        {"objective": "binary:logistic", "tree_method": "hist", "max_bin": 256, "seed": 0, "nthread": 1},
+        data,
+        judged.num_boosted_rounds(),
+    )
+    asked = np.linspace(0, 13, 50, dtype=np.float32).reshape(-1, 1)
+    scores = xgboost.Booster(model_file=bytearray(bundle.booster)).inplace_predict(asked)
+    assert scores == pytest.approx(again.inplace_predict(asked), abs=1e-6)
+
+
+def test_a_refitted_champion_is_compared_on_the_whole_holdout_by_what_was_judged(tmp_path: Path) -> None:
+    platform = Platform(tmp_path, rows())
+    before = NOW - dt.timedelta(days=6)
+    for name, moment in (("first", before), ("second", NOW)):
+        platform.decide(name, moment)
+        assert platform.train(moment, **{DECISION_TAG: name}) == (1, None)
+    first, second = platform.registry.versions("returns")
+    verdict = platform.ledger.read(Promotion)[-1]
+    assert verdict.champion_version == first.version
+    assert second.holdout_from < first.cut, "the holdouts overlap, and the champion that scores has learnt from both"
+    usable = [row for row in rows().to_pylist() if row["returned"] is not None and not row["test"]]
+    assert verdict.rows == sum(second.holdout_from <= row["at"] < second.cut for row in usable)
+
+
+def test_without_refit_what_was_judged_is_what_scores(tmp_path: Path) -> None:
+    platform = Platform(tmp_path, rows())
+    model = platform.manifest.models["returns"]
+    unrefitted = model.model_copy(update={"training": model.training.model_copy(update={"refit": False})})
+    platform.manifest.models["returns"] = unrefitted
+    assert platform.train() == (1, None)
+    (version,) = platform.registry.versions("returns")
+    assert not version.refitted
+    assert version.trained_until == version.holdout_from < version.cut
+
+
+def test_a_first_version_whose_holdout_has_one_class_is_taken_and_told_to_have_no_score(tmp_path: Path) -> None:
+    orders = rows()
+    late = pc.greater_equal(orders["at"], pa.scalar(NOW - dt.timedelta(days=12), orders["at"].type))
+    labels = pc.if_else(late, pa.scalar(True), orders["returned"])  # a label
+    orders = orders.set_column(orders.column_names.index("returned"), "returned", labels)
+    platform = Platform(tmp_path, orders)
+    platform.decide("first")
+    assert platform.train(**{DECISION_TAG: "first"}) == (1, None)
+    (verdict,) = platform.ledger.read(Promotion)
+    assert (verdict.outcome, verdict.challenger_score) == ("promoted", None)
+    assert "there is no champion yet; it has no score, for roc_auc is undefined" in verdict.reasons
+    # What it may lose from is the first partition that it was judged on.
+    (version,) = platform.registry.versions("returns")
+    monitor = PerformanceMonitor(
+        name="watch", kind="performance", prediction="likely", metrics={"roc_auc": MetricLimit(max_loss=0.1)}
+    )
+
+    def baseline(partition: str) -> object:
+        step = Step(platform.manifest, "monitoring.watch", "run", partition, NOW, {}, lambda _: None)
+        found = baseline_of(step, monitor, version, platform.warehouse, platform.registry)
+        return found.get("roc_auc")
+
+    assert baseline("2024-03") is None
+    for partition, score, matured in (("2024-03", 0.9, 10), ("2024-04", 0.8, 1_000), ("2024-05", 0.6, 1_000)):
+        seen = ("watch", "performance", "returns", 1, "roc_auc", "", partition, score, None, matured, "skipped", "")
+        platform.ledger.append(Observation(partition, *seen, NOW, "run"))
+    assert baseline("2024-04") is None, "ten rows are no score, and a partition is not held against itself"
+    assert baseline("2024-05") == baseline("2024-06") == (0.8, "2024-04")
 
 
 def test_a_retrain_on_the_very_labels_of_the_last_is_taken_back_by_a_run_that_succeeds(trained: Platform) -> None:

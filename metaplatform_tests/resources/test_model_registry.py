@@ -17,7 +17,7 @@ import xgboost
 
 from metaplatform.errors import RegistryError
 from metaplatform.resources.mlflow_places import put_places_right
-from metaplatform.resources.model_bundle import ModelBundle, TrainingLineage
+from metaplatform.resources.model_bundle import Judged, ModelBundle, TrainingLineage
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.model_version import ModelVersion
 from metaplatform.specs.encoding import FittedEncoding, FittedFeature
@@ -35,6 +35,7 @@ def lineage_of(cut: dt.datetime = MARCH) -> TrainingLineage:
     return TrainingLineage(
         trained_from=cut - dt.timedelta(days=60),
         trained_until=cut - dt.timedelta(days=10),
+        holdout_from=cut - dt.timedelta(days=10),
         cut=cut,
         training_rows=100,
         validation_rows=20,
@@ -311,6 +312,24 @@ def test_lineage_survives_json_in_utc():
     values = json.loads(json.dumps(lineage.to_json()))
     assert values["cut"] == "2020-03-01T00:00:00+00:00"
     assert TrainingLineage.from_json(values) == lineage
+
+
+def test_a_bundle_of_before_versions_were_refitted_is_read():
+    values = lineage_of().to_json()
+    del values["holdout_from"]
+    assert TrainingLineage.from_json(values) == lineage_of()
+
+
+def test_a_refitted_version_keeps_what_was_judged_beside_what_scores(registry: ModelRegistry):
+    judged = bundle_of(seed=3)
+    lineage = replace(lineage_of(), trained_until=MARCH)
+    bundle = replace(bundle_of(), lineage=lineage, refitted_from=judged.judged)
+    version = registry.new_version("demand", bundle, params={}, metrics={}, tags={})
+    assert (version.refitted, version.trained_until, version.labelled_rows) == (True, MARCH, 130)
+    assert version.holdout_from == lineage_of().holdout_from
+    loaded = registry.load("demand", version.version)
+    assert (loaded.booster, loaded.judged) == (bundle.booster, judged.judged)
+    assert bundle_of().judged == Judged(bundle_of().booster, bundle_of().encoding)
 
 
 def test_the_digest_tells_models_apart_and_nothing_else():

@@ -151,6 +151,7 @@ ENTITY_TABLES: tuple[EntityTable, ...] = (
             Column("early_stopping_rounds", ("training", "early_stopping_rounds"), "integer"),
             Column("max_categories", ("training", "max_categories"), "integer"),
             Column("seed", ("training", "seed"), "integer"),
+            Column("refit", ("training", "refit"), "boolean"),
             Column("parameters", ("training", "parameters"), "mapping"),
             *_SHOWN,
         ),
