@@ -75,7 +75,7 @@ class SmallProject:
         """Let the sensors run all that they ask for at ``now``; return the reasons of these runs."""
         assert self.conductor is not None
         before = len(self.runs)
-        self.conductor.play(now, now)
+        self.conductor.play(now)
         return self.runs[before:]
 
     def make(self, *refs: str, partition: str | None = None, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from metaplatform.factories.steps import REPLAY_TAG, STAND_BY_TAG
 from metaplatform.replay.ticks import cron_ticks
 from metaplatform.resources.clock import Clock
 
+_TICK = timedelta(microseconds=1)
 _MOST_ROUNDS = 1_000
 """A moment that still asks for runs after so many rounds would ask for ever."""
 
@@ -35,22 +36,22 @@ class Conductor:
     runs: int = 0
     cursors: dict[str, str | None] = field(default_factory=dict)
 
-    def play(self, before: datetime, now: datetime) -> None:
+    def play(self, now: datetime) -> None:
         """Let ``now`` come: run all that sensors ask for until they are quiet, then due schedules, then again.
 
         Raises:
             MetaplatformError: if a run fails, or a moment never comes to rest.
         """
         self._settle(now)
-        if sum(self._ask_schedules(before, now)):
+        if sum(self._ask_schedules(now)):
             self._settle(now)
 
-    def _ask_schedules(self, before: datetime, now: datetime) -> Iterator[int]:
-        """Yield how many runs each cron tick in ``(before, now]`` led to."""
+    def _ask_schedules(self, now: datetime) -> Iterator[int]:
+        """Yield how many runs each cron tick at ``now`` led to: every tick is a moment of its own."""
         for schedule in self._repository.schedule_defs:
             if schedule.name == MAINTENANCE:
                 continue
-            for tick in cron_ticks(str(schedule.cron_schedule), schedule.execution_timezone or "UTC", before, now):
+            for tick in cron_ticks(str(schedule.cron_schedule), schedule.execution_timezone or "UTC", now - _TICK, now):
                 yield self._ask_schedule(schedule, tick)
 
     @property

@@ -119,9 +119,8 @@ class _Walk:
             for now in moments_between(self.look, ticks):
                 self.reached = now
                 progress.moment(now)
-                self.conductor.play(before, now)
+                self.conductor.play(now)
                 Standing(now, self.conductor.cursors, self.conductor.runs).keep(self.root)
-                before = now
         except MetaplatformError as error:
             return str(error)
         except KeyboardInterrupt:

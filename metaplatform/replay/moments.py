@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from metaplatform.compute.policy.retraining import decide
+from metaplatform.errors import MetaplatformError
 from metaplatform.factories.automation.state import Loop, training_state
 from metaplatform.specs.records import Decision
 from metaplatform.specs.training import ModelSpec
@@ -43,7 +44,11 @@ def _first_firing(loop: Loop, model: ModelSpec, now: datetime, until: datetime) 
 
 def _fires(loop: Loop, model: ModelSpec, moment: datetime) -> bool:
     at = replace(loop, now=moment)
-    decision = decide(model, training_state(at, model), moment)
+    try:
+        decision = decide(model, training_state(at, model), moment)
+    except MetaplatformError:
+        # The sensor says what is wrong with the model when it is asked; the others go on.
+        return False
     if decision is None or decision.outcome != "retrain":
         return False
     return not at.ledger.read(Decision, decision_id=decision.decision_id)

@@ -1,12 +1,17 @@
 """The moments of a replay that can be known beforehand: partitions close, labels mature, cron ticks."""
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import PartitionSpec
+
+_YEAR = timedelta(days=366)
+_EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+"""Time zones and their changes are a matter of the last century; crons do not tick before."""
 
 
 def partition_lines(manifest: Manifest) -> tuple[PartitionSpec, ...]:
@@ -20,7 +25,8 @@ def replay_ticks(
     """Return every moment in ``(start, until]`` at which something may be due, in order.
 
     A partition is due when it closes; its labels when each model's label delay has passed; a schedule
-    when its cron ticks; what has no partitions at ``arrivals``. ``until`` itself is always one.
+    when its cron ticks, within a year behind some arrival; what has no partitions at ``arrivals``. ``until`` itself is
+    always one.
     """
     moments = {until, *arrivals}
     delays = {manifest.label_delay(model) for model in manifest.models.values()}
@@ -28,9 +34,16 @@ def replay_ticks(
         for key in spec.closed_keys(until):
             end = spec.window(key).end
             moments.update((end, *(delay.behind(end) for delay in delays)))
+    stretches = tuple(_stretches(sorted({start, *moments}), until))
     for cron, timezone in _crons(manifest):
-        moments.update(cron_ticks(cron, timezone, start, until))
+        moments.update(tick for since, end in stretches for tick in cron_ticks(cron, timezone, since, end))
     return tuple(sorted(moment for moment in moments if start < moment <= until))
+
+
+def _stretches(moments: Sequence[datetime], until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the spans in which schedules are asked: a row of the year 24 among others makes no 2,000 years of ticks."""
+    for moment, upcoming in pairwise((*moments, until)):
+        yield moment, upcoming if upcoming - moment < _YEAR else moment + _YEAR
 
 
 def _crons(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -42,7 +55,9 @@ def _crons(manifest: Manifest) -> Iterator[tuple[str, str]]:
 def cron_ticks(cron: str, timezone: str, start: datetime, until: datetime) -> tuple[datetime, ...]:
     """Return the UTC moments in ``(start, until]`` at which Dagster's daemon has ``cron`` tick in ``timezone``."""
     ticks: list[datetime] = []
-    for tick in schedule_execution_time_iterator(start.timestamp(), cron, timezone):
+    if until < _EARLIEST:
+        return ()
+    for tick in schedule_execution_time_iterator(max(start, _EARLIEST).timestamp(), cron, timezone):
         moment = tick.astimezone(UTC)
         if moment > until:
             break

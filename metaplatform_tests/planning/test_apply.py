@@ -107,7 +107,7 @@ class Shop:
         definitions = definitions_of(self.manifest, self.deployment)
         reasons: list[str] = []
         with deployment_instance(self.deployment) as instance:
-            Conductor(definitions, instance, reasons.append, frozenset({"reactions"})).play(NOW, NOW)
+            Conductor(definitions, instance, reasons.append, frozenset({"reactions"})).play(NOW)
         return reasons
 
 

@@ -80,14 +80,14 @@ def live(project: Path, deployment: Deployment, until: datetime) -> None:
         conductor = Conductor(definitions, instance, lambda _: None)
         now = START
         while now < until:
-            before, now = now, now + timedelta(hours=1)
+            now += timedelta(hours=1)
             day = now - timedelta(days=1)
             if now.hour == 0:
                 arrived = Path(shutil.copy(project / "all" / f"{day:%Y-%m-%d}.csv", data))
                 moment = (now - timedelta(minutes=10)).timestamp()
                 os.utime(arrived, (moment, moment))
             if any(data.iterdir()):
-                conductor.play(before, now)
+                conductor.play(now)
 
 
 def done(deployment: Deployment) -> dict[str, list[Any]]:

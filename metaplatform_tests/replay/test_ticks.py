@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from metaplatform.replay.ticks import cron_ticks, replay_ticks
 from metaplatform.specs.loading import load_book
-from metaplatform_tests.scenario import write_project
+from metaplatform_tests.scenario import BOOK, write_project
 
 CHANGES = [
     ("Europe/Berlin", datetime(2024, 3, 31, 1, tzinfo=UTC)),
@@ -37,6 +37,18 @@ def test_cron_ticks_follow_their_time_zone_through_the_change_of_clocks() -> Non
         "0 6 * * *", "America/New_York", datetime(2013, 3, 9, tzinfo=UTC), datetime(2013, 3, 11, tzinfo=UTC)
     )
     assert ticks == (datetime(2013, 3, 9, 11, tzinfo=UTC), datetime(2013, 3, 10, 10, tzinfo=UTC))
+
+
+def test_a_row_of_another_age_makes_no_ages_of_ticks(tmp_path: Path) -> None:
+    scheduled = BOOK.replace("      cooldown: 20 days", '      cooldown: 20 days\n      schedule: "0 5 * * 1"')
+    manifest = load_book(write_project(tmp_path, book=scheduled))
+    march = datetime(2024, 3, 1, tzinfo=UTC)
+    ages = [datetime(year, 3, 1, tzinfo=UTC) for year in (1, 24, 1950)]
+    ticks = replay_ticks(manifest, datetime(1, 1, 1, tzinfo=UTC), march + timedelta(days=14), [*ages, march])
+    assert set(ages) < set(ticks)
+    crons = [tick for tick in ticks if tick.hour == 5]
+    assert 50 < sum(tick.year in {1950, 1951} for tick in crons) < 54
+    assert not [tick for tick in crons if tick.year < 1900 or 1951 < tick.year < 2024]
 
 
 def test_the_last_moment_counts_and_the_first_does_not() -> None:
