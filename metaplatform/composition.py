@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from metaplatform.factories.automation.alerts import alerts_sensor
 from metaplatform.factories.automation.book import book_sensor
 from metaplatform.factories.mlflow_tracking import mlflow_tracking
 from metaplatform.factories.platform import build_definitions
@@ -90,7 +91,8 @@ def load_definitions(environment: MutableMapping[str, str], folder: Path) -> dg.
         if served.pin:
             environment[PINNED_BOOK] = served.pin
         watching = book_sensor(served, deployment.sensor_interval_seconds, in_files=deployment.book_source == "yaml")
-        definitions = definitions_of(served.manifest, deployment, sensors=[watching])
+        telling = alerts_sensor(deployment.channels, deployment.sensor_interval_seconds)
+        definitions = definitions_of(served.manifest, deployment, sensors=[watching, telling])
         if live:
             accept_served(deployment, served)
             LiveBooks(deployment.root).note("" if served.refused else served.content)

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from metaplatform.specs.base import EnvironmentVariable, Spec
+from metaplatform.specs.reactions import AppriseNotification, FileNotification, NotificationSpec
 
 MLFLOW_LINK, REPORTS_LINK = "/mlflow", "/reports"
 """Where links on Dagster's pages find MLflow and the reports: below those pages, whatever ports and hosts there are."""
@@ -21,8 +22,10 @@ class Deployment(Spec):
     the run's process or in one each. Servers are on loopback. ``public_url`` is the address under which people
     reach Dagster's page, through a proxy perhaps: links in messages begin with it.
     ``keep_versions_days`` is how long the rows of a table's older versions stay readable.
-    ``book_source`` is the one source of truth: the folder's YAML files, or the tables of the database whose
-    URL is in the environment variable ``book_url_env``; ``book`` then only says where relative paths start.
+    ``notify_url_env`` names the environment variable with the Apprise URL that the platform's own messages go to; a
+    file below the root has them in any case. ``book_source`` is the one source of truth: the folder's YAML files, or
+    the tables of the database whose URL is in the environment variable ``book_url_env``; ``book`` then only says where
+    relative paths start.
     ``source_folders`` are folders that sources may read beside the project's own and those of packages; in the
     environment they are separated as in PATH.
     """
@@ -38,6 +41,7 @@ class Deployment(Spec):
     mlflow_port: int = Field(default=5000, ge=1, le=65_535)
     reports_port: int = Field(default=8001, ge=1, le=65_535)
     public_url: str = Field(default="", pattern=r"^$|^https?://[^\s/?#]+(/[^\s?#]*)?$")
+    notify_url_env: EnvironmentVariable | Literal[""] = ""
     book_source: Literal["yaml", "sql"] = "yaml"
     book_url_env: EnvironmentVariable = "METAPLATFORM_BOOK_URL"
     source_folders: tuple[str, ...] = ()
@@ -68,6 +72,14 @@ class Deployment(Spec):
     def tracking_uri(self) -> str:
         """Return MLflow's database below the root."""
         return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def channels(self) -> tuple[NotificationSpec, ...]:
+        """Return where the platform's own messages go."""
+        file = FileNotification(kind="file")
+        return (
+            (file, AppriseNotification(kind="apprise", url_env=self.notify_url_env)) if self.notify_url_env else (file,)
+        )
 
     @property
     def dagster_home(self) -> Path:

@@ -1,0 +1,126 @@
+"""The sensor that tells people of failed runs and ticks: what is held up or refused fails a tick, and is told so."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus
+from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
+
+from metaplatform.compute.policy.alerting import Alert, Trouble, alerts
+from metaplatform.factories.automation.run_requests import REASON_TAG
+from metaplatform.factories.steps import APPLY_TAG, REPLAY_TAG
+from metaplatform.resources.clock import Clock
+from metaplatform.resources.notifier import Notifier
+from metaplatform.specs.reactions import NotificationSpec
+
+_OLDEST = timedelta(days=30)
+_MOST_RUNS = 50
+_QUIET = timedelta(minutes=10)
+"""A sensor that has not failed for so long is well: one that is held up fails now and then, and skips in between."""
+
+
+def alerts_sensor(channels: Sequence[NotificationSpec], interval_seconds: int) -> dg.SensorDefinition:
+    """Return the sensor ``alerts`` of a deployment whose own messages go to ``channels``."""
+
+    @dg.sensor(
+        name="alerts",
+        description="Tell people of failed runs and ticks: once when it begins, once when it is over.",
+        minimum_interval_seconds=interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def evaluate(context: dg.SensorEvaluationContext, notifier: Notifier, clock: Clock) -> dg.SensorResult:
+        told = {cause: Alert(**alert) for cause, alert in json.loads(context.cursor or "{}").items()}
+        now = clock.now()
+        seen = [*failed_runs(context.instance, now), *failed_ticks(context.instance, now)]
+        messages, kept = alerts(seen, told, now)
+        for message in messages:
+            notifier.tell(message, channels)
+        cursor = json.dumps({cause: asdict(alert) for cause, alert in kept.items()})
+        return dg.SensorResult(skip_reason=f"{len(kept)} troubles last", cursor=cursor)
+
+    return evaluate
+
+
+def failed_runs(instance: dg.DagsterInstance, now: datetime) -> Iterator[Trouble]:
+    """Yield the runs that failed for good and were not made good by a later one, one for each assets and partition.
+
+    Runs of a replay or an apply are left out: who started them is told by the command.
+    """
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - _OLDEST)
+    seen: set[str] = set()
+    for record in instance.get_run_records(failed, limit=_MOST_RUNS):
+        run = record.dagster_run
+        partition = run.tags.get(PARTITION_NAME_TAG, "")
+        assets = sorted(key.to_user_string() for key in run.asset_selection or ())
+        cause = f"run {run.job_name} {partition} {' '.join(assets)}"
+        if {REPLAY_TAG, APPLY_TAG} & set(run.tags) or run.tags.get(WILL_RETRY_TAG) == "true" or cause in seen:
+            continue
+        seen.add(cause)
+        if not _made_good(instance, record):
+            what = run.tags.get(REASON_TAG) or ", ".join(assets) or run.job_name
+            yield Trouble(
+                cause=cause,
+                since=record.create_timestamp,
+                title=f"A run failed: {what}",
+                body=_reason(instance, run.run_id),
+                links={"run": f"/runs/{run.run_id}"},
+            )
+
+
+def failed_ticks(instance: dg.DagsterInstance, now: datetime) -> Iterator[Trouble]:
+    """Yield the sensors and schedules that fail, each with what it says."""
+    for state in instance.all_instigator_state():
+        ended = [TickStatus.FAILURE, TickStatus.SUCCESS]
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=ended)
+        if state.is_running and ticks and _lasts(state, ticks[0], now):
+            said = _told(ticks[0])
+            place = "sensors" if state.instigator_type == InstigatorType.SENSOR else "schedules"
+            yield Trouble(
+                cause=f"{place} {state.name} {said}",
+                since=datetime.fromtimestamp(ticks[0].timestamp, UTC),
+                title=f"{state.name} fails: {said.splitlines()[0]}",
+                body=said,
+                links={"automation": "/automation"},
+            )
+
+
+def _lasts(state: InstigatorState, tick: InstigatorTick, now: datetime) -> bool:
+    recent = tick.timestamp >= (now - _QUIET).timestamp()
+    return tick.status is TickStatus.FAILURE and (recent or state.instigator_type == InstigatorType.SCHEDULE)
+
+
+def _told(tick: InstigatorTick) -> str:
+    error = tick.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    # Dagster puts the class of an error before its text.
+    return error.message.strip().partition(": ")[2] or error.message.strip() if error else "no reason is known"
+
+
+def _made_good(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    """Return whether a later run has made some of the same assets, in the same partition."""
+    run = record.dagster_run
+    tags = {PARTITION_NAME_TAG: run.tags[PARTITION_NAME_TAG]} if PARTITION_NAME_TAG in run.tags else {}
+    done = [dg.DagsterRunStatus.SUCCESS]
+    later = dg.RunsFilter(statuses=done, tags=tags, created_after=record.create_timestamp)
+    failed = set(run.asset_selection or ())
+    found = instance.get_runs(later, limit=_MOST_RUNS)
+    return any(not failed or not failed.isdisjoint(other.asset_selection or failed) for other in found)
+
+
+def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Return what the first failed step of a run said, or the run's own last word."""
+    for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE):
+        for entry in instance.all_logs(run_id, of_type=kind):
+            event = entry.dagster_event
+            error = event.step_failure_data.error if event and event.is_step_failure else None
+            while error is not None and error.cause is not None:
+                error = error.cause
+            said = error.message if error else (event.message if event else None)
+            if said and said.strip():
+                return said.strip()
+    return "The run ended without a word."
