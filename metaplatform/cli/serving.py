@@ -30,13 +30,12 @@ def serve_deployment(deployment: Deployment, port: int) -> int:
         typer.echo("Looking at MLflow's database")
         ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.root / "mlartifacts")).ensure()
         url = deployment.public_url or f"http://127.0.0.1:{port}"
-        settings = {**deployment.model_dump(mode="json"), "public_url": url}
         return serve(
             deployment.root,
             project=project,
             announce=typer.echo,
             ports=Ports(dagster=port, mlflow=deployment.mlflow_port, reports=deployment.reports_port),
-            environment={f"METAPLATFORM_{name.upper()}": str(value) for name, value in settings.items()},
+            environment=deployment.model_copy(update={"public_url": url}).to_environment(),
             public_url=deployment.public_url,
         )
 

@@ -68,6 +68,11 @@ class Deployment(Spec):
         given["source_folders"] = tuple(str((folder / each).resolve()) for each in listed if each)
         return cls.model_validate(given)
 
+    def to_environment(self) -> dict[str, str]:
+        """Return the variables that :meth:`from_environment` reads this deployment from, whatever else is set."""
+        settings = {**self.model_dump(mode="json"), "source_folders": os.pathsep.join(self.source_folders)}
+        return {f"METAPLATFORM_{name.upper()}": str(value) for name, value in settings.items()}
+
     @property
     def tracking_uri(self) -> str:
         """Return MLflow's database below the root."""

@@ -10,7 +10,7 @@ from metaplatform.specs.messages import Message
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that has gone wrong and is not mended yet.
+    """Something that has gone wrong and is not fixed yet.
 
     ``cause`` tells it from any other, ``since`` is when it was first seen, ``title`` and ``body`` are for people;
     ``links`` are paths of Dagster's page by their name.

@@ -1,0 +1,24 @@
+"""A deployment's settings go through the environment to every process that it starts."""
+
+from pathlib import Path
+
+import pytest
+
+from metaplatform.specs.deployment import Deployment
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"source_folders": ("/data/one", "/data/two words"), "threads": 3, "memory_limit": "4GB"},
+        {"environment": "prod", "public_url": "https://ml.example.org", "notify_url_env": "ON_DUTY"},
+    ],
+)
+def test_a_deployment_comes_back_from_the_environment_it_is_given_on_in(
+    settings: dict[str, object], tmp_path: Path
+) -> None:
+    deployment = Deployment.model_validate({"book": tmp_path / "metadata", "root": tmp_path / "root", **settings})
+    inherited = {"METAPLATFORM_ENVIRONMENT": "other", "METAPLATFORM_SOURCE_FOLDERS": "/etc"}
+    given = {**inherited, **deployment.to_environment()}
+    assert Deployment.from_environment(given, Path("/elsewhere")) == deployment
