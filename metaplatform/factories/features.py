@@ -8,7 +8,7 @@ from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.keys import check_key
 from metaplatform.factories.label_counting import keep_label_counts
 from metaplatform.factories.signatures import with_signature
-from metaplatform.factories.steps import in_partition, step_of, table_metadata
+from metaplatform.factories.steps import in_partition, materialized, step_of, table_metadata
 from metaplatform.naming import op_name
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.warehouse import Warehouse
@@ -36,9 +36,7 @@ def feature_set_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
                 ref, session.reader(frame, owner=ref), partition=step.partition, metadata=step.commit
             )
             keep_label_counts(session, step, name, warehouse)
-        return dg.MaterializeResult(
-            metadata={**table_metadata(warehouse, ref, written), "dagster/column_lineage": lineage}
-        )
+        return materialized(step, {**table_metadata(warehouse, ref, written), "dagster/column_lineage": lineage})
 
     return features
 

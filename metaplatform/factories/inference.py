@@ -14,7 +14,7 @@ from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.keys import check_key
 from metaplatform.factories.signatures import with_signature
-from metaplatform.factories.steps import Step, in_partition, step_of, table_metadata
+from metaplatform.factories.steps import Step, in_partition, materialized, step_of, table_metadata
 from metaplatform.naming import history_ref, op_name
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
@@ -39,14 +39,13 @@ def prediction_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         version = version_asked_for(manifest, spec, registry)
         with kept_as_built(step, warehouse, model_version=version.version):
             written = score_partition(step, spec, version, warehouse, registry)
-        return dg.MaterializeResult(
-            metadata={
-                **table_metadata(warehouse, ref, written),
-                "model": version.model,
-                "model_version": version.version,
-                **({"mlflow": dg.MetadataValue.url(version.url)} if version.url else {}),
-            }
-        )
+        facts = {
+            **table_metadata(warehouse, ref, written),
+            "model": version.model,
+            "model_version": version.version,
+            **({"mlflow": dg.MetadataValue.url(version.url)} if version.url else {}),
+        }
+        return materialized(step, facts)
 
     return predict
 

@@ -15,7 +15,7 @@ from metaplatform.factories.contracts import approved_findings, contract_metadat
 from metaplatform.factories.keys import check_key, check_key_elsewhere
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.staging import check_sums, staged_contents
-from metaplatform.factories.steps import PLAN_TAG, Step, in_partition, step_of, table_metadata
+from metaplatform.factories.steps import PLAN_TAG, Step, in_partition, materialized, step_of, table_metadata
 from metaplatform.naming import op_name, stable_id, staged_ref
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.ledger import Ledger
@@ -38,7 +38,7 @@ def source_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
     def ingest(context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
         with kept_as_built(step, warehouse):
-            return dg.MaterializeResult(metadata=ingest_source(step, name, warehouse, arrived=clock.now()))
+            return materialized(step, ingest_source(step, name, warehouse, arrived=clock.now()))
 
     return ingest
 
@@ -120,7 +120,7 @@ def table_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
             written = warehouse.replace(
                 ref, session.reader(rows, owner=step.ref), partition=step.partition, metadata=step.commit
             )
-        return dg.MaterializeResult(metadata=table_metadata(warehouse, ref, written))
+        return materialized(step, table_metadata(warehouse, ref, written))
 
     return transform
 

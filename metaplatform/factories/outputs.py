@@ -9,7 +9,7 @@ from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.ingestion import query_tables
 from metaplatform.factories.signatures import with_signature
-from metaplatform.factories.steps import Step, report_link, step_of, table_metadata
+from metaplatform.factories.steps import Step, materialized, report_link, step_of, table_metadata
 from metaplatform.naming import op_name
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.exports import Exports
@@ -29,7 +29,7 @@ def output_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
         with kept_as_built(step, warehouse):
-            return dg.MaterializeResult(metadata=write_output(step, manifest.outputs[name], warehouse, exports))
+            return materialized(step, write_output(step, manifest.outputs[name], warehouse, exports))
 
     return output
 

@@ -11,7 +11,7 @@ from metaplatform.compute.sql_columns import identifier, with_columns
 from metaplatform.factories.acted_rows import ActedRows, acting
 from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.signatures import with_signature
-from metaplatform.factories.steps import Step, step_of
+from metaplatform.factories.steps import Step, materialized, step_of
 from metaplatform.naming import op_name, stable_id
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.ledger import Ledger
@@ -38,7 +38,7 @@ def reaction_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock, notifier: Notifier
     ) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
-        return dg.MaterializeResult(metadata=act(step, manifest.reactions[name], warehouse, notifier))
+        return materialized(step, act(step, manifest.reactions[name], warehouse, notifier))
 
     return react
 

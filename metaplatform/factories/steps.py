@@ -1,6 +1,6 @@
 """What a step knows of its run: partition, ``now``, ids; and what it reports of a table it made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -82,6 +82,17 @@ def step_of(
 def in_partition(table: ibis.Table, partition: str | None) -> ibis.Table:
     """Return the rows of a stored table's partition; all of them if there is none."""
     return table.filter(table["_partition"] == partition) if partition else table
+
+
+def materialized(step: Step, metadata: Mapping[str, Any]) -> dg.MaterializeResult:
+    """Return the step's result in Dagster's words.
+
+    The data version is the lineage of the book: what Dagster works out itself hangs on how many partitions an input
+    had, and would call predictions unsynced after a training that has promoted nothing.
+    """
+    return dg.MaterializeResult(
+        metadata=dict(metadata), data_version=dg.DataVersion(step.manifest.lineage.of(step.ref))
+    )
 
 
 def table_metadata(warehouse: Warehouse, ref: str, written: WriteResult) -> dict[str, Any]:

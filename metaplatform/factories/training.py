@@ -23,7 +23,7 @@ from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.builds import kept_as_built
 from metaplatform.factories.labelled_rows import encoded_rows, scored_labels
 from metaplatform.factories.signatures import with_signature
-from metaplatform.factories.steps import Step, step_of
+from metaplatform.factories.steps import Step, materialized, step_of
 from metaplatform.factories.training_rows import TrainingRows, training_prospect, training_rows
 from metaplatform.naming import HIDDEN_TAG, op_name, stable_id
 from metaplatform.resources.clock import Clock
@@ -60,7 +60,7 @@ def model_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         except TrainingRefusedError as refused:
             keep_refusal(step, refused, warehouse)
             return
-        yield dg.MaterializeResult(metadata=metadata)
+        yield materialized(step, metadata)
 
     return retrain
 
