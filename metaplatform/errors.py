@@ -6,15 +6,15 @@ from typing import Literal
 
 @dataclass(frozen=True, order=True)
 class Location:
-    """A place in the book: file, 1-based line and column."""
+    """A place in the book: file, 1-based line and column; or the cell of a table, whose line is 0."""
 
     file: str
     line: int
     column: int = 1
 
     def __str__(self) -> str:
-        """Render as ``file:line:column``, which editors and terminals make clickable."""
-        return f"{self.file}:{self.line}:{self.column}"
+        """Render as ``file:line:column``, which editors and terminals make clickable; a cell of a table by its name."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class BookError(MetaplatformError):
         errors = [issue for issue in issues if issue.severity == "error"]
         super().__init__(
             owner="book",
-            culprit=f"{len(errors)} error(s)\n" + "\n".join(str(issue) for issue in errors),
-            fix="mend the lines above; `metaplatform validate` checks again",
+            culprit="\n".join((f"{len(errors)} error{'' if len(errors) == 1 else 's'}", *map(str, errors))),
+            fix="correct what is named above; `metaplatform validate` checks again",
         )
 
 

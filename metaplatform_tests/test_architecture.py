@@ -1,4 +1,4 @@
-"""The house rules, read off the source: each offender is named, so that a failure says what to mend."""
+"""The house rules, read off the source: each offender is named, so that a failure says what to correct."""
 
 import ast
 import re

@@ -64,10 +64,10 @@ def test_a_code_server_takes_the_last_good_book_in_place_of_a_broken_file(tmp_pa
         ]
         assert kept.since is not None
     write_project(tmp_path, book=EDITED)
-    mended = code_server(deployment)
-    assert (mended.refused, mended.manifest.models["returns"].training.rounds) == ((), 41)
+    corrected = code_server(deployment)
+    assert (corrected.refused, corrected.manifest.models["returns"].training.rounds) == ((), 41)
     (tmp_path / "metadata" / "shop.yaml").unlink()
-    assert code_server(deployment).manifest == mended.manifest
+    assert code_server(deployment).manifest == corrected.manifest
 
 
 def test_all_else_is_told_of_the_faults(tmp_path: Path) -> None:
@@ -251,6 +251,6 @@ def test_assets_outlive_a_broken_file_and_a_killed_code_server_with_nobodys_help
         [alert] = map(json.loads, alerts.read_text(encoding="utf-8").splitlines())
         assert "metadata/more.yaml:" in alert["body"]
         assert alert["data"]["entities"] == ["book"]
-        mended = "tables: {ages: {sql: select max(age) as age from raw.customers}}\n"
-        (metadata / "more.yaml").write_text(mended, encoding="utf-8")
+        corrected = "tables: {ages: {sql: select max(age) as age from raw.customers}}\n"
+        (metadata / "more.yaml").write_text(corrected, encoding="utf-8")
         wait_for(lambda: assets_shown(service.url) == good | {"tables.ages"})

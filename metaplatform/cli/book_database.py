@@ -11,6 +11,7 @@ import typer
 from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_in_files, deployment_of
 from metaplatform.errors import BookError
 from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.plurals import counted
 from metaplatform.specs.snapshot_changes import EntityChange, snapshot_changes
 from metaplatform.specs.snapshots import snapshot_of
 
@@ -56,7 +57,7 @@ def push(
     # What is only in the database was not looked at here: it stays as (un)known as it was.
     untouched = {ref: seen[ref] for ref in done.left if ref in seen}
     sightings.keep(database.name, {**entity_hashes(manifest), **untouched})
-    typer.echo(f"{database.name}: {len(done.changes)} entities changed.")
+    typer.echo(f"{database.name}: {counted(len(done.changes), 'entity', 'entities')} changed.")
 
 
 @book_app.command()
@@ -81,7 +82,7 @@ def pull(
     for what, names in files.items():
         for name in names:
             typer.echo(f"{what}: {deployment.book / name}")
-    typer.echo(f"{len(contents.entity_hashes)} entities pulled from {database.name}.")
+    typer.echo(f"{counted(len(contents.entity_hashes), 'entity', 'entities')} pulled from {database.name}.")
 
 
 @book_app.command()
@@ -101,7 +102,8 @@ def diff(
         typer.echo(json.dumps({"equal": not changes, "changes": [_as_json(change) for change in changes]}, indent=2))
     else:
         _show_changes(changes)
-        typer.echo(f"{len(changes)} entities differ." if changes else "The book and the database are the same.")
+        differ = counted(len(changes), "entity differs", "entities differ")
+        typer.echo(f"{differ}." if changes else "The book and the database are the same.")
     raise typer.Exit(1 if changes else 0)
 
 
@@ -115,7 +117,8 @@ def check(to: To = None, to_env: ToEnv = None, book: Book = None, as_json: AsJso
     else:
         for issue in issues:
             typer.echo(str(issue))
-        typer.echo(f"{len(contents.entity_hashes)} entities, {'sound' if manifest else 'not sound'}.")
+        entities = counted(len(contents.entity_hashes), "entity", "entities")
+        typer.echo(f"{entities}, {'sound' if manifest else 'not sound'}.")
     raise typer.Exit(0 if manifest else 1)
 
 

@@ -15,7 +15,8 @@ _BOLD, _FAINT, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 def for_people(issue: Issue, *, folder: Path, colour: bool) -> str:
     """Return an issue as two lines: where and what, then the fix; ``folder`` is the one that paths start from."""
     location = issue.location
-    where = f"{_shown_path(location, folder)}:{location.line}:{location.column}: " if location else ""
+    at = f":{location.line}:{location.column}" if location and location.line else ""
+    where = f"{_shown_path(location, folder)}{at}: " if location else ""
     hint = f" Did you mean '{issue.nearest}'?" if issue.nearest else ""
     parts = [where, f"{issue.severity}: ", f"{issue.owner}: {issue.message} ", f"[{issue.rule}]"]
     styles = [_BOLD, _SEVERITY_COLOURS[issue.severity], "", _FAINT]

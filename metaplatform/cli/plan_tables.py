@@ -7,6 +7,7 @@ from rich.table import Table
 from metaplatform.cli.progress import TerminalBar
 from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.planning.text import GROUPS, group_of, minutes_told, partitions_told, summary
+from metaplatform.specs.plurals import counted
 
 _WIDTH = 160
 
@@ -57,7 +58,7 @@ class ApplyProgress(TerminalBar):
     def asset(self, ref: str, partitions: int) -> None:
         """Take the asset that is made now, and in how many partitions."""
         if not self._console.is_terminal:
-            self._console.print(f"{ref}: {partitions} partition(s)", markup=False, highlight=False)
+            self._console.print(f"{ref}: {counted(partitions, 'partition')}", markup=False, highlight=False)
         self._bar.update(self._task, description=ref, completed=self._begun, partition="")
         self._begun += 1
 

@@ -17,6 +17,7 @@ from metaplatform.planning.text import summary, to_json, to_markdown
 from metaplatform.resources.git_books import book_at
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
+from metaplatform.specs.plurals import counted
 
 CHANGES = 3
 """Exit code of ``--detailed-exitcode`` where there is something to do; 2 is wrong use of a command."""
@@ -99,7 +100,8 @@ def apply(
     take_book(deployment, typer.echo)
     with ApplyProgress() as progress:
         done = apply_plan(manifest, deployment, only=only or (), allow_breaking=allow_breaking, progress=progress)
-    typer.echo(f"Made {len(done.made)} assets in {done.runs} runs. Left: {summary(done.left)}")
+    left = "Nothing is left to do." if done.left.empty else f"Left: {summary(done.left)}"
+    typer.echo(f"Made {counted(len(done.made), 'asset')} in {counted(done.runs, 'run')}. {left}")
 
 
 def _between(before: str, after: str | None, deployment: Deployment) -> Plan:

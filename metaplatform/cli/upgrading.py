@@ -29,7 +29,9 @@ def upgrade(
     try:
         made = migrated({file: text.removeprefix(_BOM) for file, text in files.items()}, version)
     except MigrationError as error:
-        raise MetaplatformError(owner=error.file, culprit=error.message, fix="mend the file, then upgrade") from error
+        raise MetaplatformError(
+            owner=error.file, culprit=error.message, fix="correct the file, then upgrade"
+        ) from error
     changed = {file: text for file, text in made.items() if text != files[file].removeprefix(_BOM)}
     for file, text in changed.items():
         shown = Path(file).relative_to(folder.parent).as_posix()

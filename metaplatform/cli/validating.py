@@ -16,6 +16,7 @@ from metaplatform.errors import Issue
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import read_book
 from metaplatform.specs.manifest import CHAPTERS, Manifest
+from metaplatform.specs.plurals import counted
 from metaplatform.specs.source_looks import Look
 
 
@@ -104,11 +105,13 @@ def _texts(chosen: Format, issues: Sequence[Issue], *, folder: Path, summary: st
 def _summary(manifest: Manifest | None, errors: int, warnings: int, *, failed: bool) -> str:
     if manifest is None or failed:
         strictly = "; --strict takes warnings for faults" if not errors else ""
-        return f"The book has {errors} error(s) and {warnings} warning(s){strictly}."
+        return f"The book has {counted(errors, 'error')} and {counted(warnings, 'warning')}{strictly}."
     counts = ", ".join(
-        f"{len(getattr(manifest, chapter))} {chapter}" for chapter in CHAPTERS if getattr(manifest, chapter)
+        counted(len(entities), chapter.removesuffix("s").replace("_", " "))
+        for chapter in CHAPTERS
+        if (entities := getattr(manifest, chapter))
     )
-    return f"The book is sound: {counts}; {warnings} warning(s)."
+    return f"The book is sound: {counts}; {counted(warnings, 'warning')}."
 
 
 def _encodable(text: str) -> str:

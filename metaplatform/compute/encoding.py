@@ -20,7 +20,7 @@ def kind_of(name: str, dtype: dt.DataType) -> FeatureKind:
     """Return how a feature of this type is encoded; a column without a type (all null) counts as numbers.
 
     Raises:
-        DataError: if the type can be no feature.
+        DataError: if the type cannot be a feature.
     """
     if dtype.is_numeric() or dtype.is_boolean() or dtype.is_null():
         return "number"
@@ -30,7 +30,7 @@ def kind_of(name: str, dtype: dt.DataType) -> FeatureKind:
         return "time"
     raise DataError(
         owner=f"feature {name}",
-        culprit=f"type {dtype} can be no feature",
+        culprit=f"type {dtype} cannot be a feature",
         fix="make it a number, a boolean, text, a date or a timestamp in the feature set, or exclude it",
     )
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from metaplatform.compute.findings import Finding, Status
 from metaplatform.specs.monitoring import MetricLimit, PerformanceMonitor
+from metaplatform.specs.plurals import counted
 from metaplatform.specs.training import HIGHER_IS_BETTER, Metric
 
 Baseline = tuple[float, str]
@@ -61,8 +62,8 @@ def _judge(name: str, score: float | None, *, rows: int, min_rows: int, bounds: 
 
     side, threshold, because = max(bounds, key=excess)
     status: Status = "failed" if excess((side, threshold, because)) > 0 else "passed"
-    relation = side if status == "failed" else f"not {side}"
-    detail = f"{score:.4g} is {relation} {threshold:.4g} ({because}), on {rows:,} rows"
+    asked = "at least" if side == "under" else "at most"
+    detail = f"{score:.4g} on {counted(rows, 'row')}, {asked} {threshold:.4g} asked for ({because})"
     return Finding(name, "", score, threshold, status, detail)
 
 

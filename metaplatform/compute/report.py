@@ -9,6 +9,7 @@ import pyarrow as pa
 from jinja2 import Environment, StrictUndefined
 
 from metaplatform.specs.moments import shown
+from metaplatform.specs.plurals import counted
 
 SHOWN_ROWS = 5_000
 """Rows on a page; the table behind it has them all."""
@@ -159,5 +160,5 @@ def _style(value: Any, style: str) -> str:
 
 
 def _count(rows: int) -> str:
-    counted = "1 row" if rows == 1 else f"{rows:,} rows"
-    return counted if rows <= SHOWN_ROWS else f"the first {SHOWN_ROWS:,} of {counted}"
+    told = counted(rows, "row")
+    return told if rows <= SHOWN_ROWS else f"the first {SHOWN_ROWS:,} of {told}"

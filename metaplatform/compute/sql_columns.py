@@ -148,7 +148,7 @@ class Steps:
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             raise DataError(
-                owner=self.owner, culprit=reason, fix="mend the expression, or the column's type"
+                owner=self.owner, culprit=reason, fix="correct the expression, or the column's type"
             ) from error
 
 

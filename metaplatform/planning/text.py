@@ -11,7 +11,7 @@ _ESCAPED = str.maketrans(
 )
 _MOST_KEYS = 3
 _SHORTEST_SECONDS = 6
-NOTHING = "Nothing to do: the book means what it meant before."
+NOTHING = "Nothing to do: everything is made as the book says."
 GROUPS = {
     "rebuild": "Tables and features made again",
     "retrain": "Models trained again",
@@ -44,7 +44,7 @@ def minutes_told(seconds: float | None) -> str:
     """Return an estimate in minutes, ``unknown`` where there is none."""
     if seconds is None:
         return "unknown"
-    return f"{seconds / 60:.1f}" if seconds >= _SHORTEST_SECONDS else "under 0.1"
+    return f"{seconds / 60:.1f}" if seconds >= _SHORTEST_SECONDS else "< 0.1"
 
 
 def summary(plan: Plan) -> str:
@@ -58,8 +58,9 @@ def summary(plan: Plan) -> str:
     others = len(plan.changes) - len(plan.work) - pending + len(plan.automation)
     told += [f"{others} where nothing is made"] if others else []
     told += [f"{len(plan.breaking)} breaking"] if plan.breaking else []
-    about = "about " if plan.seconds >= _SHORTEST_SECONDS else ""
-    told += [f"{about}{minutes_told(plan.seconds)} minutes"] if plan.seconds else []
+    short = plan.seconds < _SHORTEST_SECONDS
+    took = f"less than {_SHORTEST_SECONDS} seconds" if short else f"about {minutes_told(plan.seconds)} minutes"
+    told += [took] if plan.seconds else []
     told += [f"{len(plan.unknown)} of unknown time"] if plan.unknown else []
     return ", ".join(told) + "."
 

@@ -30,7 +30,7 @@ def book_url(text: str) -> sa.URL:
     except (ArgumentError, ValueError):
         raise MetaplatformError(
             owner="book database",
-            culprit="this is no database URL",
+            culprit="this is not a database URL",
             fix="write postgresql://user:password@host/database or sqlite:///file.db",
         ) from None
     if url.password is not None and "@" in f"{url.host}{url.database}":

@@ -52,5 +52,5 @@ class BookSnapshots:
 
     def _path(self, book_hash: str) -> Path:
         if not book_hash.isalnum():
-            raise StorageError(owner="book snapshot", culprit=f"'{book_hash}' is no hash", fix="use hex digits")
+            raise StorageError(owner="book snapshot", culprit=f"'{book_hash}' is not a hash", fix="use hex digits")
         return self._folder / "snapshots" / f"{book_hash}.json"

@@ -100,7 +100,7 @@ def check_partition_key(ref: str, key: str | int) -> None:
     if not _PARTITION_KEY.fullmatch(str(key)):
         raise StorageError(
             owner=ref,
-            culprit=f"'{key}' is no partition key",
+            culprit=f"'{key}' is not a partition key",
             fix="use letters, digits and the characters _ . : + -, led by a letter or digit (128 at most)",
         )
 

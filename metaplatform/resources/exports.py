@@ -120,7 +120,7 @@ def _replacing(path: Path) -> Iterator[Path]:
 def _checked(name: str) -> str:
     if not _FILE_NAME.fullmatch(name):
         raise StorageError(
-            owner="exports", culprit=f"'{name}' is no file name", fix="use letters, digits and _ . : + -"
+            owner="exports", culprit=f"'{name}' is not a file name", fix="use letters, digits and _ . : + -"
         )
     return name
 

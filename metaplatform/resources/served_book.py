@@ -109,5 +109,5 @@ def refusal(issues: tuple[Issue, ...], since: datetime | None, zone: str) -> Met
     return MetaplatformError(
         owner="book",
         culprit="\n".join((f"an edit is refused, the last good book{moment} runs on", *lines)),
-        fix="mend the lines above; the sensor `book` then takes the edit",
+        fix="correct the lines above; the sensor `book` then takes the edit",
     )

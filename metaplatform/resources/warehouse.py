@@ -129,7 +129,7 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
         clear_table(ref, self.path(ref), metadata=metadata)
 
     def retype(self, ref: str, types: Mapping[str, pa.DataType], *, metadata: Mapping[str, str]) -> None:
-        """Cast those columns of a table that have other types than ``types``, in one commit; what fits not is null."""
+        """Cast those columns of a table that have other types than ``types``, in one commit; null if that fails."""
         table = self._open(ref)
         if table is not None and retyped_columns(table, types):
             retype_table(ref, self.path(ref), types, metadata=metadata)

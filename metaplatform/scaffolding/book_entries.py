@@ -29,7 +29,7 @@ def sound_book(book: Path) -> Manifest:
     """Return the book that new entries go into; a folder without a file is a book to begin.
 
     Raises:
-        BookError: if it has faults: they are to be mended first.
+        BookError: if it has faults: they are to be corrected first.
     """
     if book.is_dir() and not any(path.suffix in _SUFFIXES for path in book.rglob("*")):
         return Manifest(root=str(book.resolve().parent))
@@ -129,7 +129,7 @@ def _chapter(text: str, chapter: str, path: Path) -> MappingNode | None:
     try:
         root = YAML().compose(text)
     except YAMLError as error:
-        raise DataError(owner=str(path), culprit=str(error).splitlines()[0], fix="mend the file first") from error
+        raise DataError(owner=str(path), culprit=str(error).splitlines()[0], fix="correct the file first") from error
     for key, value in root.value if isinstance(root, MappingNode) else ():
         if key.value == chapter:
             if not isinstance(value, MappingNode) or value.flow_style or not value.value:

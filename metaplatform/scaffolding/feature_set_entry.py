@@ -88,7 +88,7 @@ def _left_out(spine: KnownTable, column: str, kind: str | None, facts: Mapping[s
     if column in spine.later:
         return "it is known only later"
     if kind not in {"number", "text", "boolean"}:
-        return f"{kind or 'it'} is no number and no category: derive one from it"
+        return f"{kind or 'it'} is neither a number nor a category: derive one from it"
     found = facts.get(column)
     if found is not None and not found.values:
         return "it has no value in the sample"

@@ -100,7 +100,7 @@ def _source(manifest: Manifest, table: str) -> SourceSpec:
     if source is None:
         near = nearest_name(table, [f"raw.{each}" for each in manifest.sources])
         hint = f"; did you mean '{near}'?" if near else ""
-        raise DataError(owner="new model", culprit=f"'{table}' is no source{hint}", fix="name one as in raw.orders")
+        raise DataError(owner="new model", culprit=f"'{table}' is not a source{hint}", fix="name one as in raw.orders")
     lacking = [
         key
         for key, value in (

@@ -58,7 +58,7 @@ def _checked(name: str) -> str:
     if not _NAME.fullmatch(name) or name.lower() == "metaplatform":
         raise StorageError(
             owner="init",
-            culprit=f"'{name}' is no name of a project",
+            culprit=f"'{name}' is not the name of a project",
             fix="give --name a letter, then letters, digits, hyphens or underscores (63 at most), the last one neither "
             "hyphen nor underscore; not 'metaplatform'",
         )

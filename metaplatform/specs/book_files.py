@@ -98,13 +98,13 @@ def _parse(text: str, shown: str) -> tuple[Node | None, tuple[Issue, ...]]:
 def yaml_issue(error: YamlError, shown: str) -> Issue:
     """Return the issue of a text that is no YAML, or more than a file may hold."""
     at = Location(shown, error.line, error.column)
-    return _file_issue("yaml-syntax", shown, f"no YAML here: {error.message}", "mend the YAML", at)
+    return _file_issue("yaml-syntax", shown, f"this is not valid YAML: {error.message}", "correct the YAML", at)
 
 
 def _read_text(path: Path, shown: str) -> str | Issue:
     try:
         if not path.is_file():
-            return _file_issue("unreadable-file", shown, "this is no regular file", "remove it from the book")
+            return _file_issue("unreadable-file", shown, "this is not a regular file", "remove it from the book")
         if path.stat().st_size > _MAX_BYTES:
             return _file_issue("file-too-large", shown, f"the file exceeds {_MAX_BYTES:,} bytes", "split it")
         data = path.read_bytes()

@@ -7,6 +7,7 @@ from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.ingestion import FileSource, TableSpec
 from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
 from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput, ViewsOutput
+from metaplatform.specs.plurals import counted
 from metaplatform.specs.reactions import ReactionSpec
 from metaplatform.specs.training import ModelSpec
 
@@ -26,7 +27,7 @@ def _told(entity: Entity) -> str:
         case TableSpec():
             told = f"SQL over {_listed(referenced_tables(entity.sql))}."
         case FeatureSetSpec():
-            told = f"{len(entity.feature_names)} features of the rows of {entity.spine}."
+            told = f"{counted(len(entity.feature_names), 'feature')} of the rows of {entity.spine}."
         case ModelSpec():
             told = f"Learns {entity.target.sql} from features.{entity.feature_set}."
         case PredictionSpec():

@@ -39,7 +39,7 @@ class Duration:
                 return cls(seconds=count * _SECONDS[unit])
             if unit in _MONTHS:
                 return cls(months=count * _MONTHS[unit])
-        raise ValueError(f"'{text}' is no duration; write for example '90 minutes', '7 days' or '3 months'")
+        raise ValueError(f"'{text}' is not a duration; write for example '90 minutes', '7 days' or '3 months'")
 
     def before(self, moment: datetime) -> datetime:
         """Return the moment this long before ``moment``; a month's end stays within the month."""

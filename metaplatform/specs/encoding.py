@@ -72,5 +72,7 @@ class FittedEncoding:
             return cls(features, datetime.fromisoformat(values["origin"]))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                owner="encoding", culprit=f"these values are no fitted encoding ({error})", fix="train the model again"
+                owner="encoding",
+                culprit=f"these values are not a fitted encoding ({error})",
+                fix="train the model again",
             ) from error

@@ -188,7 +188,7 @@ def canonical_type(written: str) -> str:
 
 def _unknown_type(written: str) -> SqlError:
     return SqlError(
-        f"'{written}' is no type",
+        f"'{written}' is not a type",
         culprit=written,
         fix="use one of DuckDB's types, such as bigint, double, varchar, boolean, date or timestamptz",
         rule="unknown-type",

@@ -42,7 +42,7 @@ class PartitionSpec(Spec):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             # A folder of the zone database (`Europe`) or too long a name is an error of the file system's.
-            raise ValueError(f"'{value}' is no IANA time zone such as 'Europe/Berlin'") from error
+            raise ValueError(f"'{value}' is not an IANA time zone such as 'Europe/Berlin'") from error
         return value
 
     @model_validator(mode="after")
@@ -52,7 +52,7 @@ class PartitionSpec(Spec):
         try:
             self.window(self.start)
         except (ValueError, OverflowError) as error:
-            raise ValueError(f"start '{self.start}' is no {self.every} written as {self.format}") from error
+            raise ValueError(f"start '{self.start}' is not a valid {self.every}, written as {self.format}") from error
         return self
 
     @property

@@ -104,7 +104,7 @@ def _check_node(node: exp.Expr) -> None:
         raise _impure(node, _text(node).partition("(")[0].split()[0].lower())
     if isinstance(node, exp.DataType) and node.this is exp.DataType.Type.USERDEFINED:
         raise SqlError(
-            f"'{node.sql()}' is no type",
+            f"'{node.sql()}' is not a type",
             culprit=node.sql(),
             fix="cast to a type of DuckDB's",
             rule="unknown-type",
@@ -127,7 +127,7 @@ def _check_function(node: exp.Func) -> None:
         raise _impure(node, name)
     near = nearest_name(name, _KNOWN)
     raise SqlError(
-        f"'{name}' is no function the book may call",
+        f"'{name}' is not a function the book may call",
         culprit=name,
         fix="call one of DuckDB's functions of values; files, settings and the catalogue are out of reach",
         rule="unknown-function",
@@ -171,7 +171,7 @@ def _visible_ctes(node: exp.Expr) -> Iterator[str]:
 
 def _unknown_table(node: exp.Table, written: str) -> SqlError:
     return SqlError(
-        f"'{written}' is no reference",
+        f"'{written}' is not a reference",
         culprit=written,
         fix="read `raw.<source>`, `tables.<table>`, `features.<feature set>`, `predictions.<prediction>`, "
         "`outputs.<report>` or a CTE of this query",

@@ -21,7 +21,32 @@ from metaplatform.specs.training import ModelSpec
 
 _LONGEST_CULPRIT = 80
 _MOST_FAULTS = 100
-"""So many faults of one entity are told: what has more is no entity."""
+"""Report at most this many faults of one entity."""
+_FORMS = {
+    "int_type": "write a whole number",
+    "int_from_float": "write a whole number",
+    "float_type": "write a number",
+    "bool_type": "write true or false",
+    "tuple_type": "write a list: [a, b]",
+    "list_type": "write a list: [a, b]",
+    "dict_type": "write keys with values below it",
+    "model_type": "write keys with values below it",
+    "string_type": "write text",
+}
+"""Pydantic's name of a wrong type → what to write."""
+_LIMITS = {
+    "greater_than": "give more than {gt}",
+    "greater_than_equal": "give {ge} or more",
+    "less_than": "give less than {lt}",
+    "less_than_equal": "give {le} or less",
+    "too_short": "give at least {min_length}",
+    "string_too_short": "give at least {min_length} characters",
+    "too_long": "give at most {max_length}",
+    "string_too_long": "give at most {max_length} characters",
+    "string_pattern_mismatch": "write it as in raw.flights",
+    "finite_number": "give a finite number",
+}
+"""Pydantic's name of a broken limit → what is allowed."""
 _ABSENT = object()
 Path = tuple[str | int, ...]
 """Keys and list indexes from an entity's mapping down to a value."""
@@ -115,7 +140,7 @@ def _fault(spec: Any, body: dict[str, Any], detail: ErrorDetails) -> Fault:
         case kind if kind.endswith(("_type", "_parsing")):
             rule, fix = "wrong-type", _type_fix(detail)
         case _:
-            rule, fix = "invalid-value", "change it to a value the guide allows here"
+            rule, fix = "invalid-value", _value_fix(detail)
     culprit = _shown(detail["input"]) if _is_scalar(detail["input"]) else str(path[-1] if path else body["name"])
     return Fault(rule, path, culprit, _sentence(path, detail), fix, at_key=at_key)
 
@@ -133,8 +158,8 @@ def _not_one_of(rule: str, path: Path, value: object, choices: list[str]) -> Fau
         rule,
         path,
         _shown(value),
-        f"{_where(path)}: {_shown(value)!r} is not one of: {', '.join(choices)}",
-        "use one of these",
+        f"{_where(path)}: {_shown(value)!r} is not allowed here",
+        f"use one of: {', '.join(choices)}",
         nearest_name(str(value), choices),
     )
 
@@ -159,7 +184,13 @@ def _type_fix(detail: ErrorDetails) -> str:
     value = detail["input"]
     if detail["type"] == "string_type" and isinstance(value, bool | int | float):
         return "put quotes around it"
-    return "give it a value" if value is None else "write it as the guide shows"
+    return "give it a value" if value is None else _FORMS.get(detail["type"], "write it as the message says")
+
+
+def _value_fix(detail: ErrorDetails) -> str:
+    """Return which values are allowed; a validator of our own has said it in its message."""
+    told = _LIMITS.get(detail["type"], "write it in that form")
+    return told.format_map(detail.get("ctx", {}))
 
 
 def _where(path: Path) -> str:

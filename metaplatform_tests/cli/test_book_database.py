@@ -154,7 +154,7 @@ def test_validate_checks_the_database_where_the_book_is_in_one(project: Path, mo
     monkeypatch.setenv("METAPLATFORM_BOOK_SOURCE", "sql")
     refused = CliRunner().invoke(app, ["validate"])
     assert refused.exit_code == 1
-    assert f"sqlite:///{project / 'book.db'}/ML_Predictions/order_returns/model:1:1: error" in refused.output
+    assert f"sqlite:///{project / 'book.db'}/ML_Predictions/order_returns/model: error" in refused.output
     assert "'nobody' is not defined" in refused.output
     annotated = CliRunner().invoke(app, ["validate", "--format", "github"]).output
     assert "::error title=predictions.order_returns [unknown-reference]::'nobody'" in annotated
@@ -172,4 +172,4 @@ def test_the_sources_of_a_book_in_a_database_are_looked_at_too(project: Path, mo
     assert CliRunner().invoke(app, ["validate"]).exit_code == 0
     refused = CliRunner().invoke(app, ["validate", "--with-data"])
     assert refused.exit_code == 1
-    assert "/Source_Columns/customers/years/column_name:1:1: error: raw.customers" in refused.output
+    assert "/Source_Columns/customers/years/column_name: error: raw.customers" in refused.output

@@ -49,7 +49,7 @@ def broken(tmp_path: Path) -> Path:
 def test_a_sound_book_is_told_so_with_what_it_holds(tmp_path: Path) -> None:
     answer = ask("validate", "--book", str(write_project(tmp_path)))
     assert answer.exit_code == 0
-    assert answer.stdout.startswith("The book is sound: 2 sources, 1 tables, 1 feature_sets, 1 models")
+    assert answer.stdout.startswith("The book is sound: 2 sources, 1 table, 1 feature set, 1 model")
 
 
 def test_every_fault_of_a_broken_book_is_told_with_its_file_and_line(broken: Path) -> None:

@@ -47,9 +47,9 @@ def test_a_fault_is_an_annotation_at_its_line_of_the_checkout(project: Path):
     first, *_, last = answer.stdout.splitlines()
     assert first == (
         "::error file=shop/metadata/book.yaml,line=2,col=13,title=raw.a [unknown-kind]"
-        "::kind: 'cvs' is not one of: csv, parquet, json%0Afix: use one of these. Did you mean 'csv'?"
+        "::kind: 'cvs' is not allowed here%0Afix: use one of: csv, parquet, json. Did you mean 'csv'?"
     )
-    assert last == "The book has 1 error(s) and 0 warning(s)."
+    assert last == "The book has 1 error and 0 warnings."
 
 
 def test_files_of_annotations_start_from_the_checkout_not_from_the_folder_of_a_step(
@@ -69,7 +69,7 @@ def test_a_warning_is_an_annotation_too_and_fails_only_when_asked(project: Path)
     assert answer.stdout.startswith("::warning file=shop/metadata/book.yaml,line=2,col=3,title=raw.a [unused]::")
     strictly = ask("--format", "github", "--strict", "--book", folder)
     assert strictly.exit_code == 1
-    assert strictly.stdout.splitlines()[-1].startswith("The book has 0 error(s) and 1 warning(s)")
+    assert strictly.stdout.splitlines()[-1].startswith("The book has 0 errors and 1 warning")
 
 
 def test_a_book_without_warnings_is_sound_to_the_strict_too(tmp_path: Path):
@@ -100,7 +100,7 @@ texts = st.text() | st.text(alphabet="%:,\r\n\x1b\u202e\ud800é") | st.just("::e
 @given(texts, texts, texts, st.integers(1, 9))
 def test_whatever_a_fault_says_is_one_command_that_github_reads_back(owner: str, file: str, message: str, line: int):
     at = Location(f"metadata/{file.replace(chr(0), '')}", line, 2)
-    issue = Issue("some-rule", owner, message, message, "mend it", at, severity="warning")
+    issue = Issue("some-rule", owner, message, message, "correct it", at, severity="warning")
     written = for_github(issue, folder=Path("/repo"), base=Path("/repo"))
     assert all(char.isprintable() for char in written)
     match = re.fullmatch(r"::(\w+) ([^:]*)::(.*)", written, re.DOTALL)
@@ -111,7 +111,7 @@ def test_whatever_a_fault_says_is_one_command_that_github_reads_back(owner: str,
     assert (command, found["line"], found["col"]) == ("warning", str(line), "2")
     if message.replace("\n", "").replace("\r", "").isprintable():
         back = text.replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%")
-        assert back == f"{message}\nfix: mend it"
+        assert back == f"{message}\nfix: correct it"
 
 
 @given(texts)

@@ -68,7 +68,7 @@ class TestAFile:
 
     @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "a b"])
     def test_cannot_be_placed_elsewhere(self, warehouse: Warehouse, exports: Exports, name: str):
-        with warehouse.session() as session, pytest.raises(StorageError, match="is no file name"):
+        with warehouse.session() as session, pytest.raises(StorageError, match="is not a file name"):
             exports.write_file(session, session.table("raw.t"), output=name, partition=None, kind="csv")
 
 

@@ -36,7 +36,7 @@ def rows_of(warehouse: Warehouse, ref: str) -> list[dict[str, object]]:
 def broken_after(batches: int) -> pa.RecordBatchReader:
     def generate() -> Iterator[pa.RecordBatch]:
         yield from ROWS.to_batches() * batches
-        raise DataError(owner="tables.t", culprit="a row", fix="mend it")
+        raise DataError(owner="tables.t", culprit="a row", fix="correct it")
 
     return pa.RecordBatchReader.from_batches(ROWS.schema, generate())
 
@@ -85,7 +85,7 @@ class TestAWholeTable:
 
     def test_stays_as_it_was_when_a_row_fails_in_the_middle(self, warehouse: Warehouse):
         warehouse.replace("raw.t", ROWS, partition=None, metadata={})
-        with pytest.raises(DataError, match="mend it"):
+        with pytest.raises(DataError, match="correct it"):
             warehouse.replace("raw.t", broken_after(3), partition=None, metadata={})
         assert rows_of(warehouse, "raw.t") == ROWS.to_pylist()
         assert warehouse.version("raw.t") == 0
@@ -189,7 +189,7 @@ class TestAPartition:
 
     @pytest.mark.parametrize("key", ["", "../x", "a/b", "a'b", "a=b", ".", "a b", "é", "a%20", "x" * 200])
     def test_with_an_unsafe_key_is_refused(self, warehouse: Warehouse, key: str):
-        with pytest.raises(StorageError, match="is no partition key"):
+        with pytest.raises(StorageError, match="is not a partition key"):
             warehouse.replace("raw.t", ROWS, partition=key, metadata={})
 
 

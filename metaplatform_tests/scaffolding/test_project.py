@@ -164,7 +164,7 @@ def test_a_dangling_link_counts_as_there(tmp_path: Path) -> None:
     "name", ["", "1st", "../up", "a b", "x" * 64, "naïve", "a;b", 'a"b', "a\nb", "a-", "b_", "Metaplatform"]
 )
 def test_bad_names_are_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StorageError, match="no name of a project"):
+    with pytest.raises(StorageError, match="is not the name of a project"):
         new_project(tmp_path / "project", name=name)
     assert list(tmp_path.iterdir()) == []
 

@@ -71,7 +71,7 @@ def test_the_references_of_a_query_are_its_tables_without_its_ctes(sql: str, tab
 
 
 def test_a_cte_is_visible_in_its_own_query_only():
-    with pytest.raises(SqlError, match="'f' is no reference"):
+    with pytest.raises(SqlError, match="'f' is not a reference"):
         parse_query("select * from (with f as (select 1 as one) select * from f) join f on true")
 
 

@@ -40,6 +40,6 @@ def test_a_snapshot_that_is_no_sound_book_tells_all_its_faults() -> None:
         ("outputs.file", "unknown-reference"),
     }
     assert {str(issue.location) for issue in raised.value.issues} == {
-        "snapshot/ML_Predictions/scores:1:1",
-        "snapshot/Output_Storage/file/source_table:1:1",
+        "snapshot/ML_Predictions/scores",
+        "snapshot/Output_Storage/file/source_table",
     }

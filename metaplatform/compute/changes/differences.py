@@ -47,9 +47,15 @@ def _mappings(path: str, old: Fields, new: Fields) -> Iterator[Difference]:
             yield from (Difference(place, before, after),) if turned else found
         elif _are_blocks(before) and _are_blocks(after) and len(before) == len(after):
             for index, (one, other) in enumerate(zip(before, after, strict=True)):
-                yield from _mappings(f"{place}[{index}]", one, other)
+                yield from _mappings(f"{place}[{_block(index, other)}]", one, other)
         elif before is _ABSENT or after is _ABSENT or not _same(path, name, (before, old), (after, new)):
             yield Difference(place, None if before is _ABSENT else before, None if after is _ABSENT else after)
+
+
+def _block(index: int, block: Fields) -> str:
+    """Return how people know a block of a list: its place from 1 on, its kind and the table it reads."""
+    about = " ".join(str(block[name]) for name in ("kind", "table") if name in block)
+    return f"{index + 1}: {about}" if about else str(index + 1)
 
 
 def _are_blocks(value: Any) -> bool:
@@ -73,7 +79,7 @@ def _canonical(name: str, value: Any, siblings: Fields) -> str:
 
 def _shown(value: Any) -> str:
     if value is None:
-        return "nothing"
+        return "not set"
     if isinstance(value, str):
         return " ".join(value.split())
     return json.dumps(value, ensure_ascii=False)

@@ -25,7 +25,7 @@ def messages_sensor(timezone: str, interval_seconds: int) -> dg.SensorDefinition
             raise StorageError(
                 owner="messages",
                 culprit="; ".join(_told(waiting, timezone) for waiting in late),
-                fix="mend the channel; the messages are kept and sent again",
+                fix="correct the channel; the messages are kept and sent again",
             )
         return dg.SkipReason("nothing is left to send now")
 

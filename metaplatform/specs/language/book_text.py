@@ -41,7 +41,7 @@ class BookText:
         body = mapping_of(entry)
         if body.kind != "mapping":
             fix = "write its keys indented below it"
-            return None, (Fault("wrong-type", (), entry.name, f"'{entry.name}' is no mapping", fix),)
+            return None, (Fault("wrong-type", (), entry.name, f"'{entry.name}' is not a mapping", fix),)
         entity, faults = build_entity(entry.chapter, entry.name, body.plain())
         if not self.poisoned or not _holds(body, self.poisoned):
             return entity, faults

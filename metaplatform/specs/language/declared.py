@@ -51,7 +51,7 @@ def _declared(entry: Entry) -> tuple[ParameterSpec | None, tuple[Fault, ...]]:
     body = mapping_of(entry)
     if body.kind != "mapping":
         fix = "write `type:` and `default:` indented below it"
-        return None, (Fault("wrong-type", (), entry.name, f"'{entry.name}' is no mapping", fix),)
+        return None, (Fault("wrong-type", (), entry.name, f"'{entry.name}' is not a mapping", fix),)
     if body.get("name") is not None:
         fix = "remove it: a parameter's key is its name"
         return None, (Fault("unknown-key", ("name",), "name", "unknown key 'name'", fix, at_key=True),)

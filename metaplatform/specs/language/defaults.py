@@ -88,7 +88,7 @@ def _by_chapter(entries: Iterable[Entry], issues: list[Issue]) -> dict[str, Entr
                 issues.extend(_conflicts(entry.name, known.body, entry.body))
                 found[entry.name] = known.with_body(laid_over(known.body, entry.body))
         elif not is_null(entry.body):
-            message = f"the defaults of `{entry.name}` are no mapping"
+            message = f"the defaults of `{entry.name}` are not a mapping"
             fix = "write keys of its entities indented below it"
             issues.append(_issue("wrong-type", entry.name, entry.key, entry.name, message, fix))
     return found

@@ -42,7 +42,7 @@ def overlaid(entries: Mapping[str, Entry], over: Iterable[Entry]) -> tuple[dict[
         if below is None:
             issues.append(_unknown_entry(entry, entries, with_nearest=len(issues) < MOST_NEAREST))
         elif entry.body.kind != "mapping" and not is_null(entry.body):
-            message, fix = f"'{entry.name}' is no mapping", "write the keys that differ indented below it"
+            message, fix = f"'{entry.name}' is not a mapping", "write the keys that differ indented below it"
             issues.append(Issue("wrong-type", entry.ref, entry.name, message, fix, entry.location))
         else:
             body = mapping_of(below)

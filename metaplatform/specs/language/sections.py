@@ -91,7 +91,7 @@ def _take(sections: Sections, key: Node, body: Node) -> None:
     elif body.kind != "scalar" or body.value is not None:
         word = "chapter" if name in CHAPTERS else "key"
         fix = f"write it as `{name}:` with indented names below"
-        message = f"{word} '{name}' is no mapping of names"
+        message = f"{word} '{name}' is not a mapping of names"
         sections.issues.append(Issue("wrong-type", "book", name, message, fix, key.location))
 
 

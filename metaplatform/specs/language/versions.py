@@ -49,7 +49,7 @@ def _issues(declared: list[Node]) -> Iterator[Issue]:
     for node in declared:
         shown = node.text if node.kind == "scalar" else node.kind
         if not _is_version(node):
-            message = f"'{shown}' is no version of the language"
+            message = f"'{shown}' is not a version of the language"
             yield _issue("wrong-type", node, message, f"write `{VERSION_KEY}: {NEWEST_VERSION}`")
         elif node.value > NEWEST_VERSION:
             message = f"the book is of version {node.value}; this metaplatform reads up to {NEWEST_VERSION}"

@@ -1,4 +1,4 @@
-"""Where the values of a book stand in its tables, and how a fault of one is mended there."""
+"""Where the values of a book stand in its tables, and how a fault of one is corrected there."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -43,11 +43,11 @@ class TablePlaces:
         prefix, _, name = ref.partition(".")
         cell = cell_of(_CHAPTERS[prefix], path, key=key)
         row = (cell.table, name, *filter(None, (cell.item, cell.column)))
-        return Location("/".join((self._origin, *row)), *(sql or (1, 1)))
+        return Location("/".join((self._origin, *row)), *(sql or (0, 0)))
 
 
 def fault_in_rows(chapter: str, fault: Fault) -> Fault:
-    """Return a fault of an entity as somebody is told it who writes rows: mended by a column, not by a key."""
+    """Return a fault of an entity as somebody is told it who writes rows: corrected by a column, not by a key."""
     if fault.rule == "missing-key":
         path = (*fault.path, fault.culprit)
         cell = cell_of(chapter, path)

@@ -88,7 +88,7 @@ class _Reader:
                 ref, told = ref_of((CHAPTERS[listed.chapters[0]], str(row[listed.owner]))), str(row[column])
                 names = ", ".join(str(each).lower() for each in lists)
                 message = f"{listed.name}.{column} is '{told}', which is not one of: {names}"
-                self.issues.append(Issue("unknown-value", ref, told, message, "use one of these"))
+                self.issues.append(Issue("unknown-value", ref, told, message, "use one of the values that are named"))
 
     def _part(self, listed: ListTable, ref: str) -> dict[str, Any]:
         """Return the fields a list belongs to; a mapping that nobody reads, and an issue, if they are not there."""
@@ -147,7 +147,7 @@ class _Reader:
 
     def _report(self, rule: str, ref: str, culprit: str, message: str, *, culprit_table: str = "") -> None:
         table = culprit_table or culprit
-        self.issues.append(Issue(rule, ref, culprit, message, f"delete the row from {table}, or mend its name"))
+        self.issues.append(Issue(rule, ref, culprit, message, f"delete the row from {table}, or correct its name"))
 
 
 def _block_of(row: Mapping[str, Any]) -> tuple[Any, ...]:

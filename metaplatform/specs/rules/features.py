@@ -71,7 +71,7 @@ def _not_aggregated(book: Book, ref: str, path: Path, culprit: str) -> Issue:
         ref,
         path,
         culprit=culprit.strip()[:80],
-        message=f"'{culprit.strip()[:80]}' is no aggregate, and a window has many rows",
+        message=f"'{culprit.strip()[:80]}' is not an aggregate, and a window has many rows",
         fix="wrap it, for example in avg(…), max(…) or count(…)",
     )
 

@@ -95,7 +95,7 @@ def _no_moment(book: Book, ref: str, column: str, what: str) -> Issue:
         ref,
         ("event_timestamp",),
         culprit=column,
-        message=f"event_timestamp: '{column}' is {what}, which is no moment",
+        message=f"event_timestamp: '{column}' is {what}, which is not a moment",
         fix="make it a timestamptz, a timestamp or a date, in `columns` or by a cast",
     )
 

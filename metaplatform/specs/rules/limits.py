@@ -97,7 +97,7 @@ def training_that_cannot_stop(book: Book) -> Iterator[Issue]:
                 f"models.{name}",
                 ("training",),
                 culprit=str(training.early_stopping_rounds),
-                message=f"early_stopping_rounds ({training.early_stopping_rounds}) is no fewer than "
+                message=f"early_stopping_rounds ({training.early_stopping_rounds}) is not less than "
                 f"rounds ({training.rounds}): training never stops early",
                 fix="allow more rounds, or stop after fewer",
                 severity="warning",

@@ -27,7 +27,7 @@ def invalid_tags(book: Book) -> Iterator[Issue]:
                 message = f"the value of tag '{key}' is not made of {allowed}"
                 yield book.issue("invalid-tag", ref, ("tags", key), culprit=value, message=message, fix="change it")
         if entity.docs is not None and not _LINK.fullmatch(entity.docs):
-            message, fix = "docs: this is no web address", "start it with https://"
+            message, fix = "docs: this is not a web address", "start it with https://"
             yield book.issue("invalid-value", ref, ("docs",), culprit=entity.docs, message=message, fix=fix)
 
 

@@ -49,12 +49,12 @@ def impossible_schedules(book: Book) -> Iterator[Issue]:
             continue
         schedule, zone = model.retrain.schedule, model.retrain.timezone
         if schedule is not None and not _comes(schedule):
-            message = f"'{schedule}' is no schedule of five cron fields that ever comes"
+            message = f"'{schedule}' is not a schedule of five cron fields that ever comes"
             fix = "write minute, hour, day of month, month and day of week, such as '0 6 * * 1'"
             path: Path = ("retrain", "schedule")
             yield book.issue("invalid-cron", f"models.{name}", path, culprit=schedule, message=message, fix=fix)
         if not _is_zone(zone):
-            message = f"'{zone}' is no IANA time zone"
+            message = f"'{zone}' is not an IANA time zone"
             fix = "write one such as 'Europe/Berlin'"
             path = ("retrain", "timezone")
             yield book.issue("invalid-timezone", f"models.{name}", path, culprit=zone, message=message, fix=fix)
@@ -121,7 +121,7 @@ def _wrong_metric(book: Book, ref: str, path: Path, metric: str, model: ModelSpe
         ref,
         path,
         culprit=metric,
-        message=f"'{metric}' is no metric of a {model.task} model",
+        message=f"'{metric}' is not a metric of a {model.task} model",
         fix=f"use one of: {', '.join(METRICS[model.task])}",
         at_key=ref.startswith("monitoring."),
     )
@@ -154,5 +154,5 @@ def _wrong_parameter(model: ModelSpec, parameter: str, value: object) -> tuple[s
         return "unknown-parameter", f"XGBoost has no parameter '{parameter}'", "use one that its guide names"
     if parameter == "objective" and value not in OBJECTIVES[model.task]:
         fix = f"leave it out, or use one of: {', '.join(sorted(OBJECTIVES[model.task]))}"
-        return "owned-parameter", f"'{value}' is no objective of a {model.task} model", fix
+        return "owned-parameter", f"'{value}' is not an objective of a {model.task} model", fix
     return None

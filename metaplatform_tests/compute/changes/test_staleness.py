@@ -68,7 +68,7 @@ def test_a_change_says_which_field_and_how(folder: Path) -> None:
     edit = next(edit for edit in STALE if edit.name == "a feature's window")
     changes = {change.ref: change for change in planned(edit, folder).changes}
     assert [str(found) for found in changes["features.order_features"].differences] == [
-        "features[2].window: 2 weeks → 15 days"
+        "features[3: window raw.orders].window: 2 weeks → 15 days"
     ]
     assert changes["models.returns"].reasons == ("reads features.order_features, which changes",)
     assert changes["models.returns"].differences == ()

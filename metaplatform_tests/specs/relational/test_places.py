@@ -1,4 +1,4 @@
-"""A fault of a book in a database is told at its table, row and column, and mended there."""
+"""A fault of a book in a database is told at its table, row and column, and corrected there."""
 
 from pathlib import Path
 
@@ -76,9 +76,13 @@ def test_a_fault_is_mended_by_a_column_or_a_row_and_not_by_a_key_of_yaml(
     del shop["models"]["returns"]["promotion"]
     shop["monitors"]["returns_performance"]["metrics"] = {"accuracy": {"min": 1.0}}
     assert faults(shop) == [
-        ("missing-key", "here/Promotion_Policies/returns:1:1", "insert its row into Promotion_Policies"),
-        ("unknown-value", "here/Monitor_Metrics/returns_performance/accuracy:1:1", "use one of these"),
-        ("unknown-key", "here/Output_Storage/returns_file/sql:1:1", "set Output_Storage.sql to NULL"),
-        ("unknown-key", "here/Output_Tables/returns_report:1:1", "delete its rows from Output_Tables"),
-        ("missing-key", "here/Pipeline_Reactions/call_customers/condition:1:1", "set Pipeline_Reactions.condition"),
+        ("missing-key", "here/Promotion_Policies/returns", "insert its row into Promotion_Policies"),
+        (
+            "unknown-value",
+            "here/Monitor_Metrics/returns_performance/accuracy",
+            "use one of: roc_auc, log_loss, brier, rmse, mae, r2",
+        ),
+        ("unknown-key", "here/Output_Storage/returns_file/sql", "set Output_Storage.sql to NULL"),
+        ("unknown-key", "here/Output_Tables/returns_report", "delete its rows from Output_Tables"),
+        ("missing-key", "here/Pipeline_Reactions/call_customers/condition", "set Pipeline_Reactions.condition"),
     ]
