@@ -61,9 +61,13 @@ def replay(
         json_file.write_text(result.to_json(), encoding="utf-8")
     replay_table(result)
     if result.failure is not None:
-        told = f" at {result.reached}" if result.reached else ""
-        typer.echo(f"The replay ended{told}: {result.failure}\n`replay --resume` goes on from there.", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(_tell_failure(result.failure, result.reached))
+
+
+def _tell_failure(failure: str, reached: str) -> int:
+    told = f" at {reached}" if reached else ""
+    typer.echo(f"The replay ended{told}: {failure}\n`replay --resume` goes on from there.", err=True)
+    return 1
 
 
 @app.command()
