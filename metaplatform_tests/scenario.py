@@ -104,7 +104,7 @@ reactions:
 
 
 def write_project(folder: Path, *, book: str = BOOK) -> Path:
-    """Write the book and the customers below ``folder``; return the book's folder."""
+    """Write the book, and the customers once, below ``folder``; return the book's folder."""
     metadata = folder / "metadata"
     metadata.mkdir(parents=True, exist_ok=True)
     (metadata / "shop.yaml").write_text(book, encoding="utf-8")
@@ -112,7 +112,8 @@ def write_project(folder: Path, *, book: str = BOOK) -> Path:
     customers.parent.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(1)
     lines = [f"c{number},{random.choice(['DE', 'NO', 'US'])},{random.integers(18, 80)}" for number in range(300)]
-    customers.write_text("\n".join(["customer,country,age", *lines]) + "\n", encoding="utf-8")
+    if not customers.exists():
+        customers.write_text("\n".join(["customer,country,age", *lines]) + "\n", encoding="utf-8")
     return metadata
 
 

@@ -71,12 +71,16 @@ def keep_refusal(step: Step, refused: TrainingRefusedError, warehouse: Warehouse
     Raises:
         TrainingRefusedError: if a person has asked for the training: then the fault is theirs to hear.
     """
-    ledger = Ledger(warehouse)
-    decided = ledger.read(Decision, decision_id=step.tags.get(DECISION_TAG, ""))
-    if not decided:
+    decided = answered_decision(step, warehouse)
+    if decided is None:
         raise refused
-    ledger.append(take_back(decided[0], refused.culprit, step.now))
+    Ledger(warehouse).append(take_back(decided, refused.culprit, step.now))
     step.log(f"no version is made: {refused}")
+
+
+def answered_decision(step: Step, warehouse: Warehouse) -> Decision | None:
+    """Return the policy's decision that the step answers, None where a person or an apply has asked for it."""
+    return next(iter(Ledger(warehouse).read(Decision, decision_id=step.tags.get(DECISION_TAG, ""))), None)
 
 
 def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, registry: ModelRegistry) -> dict[str, Any]:
@@ -96,7 +100,7 @@ def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, regist
     with warehouse.session() as session:
         rival = None if champion is None or redefined_for(step.manifest, model, champion, registry) else champion
         found = training_prospect(session, step, model, warehouse, champion=rival, versions=versions)
-        if made is None and DECISION_TAG in step.tags:
+        if made is None and answered_decision(step, warehouse):
             check_worth(model, found)
         rows = training_rows(session, step, model, found.bounds)
         candidate = candidate_of(made, registry) if made else train_candidate(session, step, model, rows, warehouse)
