@@ -245,8 +245,9 @@ def test_one_update_in_postgresql_changes_the_version_used_for_inference_and_a_b
     """No deploy, no restart, nobody's help: plain SQL, and the daemon that runs anyway."""
     push(postgresql, write_project(tmp_path))
     monkeypatch.setenv(URL, postgresql)
-    for month in ("2024-01", "2024-02", "2024-03", "2024-04"):
-        write_month(tmp_path, month, shifted=month == "2024-04")
+    # Of the month that made it learn again a new version scores what it has not learnt: the next one shows it.
+    for month in ("2024-01", "2024-02", "2024-03", "2024-04", "2024-05"):
+        write_month(tmp_path, month, shifted=month > "2024-03")
     deployment = deployment_at(tmp_path)
     settings = {"METAPLATFORM_BOOK": "metadata", "METAPLATFORM_ROOT": "storage", "METAPLATFORM_BOOK_SOURCE": "sql"}
     replay = [sys.executable, "-m", "metaplatform", "replay"]
@@ -254,7 +255,7 @@ def test_one_update_in_postgresql_changes_the_version_used_for_inference_and_a_b
     first = load_deployed_book(deployment)[1]
     daemon = Daemon.over(tmp_path)
     daemon.environment["METAPLATFORM_BOOK_SOURCE"] = "sql"
-    assert 2 in scored_by(daemon)
+    assert scored_by(daemon) > {1}
     snapshots = BookSnapshots(deployment.root)
     alerts = deployment.root / "notifications" / "book.jsonl"
     try:
