@@ -250,7 +250,7 @@ def test_assets_outlive_a_broken_file_and_a_killed_code_server_with_nobodys_help
         wait_for(alerts.exists)
         [alert] = map(json.loads, alerts.read_text(encoding="utf-8").splitlines())
         assert "metadata/more.yaml:" in alert["body"]
-        assert alert["data"]["entities"] == ["book"]
+        assert alert["facts"]["entities"] == "book"
         corrected = "tables: {ages: {sql: select max(age) as age from raw.customers}}\n"
         (metadata / "more.yaml").write_text(corrected, encoding="utf-8")
         wait_for(lambda: assets_shown(service.url) == good | {"tables.ages"})

@@ -224,7 +224,7 @@ def test_the_readmes_ten_minutes_end_with_a_loop_that_closes(project: Path) -> N
     assert SHIFT in told
     assert "v2 promoted" in told
     alerts = (project / "my_storage" / "notifications" / "tell_someone.jsonl").read_text(encoding="utf-8")
-    assert {json.loads(line)["data"]["partition"] for line in alerts.splitlines()} == {SHIFT}
+    assert {json.loads(line)["facts"]["partition"] for line in alerts.splitlines()} == {SHIFT}
 
     why = play(project, about_the_shop(shown("decisions")))
     assert "retrain" in why
