@@ -211,7 +211,7 @@ def test_no_text_features_need_no_categories(engine: Any):
     "values", [{}, {"origin": "x", "features": []}, {"origin": ORIGIN.isoformat(), "features": [{}]}]
 )
 def test_values_that_are_no_encoding_are_refused(values: Any):
-    with pytest.raises(DataError, match="no fitted encoding"):
+    with pytest.raises(DataError, match="not a fitted encoding"):
         FittedEncoding.from_json(values)
 
 

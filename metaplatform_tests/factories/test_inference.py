@@ -65,6 +65,7 @@ def bundle(version: int) -> ModelBundle:
     lineage = TrainingLineage(
         trained_from=until - timedelta(days=60),
         trained_until=until,
+        holdout_from=until,
         cut=until,
         training_rows=200,
         validation_rows=0,
@@ -133,7 +134,7 @@ def scoring(warehouse: Warehouse, registry: ModelRegistry) -> Scoring:
         registry.promote("returns", by)
         step = Step(manifest, f"predictions.{name}", f"run-{now}", partition, now, {}, lambda _: None)
         spec = manifest.predictions[name]
-        score_partition(step, spec, version_asked_for(spec, registry), warehouse, registry)
+        score_partition(step, spec, version_asked_for(manifest, spec, registry), warehouse, registry)
         registry.promote("returns", 2)
 
     return scored

@@ -27,7 +27,7 @@ models:
     task: binary
     feature_set: sizes
     target: {sql: left}
-    training: {window: 2 months, holdout: 10 days, min_rows: 50, rounds: 10}
+    training: {window: 2 months, holdout: 10 days, min_rows: 50, rounds: 10, refit: false}
     promotion: {metric: roc_auc, min_rows: 20}
     retrain: {cooldown: 1 year, first_after: 1 month}
 predictions:

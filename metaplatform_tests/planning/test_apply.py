@@ -263,7 +263,8 @@ def test_a_warehouse_with_tables_of_unknown_making_is_made_again(settled: Shop) 
 
 
 def test_a_kept_column_of_another_type_is_told_by_the_plan_and_the_history_follows_it(settled: Shop) -> None:
-    settled.edit("keep: [channel]", "keep: [channel, amount]")
+    # Scores of what was learnt too: each version has said something of each partition.
+    settled.edit("keep: [channel]", "keep: [channel, amount], in_sample: true")
     settled.apply()
     history = history_ref("predictions.order_returns")
     versions = settled.warehouse.row_count(history)
