@@ -14,6 +14,7 @@ from metaplatform.specs.records import Decision, Promotion
 
 if TYPE_CHECKING:
     from metaplatform.cli.model_past import Past
+    from metaplatform.replay.results import ReplayResult
 
 _COLLECT_AFTER = 50_000
 """New objects between two rounds of the garbage collector."""
@@ -60,13 +61,15 @@ def replay(
     if json_file:
         json_file.write_text(result.to_json(), encoding="utf-8")
     replay_table(result)
-    if result.failure is not None:
-        raise typer.Exit(_tell_failure(result.failure, result.reached))
+    raise typer.Exit(_told_failure(result))
 
 
-def _tell_failure(failure: str, reached: str) -> int:
-    told = f" at {reached}" if reached else ""
-    typer.echo(f"The replay ended{told}: {failure}\n`replay --resume` goes on from there.", err=True)
+def _told_failure(result: "ReplayResult") -> int:
+    """Say why a replay ended early, if it did; return the exit code."""
+    if result.failure is None:
+        return 0
+    told = f" at {result.reached}" if result.reached else ""
+    typer.echo(f"The replay ended{told}: {result.failure}\n`replay --resume` goes on from there.", err=True)
     return 1
 
 
