@@ -1,4 +1,4 @@
-"""Shops of ten assets and five checks each: as a book's YAML, and as Dagster code that a person would write."""
+"""Shops of ten assets and eight checks each: as a book's YAML, and as Dagster code that a person would write."""
 
 from pathlib import Path
 
@@ -175,6 +175,24 @@ def {name}(context: dg.AssetExecutionContext, warehouse: Warehouse, {resource}) 
 
 """
 
+_CONTRACT = """
+@dg.multi_asset_check(
+    name="raw__{name}__contract",
+    specs=[
+        dg.AssetCheckSpec(
+            name="contract",
+            asset=dg.AssetKey(["raw", "{name}"]),
+            description="Files of raw.{name} are read and their rows held against what was agreed.",
+            blocking=True,
+        )
+    ],
+    required_resource_keys={{"warehouse", "clock"}},
+)
+def read_{name}(context: dg.AssetCheckExecutionContext):
+    yield from ()
+
+"""
+
 _MONITOR = """
 {name} = dg.AssetSpec(
     key=dg.AssetKey(["monitoring", "{name}"]),
@@ -241,10 +259,13 @@ def write_code(folder: Path, shops: int) -> None:
     """Write the same assets as Dagster code, a module ``shop_<number>`` each with ``assets`` and ``checks``."""
     folder.mkdir(parents=True)
     Path(folder, "shop_months.py").write_text(SHARED_CODE)
-    text = CODE_HEAD + "".join([*map(_asset_code, _ASSETS), *map(_monitor_code, _MONITORS)])
+    sources = [asset[1] for asset in _ASSETS if asset[0] == "raw"]
+    contracts = [_CONTRACT.format(name=name) for name in sources]
+    text = CODE_HEAD + "".join([*map(_asset_code, _ASSETS), *contracts, *map(_monitor_code, _MONITORS)])
     names = [asset[1] for asset in _ASSETS] + [monitor[0] for monitor in _MONITORS]
     text += f"\nassets = [{', '.join(names)}]\n"
-    text += f"checks = [{', '.join(f'watch_{monitor[0]}' for monitor in _MONITORS)}]\n"
+    checks = [*(f"read_{name}" for name in sources), *(f"watch_{monitor[0]}" for monitor in _MONITORS)]
+    text += f"checks = [{', '.join(checks)}]\n"
     for shop in range(shops):
         Path(folder, f"shop_{shop}.py").write_text(text.replace("#", str(shop)))
 

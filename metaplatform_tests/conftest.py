@@ -1,6 +1,7 @@
 """What every test needs before anything else is imported: quiet libraries, no deployment of the developer's."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     ranks = {here / name: rank for rank, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_instance_of_other_tests() -> Iterator[None]:
+    """Dagster keeps the storage of the last instance that was opened in a context, also once it is closed."""
+    from dagster._core.storage.defs_state.base import set_defs_state_storage
+
+    with set_defs_state_storage(None):
+        yield

@@ -4,10 +4,11 @@ import tempfile
 from pathlib import Path
 
 import duckdb
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from metaplatform.composition import definitions_of
 from metaplatform.compute.policy.plans import RunPlan
+from metaplatform.errors import MetaplatformError
 from metaplatform.factories.automation.run_requests import run_request
 from metaplatform_tests.small_project import SmallProject, moment
 from metaplatform_tests.specs.sound_books import TYPES, Body, Columns, as_yaml, sound_books
@@ -45,7 +46,12 @@ def test_a_sound_book_runs_to_its_end_and_then_rests(book: dict[str, dict[str, B
         for name, source in book["sources"].items():
             write_rows(source, name, project.folder)
         with project.at_work():
-            project.play(NOW)
+            try:
+                project.play(NOW)
+            except MetaplatformError as error:
+                # A book may look up by a column whose values repeat in these rows: a fault of theirs, not of the book.
+                assume("a lookup needs one" not in str(error))
+                raise
             assert project.play(NOW) == []
         for name in book["sources"]:
             assert sum(state.rows for state in project.warehouse.partitions(f"raw.{name}").values()) == 6, name
