@@ -1,5 +1,7 @@
 """Watches over the code server behind a proxy (`dagster code-server start`) that outlives it and answers nothing."""
 
+from collections.abc import Callable
+
 import psutil
 
 _PATIENCE_SECONDS = 10.0
@@ -15,23 +17,22 @@ class CodeServerWatch:
 
     def __init__(self) -> None:
         """Know nothing yet."""
-        self._whole: set[int] = set()
         self._bereft: dict[int, float] = {}
         self._next: dict[int, float] = {}
 
-    def bereft(self, proxy: int, now: float) -> bool:
-        """Return whether the proxy of this process id had a code server and has had none for a while.
+    def bereft(self, proxy: int, now: float, answers: Callable[[], bool]) -> bool:
+        """Return whether the proxy of this process id answers and has had no code server for a while.
 
-        ``now`` are seconds of a clock that only goes forward. Reloads are left alone.
+        ``now`` are seconds of a clock that only goes forward. A proxy ``answers`` once its first code server has loaded
+        its code, so one that is still starting is left alone; so are reloads.
         """
         if now < self._next.get(proxy, 0.0):
             return False
         self._next[proxy] = now + _LOOK_SECONDS
-        if _has_code_server(proxy):
-            self._whole.add(proxy)
+        if _has_code_server(proxy) or not answers():
             self._bereft.pop(proxy, None)
             return False
-        return proxy in self._whole and now - self._bereft.setdefault(proxy, now) >= _PATIENCE_SECONDS
+        return now - self._bereft.setdefault(proxy, now) >= _PATIENCE_SECONDS
 
 
 def _has_code_server(proxy: int) -> bool:

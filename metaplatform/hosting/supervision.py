@@ -51,7 +51,7 @@ class Supervised:
         code = self.child.process.poll()
         if code is not None:
             return f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
-        if self.service.keeps_runs and self._watch.bereft(self.child.process.pid, now):
+        if self.service.keeps_runs and self._watch.bereft(self.child.process.pid, now, self.child.healthy):
             return "has lost its code server"
         return None
 

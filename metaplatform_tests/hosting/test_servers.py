@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -60,12 +61,18 @@ class Ui:
         self.process = process
         self.said: list[str] = []
 
-    def says(self, text: str) -> str:
+    def says(self, text: str, seconds: float = 180) -> str:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.append(line.rstrip())
-            if text in line:
-                return line.rstrip()
+        # A read has no limit of its own: killed, the process ends it.
+        limit = threading.Timer(seconds, self.process.kill)
+        limit.start()
+        try:
+            for line in self.process.stdout:
+                self.said.append(line.rstrip())
+                if text in line:
+                    return line.rstrip()
+        finally:
+            limit.cancel()
         raise AssertionError((text, self.said))
 
 

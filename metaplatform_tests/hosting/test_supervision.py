@@ -81,21 +81,23 @@ time.sleep(600)
 """
 
 
-def test_a_proxy_is_bereft_once_its_code_server_is_gone_for_longer_than_a_reload() -> None:
+@pytest.mark.parametrize("seen", [True, False], ids=["seen_before", "gone_before_the_first_look"])
+def test_a_proxy_is_bereft_once_its_code_server_is_gone_for_longer_than_a_reload(*, seen: bool) -> None:
     with subprocess.Popen([sys.executable, "-c", PROXY], stdout=subprocess.PIPE, text=True) as proxy:
         assert proxy.stdout is not None
         server = psutil.Process(int(proxy.stdout.readline()))
         watch = CodeServerWatch()
-        assert not watch.bereft(proxy.pid, 0)
+        if seen:
+            assert not watch.bereft(proxy.pid, 0, lambda: True)
         server.kill()
         psutil.wait_procs([server], timeout=0.2)
-        assert [watch.bereft(proxy.pid, now) for now in (5, 14, 14.5, 16)] == [False, False, False, True]
+        assert [watch.bereft(proxy.pid, now, lambda: True) for now in (5, 14, 14.5, 16)] == [False, False, False, True]
         proxy.kill()
 
 
-def test_a_proxy_that_has_not_begun_yet_is_not_bereft() -> None:
+def test_a_proxy_that_does_not_answer_yet_is_not_bereft() -> None:
     watch = CodeServerWatch()
-    assert not any(watch.bereft(os.getpid(), now) for now in range(0, 100, 5))
+    assert not any(watch.bereft(os.getpid(), now, lambda: False) for now in range(0, 100, 5))
 
 
 LEAVES_A_CHILD = """
