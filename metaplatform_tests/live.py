@@ -46,7 +46,9 @@ class Daemon:
     def over(cls, project: Path) -> "Daemon":
         (project / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
         root = project / "storage"
-        home = write_dagster_home(root / "dagster", InstanceSettings(poll_interval_seconds=2, max_retries=2))
+        home = write_dagster_home(
+            root / "dagster", InstanceSettings(poll_interval_seconds=2, max_retries=2, start_timeout_seconds=60)
+        )
         environment = {
             **os.environ,
             "DAGSTER_HOME": str(home),
