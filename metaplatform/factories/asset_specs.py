@@ -50,7 +50,7 @@ def asset_spec(manifest: Manifest, ref: str) -> dg.AssetSpec:
     entity = manifest.entities[ref]
     return dg.AssetSpec(
         key=asset_key(ref),
-        deps=[asset_key(parent) for parent in manifest.upstream(ref)],
+        deps=[_dependency(manifest, ref, parent) for parent in manifest.upstream(ref)],
         description=description_of(entity),
         group_name=asset_path(ref)[0],
         kinds=set(_kinds(ref, entity)),
@@ -61,6 +61,17 @@ def asset_spec(manifest: Manifest, ref: str) -> dg.AssetSpec:
         code_version=manifest.lineage.of(ref),
         partitions_def=partitions_definition(manifest.partitions(ref)),
     )
+
+
+def _dependency(manifest: Manifest, ref: str, parent: str) -> dg.AssetDep:
+    offsets = manifest.following.of(ref, parent).offsets
+    return dg.AssetDep(asset_key(parent), partition_mapping=_mapping(offsets) if offsets else None)
+
+
+@lru_cache
+def _mapping(offsets: tuple[int, int]) -> dg.TimeWindowPartitionMapping:
+    first, last = offsets
+    return dg.TimeWindowPartitionMapping(first, last, allow_nonexistent_upstream_partitions=True)
 
 
 def _kinds(ref: str, entity: Entity) -> Iterable[str]:
@@ -84,6 +95,11 @@ def asset_metadata(manifest: Manifest, ref: str) -> dict[str, Any]:
     metadata: dict[str, Any] = {"dagster/table_name": ref}
     if entity.docs:
         metadata["docs"] = dg.MetadataValue.url(entity.docs)
+    if untold := manifest.following.untold(ref):
+        metadata["not_followed"] = (
+            f"Dagster cannot tell exactly what new rows of {', '.join(untold)} make unsynced here; "
+            "`metaplatform plan` tells, and the loop makes it again."
+        )
     if location := manifest.locations.get(ref):
         path = str(Path(manifest.root) / location.file)
         metadata["dagster/code_references"] = dg.CodeReferencesMetadataValue(

@@ -25,8 +25,14 @@ _NO_CONTENT = {"predictions": frozenset({PARTITION_COLUMN, "run_id", "scored_at"
 """Columns that are no content: the same scores made once more change nothing for those who read them."""
 
 
+class Made:
+    """What a step has stored: ``content`` is a token of its rows, ``""`` until its block has ended, and of none."""
+
+    content: str = ""
+
+
 @contextmanager
-def kept_as_built(step: Step, warehouse: Warehouse, *, model_version: int | None = None) -> Iterator[None]:
+def kept_as_built(step: Step, warehouse: Warehouse, *, model_version: int | None = None) -> Iterator[Made]:
     """Keep what the step made its asset from, once the block has succeeded; ``model_version`` is the one that scores.
 
     Inputs are asked for before anything is read: should one be replaced meanwhile, the record is older than the
@@ -37,10 +43,10 @@ def kept_as_built(step: Step, warehouse: Warehouse, *, model_version: int | None
     records = BuildRecords(warehouse.root_path)
     inputs = inputs_of(step.manifest, step.ref, step.partition, records)
     read = contents_read(step, records)
-    started = time.perf_counter()
-    yield
+    started, stored = time.perf_counter(), Made()
+    yield stored
     seconds = time.perf_counter() - started
-    content, periods = stored_contents(step, warehouse)
+    stored.content, periods = stored_contents(step, warehouse)
     made = BuiltPartition(
         step.manifest.spec_hash(step.ref),
         inputs,
@@ -48,7 +54,7 @@ def kept_as_built(step: Step, warehouse: Warehouse, *, model_version: int | None
         step.run_id,
         model_version=model_version,
         read=read,
-        content=content,
+        content=stored.content,
         periods=periods,
     )
     records.keep(step.ref, entity_fields(step.manifest.entities[step.ref]), step.partition or "", made)

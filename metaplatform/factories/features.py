@@ -27,7 +27,7 @@ def feature_set_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
     @with_signature
     def features(context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
-        with kept_as_built(step, warehouse), warehouse.session() as session:
+        with kept_as_built(step, warehouse) as made, warehouse.session() as session:
             tables = {table: session.table(table) for table in spec.tables}
             spine = in_partition(tables[spec.spine], step.partition)
             check_key(session, spine, manifest.timed_table(spec.spine).key, owner=spec.spine)
@@ -36,7 +36,8 @@ def feature_set_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
                 ref, session.reader(frame, owner=ref), partition=step.partition, metadata=step.commit
             )
             keep_label_counts(session, step, name, warehouse)
-        return materialized(step, {**table_metadata(warehouse, ref, written), "dagster/column_lineage": lineage})
+        metadata = {**table_metadata(warehouse, ref, written), "dagster/column_lineage": lineage}
+        return materialized(step, metadata, made.content)
 
     return features
 

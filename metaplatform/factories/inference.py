@@ -37,7 +37,7 @@ def prediction_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         step = step_of(context, manifest, ref, clock)
         spec = manifest.predictions[name]
         version = version_asked_for(manifest, spec, registry)
-        with kept_as_built(step, warehouse, model_version=version.version):
+        with kept_as_built(step, warehouse, model_version=version.version) as made:
             written = score_partition(step, spec, version, warehouse, registry)
         facts = {
             **table_metadata(warehouse, ref, written),
@@ -45,7 +45,7 @@ def prediction_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
             "model_version": version.version,
             **({"mlflow": dg.MetadataValue.url(version.url)} if version.url else {}),
         }
-        return materialized(step, facts)
+        return materialized(step, facts, made.content)
 
     return predict
 

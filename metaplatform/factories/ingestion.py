@@ -37,8 +37,9 @@ def source_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
     @with_signature
     def ingest(context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
-        with kept_as_built(step, warehouse):
-            return materialized(step, ingest_source(step, name, warehouse, arrived=clock.now()))
+        with kept_as_built(step, warehouse) as made:
+            metadata = ingest_source(step, name, warehouse, arrived=clock.now())
+        return materialized(step, metadata, made.content)
 
     return ingest
 
@@ -114,13 +115,13 @@ def table_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
     def transform(context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Clock) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
         spec = manifest.tables[name]
-        with kept_as_built(step, warehouse), warehouse.session() as session:
+        with kept_as_built(step, warehouse) as made, warehouse.session() as session:
             rows = session.materialize_temp(query_tables(session, step, spec), owner=ref)
             check_key_of_table(session, step, spec, rows, warehouse)
             written = warehouse.replace(
                 ref, session.reader(rows, owner=step.ref), partition=step.partition, metadata=step.commit
             )
-        return materialized(step, table_metadata(warehouse, ref, written))
+        return materialized(step, table_metadata(warehouse, ref, written), made.content)
 
     return transform
 

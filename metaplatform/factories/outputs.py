@@ -28,8 +28,9 @@ def output_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, warehouse: Warehouse, exports: Exports, clock: Clock
     ) -> dg.MaterializeResult:
         step = step_of(context, manifest, ref, clock)
-        with kept_as_built(step, warehouse):
-            return materialized(step, write_output(step, manifest.outputs[name], warehouse, exports))
+        with kept_as_built(step, warehouse) as made:
+            metadata = write_output(step, manifest.outputs[name], warehouse, exports)
+        return materialized(step, metadata, made.content)
 
     return output
 

@@ -9,7 +9,7 @@ import dagster as dg
 import ibis
 import pyarrow as pa
 
-from metaplatform.naming import HIDDEN_TAG
+from metaplatform.naming import HIDDEN_TAG, stable_id
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.exports import Exports
 from metaplatform.resources.warehouse import Warehouse, WriteResult
@@ -84,15 +84,15 @@ def in_partition(table: ibis.Table, partition: str | None) -> ibis.Table:
     return table.filter(table["_partition"] == partition) if partition else table
 
 
-def materialized(step: Step, metadata: Mapping[str, Any]) -> dg.MaterializeResult:
-    """Return the step's result in Dagster's words.
+def materialized(step: Step, metadata: Mapping[str, Any], content: str = "") -> dg.MaterializeResult:
+    """Return the step's result in Dagster's words; ``content`` is a token of the rows that it stored.
 
-    The data version is the lineage of the book: what Dagster works out itself hangs on how many partitions an input
-    had, and would call predictions unsynced after a training that has promoted nothing.
+    The data version is of the book and of the rows: the same rows made once more are no new data to anyone. A model's
+    is of the book alone: a training that has promoted nothing must not call its predictions unsynced.
     """
-    return dg.MaterializeResult(
-        metadata=dict(metadata), data_version=dg.DataVersion(step.manifest.lineage.of(step.ref))
-    )
+    lineage = step.manifest.lineage.of(step.ref)
+    version = stable_id(lineage, content) if content and step.manifest.following.counts(step.ref) else lineage
+    return dg.MaterializeResult(metadata=dict(metadata), data_version=dg.DataVersion(version))
 
 
 def table_metadata(warehouse: Warehouse, ref: str, written: WriteResult) -> dict[str, Any]:

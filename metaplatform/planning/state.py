@@ -8,6 +8,7 @@ from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
 from metaplatform.planning.pending import pending_changes
 from metaplatform.resources.build_records import BuildRecords
+from metaplatform.resources.exports import lost_files
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.builds import Built
 from metaplatform.specs.deployment import Deployment
@@ -43,7 +44,8 @@ def past_of(manifest: Manifest, warehouse: Warehouse) -> Past:
         if found is not None and _there(ref, found, warehouse):
             built[ref] = found
     untold = (ref for ref in manifest.entities if ref.startswith(_TABLES) and ref not in built)
-    return Past(records.applied(), built, frozenset(ref for ref in untold if _has_log(warehouse.path(ref))))
+    there = frozenset(ref for ref in untold if _has_log(warehouse.path(ref)))
+    return Past(records.applied(), built, there, lost_files(manifest, built, warehouse.root_path))
 
 
 def _there(ref: str, built: Built, warehouse: Warehouse) -> bool:

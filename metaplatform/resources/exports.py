@@ -16,10 +16,13 @@ import ibis
 from sqlglot import exp
 
 from metaplatform.errors import StorageError
-from metaplatform.naming import asset_path
+from metaplatform.naming import asset_path, stable_id
 from metaplatform.resources.delta_tables import storage_root
 from metaplatform.resources.duckdb_connections import duckdb_connection, load_delta
 from metaplatform.resources.session import Session
+from metaplatform.specs.builds import Built
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput, ViewsOutput
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,127}")
 _WHOLE = "all"
@@ -95,6 +98,41 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
         with _replacing(path) as temporary:
             temporary.write_text(html, encoding="utf-8")
         return ExportedPage(path, f"{self.reports_url.rstrip('/')}/{quote(place)}" if self.reports_url else "")
+
+
+def lost_files(manifest: Manifest, built: Mapping[str, Built], root: Path) -> dict[str, dict[str, str]]:
+    """Return the partitions of outputs whose file is gone, by reference, each with an id of the run that wrote it.
+
+    ``built`` are the records of what was made below storage root ``root``. Names alone are looked at.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name, output in manifest.outputs.items():
+        ref = f"outputs.{name}"
+        made, spec_hash = built.get(ref), manifest.spec_hash(ref)
+        if made is None:
+            continue
+        folder, file_name = _place(root, output)
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        # What was made from another book may have had another place.
+        lost = {
+            key: stable_id("lost", partition.run_id)
+            for key, partition in made.partitions.items()
+            if partition.spec_hash == spec_hash and file_name.format(key or _WHOLE) not in names
+        }
+        if lost:
+            found[ref] = lost
+    return found
+
+
+def _place(root: Path, output: OutputSpec) -> tuple[Path, str]:
+    """Return the folder of an output's files, and a template of their names."""
+    match output:
+        case FileOutput():
+            return root / "exports" / output.name, f"{{}}.{output.kind}"
+        case ReportOutput():
+            return root / "reports" / output.name, "{}.html"
+        case ViewsOutput():
+            return root, "warehouse.duckdb"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from metaplatform.naming import stable_id
 from metaplatform.specs.builds import Built, BuiltPartition
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import PartitionSpec, Window
-from metaplatform.specs.reads import Reach
+from metaplatform.specs.reads import Reach, rows_followed
 
 _MODULUS = 1 << 64
 
@@ -22,25 +22,18 @@ class Contents:
         self._held: dict[tuple[str, str], _Held] = {}
 
     def read(self, ref: str, partition: str) -> dict[str, str]:
-        """Return the token of each input of a partition as it is now; none of what is read as it is when made.
-
-        Models have none: new data is a matter of their policy.
-        """
-        if ref.startswith("models.") or not (found := self._manifest.reads(ref)):
+        """Return the token of each input of a partition whose new rows make it stale, as it is now."""
+        if not (found := rows_followed(ref, self._manifest.reads(ref))):
             return {}
         line = self._manifest.partitions(ref)
         window = line.window(partition) if line and partition else None
-        tokens = {other: self._token(other, line, partition, window, reaches) for other, reaches in found.items()}
-        return {other: token for other, token in tokens.items() if token is not None}
+        return {other: self._token(other, line, partition, window, reaches) for other, reaches in found.items()}
 
     def _token(
         self, other: str, line: PartitionSpec | None, partition: str, window: Window | None, reaches: tuple[Reach, ...]
-    ) -> str | None:
-        tracked = [reach for reach in reaches if reach.kind != "as_made"]
-        if other.startswith("models.") or not tracked:
-            return None
+    ) -> str:
         held = self._holding(other, line)
-        parts = [held.total if window is None else held.within(reach, partition, window) for reach in tracked]
+        parts = [held.total if window is None else held.within(reach, partition, window) for reach in reaches]
         return "+".join(f"{part:016x}" for part in parts)
 
     def _holding(self, other: str, reader: PartitionSpec | None) -> "_Held":

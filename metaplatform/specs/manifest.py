@@ -12,14 +12,15 @@ from metaplatform.specs.base import Entity
 from metaplatform.specs.duration import Duration
 from metaplatform.specs.expressions import canonical_fields
 from metaplatform.specs.features import FeatureSetSpec
+from metaplatform.specs.following import Following
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.ingestion import FileSource, SourceSpec, TableSpec, TimedTable
 from metaplatform.specs.lineage import Lineage
 from metaplatform.specs.monitoring import DriftMonitor, MonitorSpec, PerformanceMonitor
-from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput
+from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput, ViewsOutput
 from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.reactions import ReactionSpec
-from metaplatform.specs.reads import WHOLE, Reach, reads_of
+from metaplatform.specs.reads import WHOLE, Reach, reads_of, rows_followed
 from metaplatform.specs.training import ModelSpec
 
 CHAPTERS: dict[str, str] = {
@@ -200,6 +201,15 @@ class Manifest:
     def lineage(self) -> Lineage:
         """Return the lineage that everything in the book would have, were all of it made from this book."""
         return Lineage(self.reads, self.spec_hash)
+
+    @cached_property
+    def following(self) -> Following:
+        """Return what everything in the book follows of the rows of what it reads; checks and views follow none."""
+        on_demand = {ref for reaction in self.reactions.values() for ref in reaction.materialize}
+        apart = (ViewsOutput, DriftMonitor, PerformanceMonitor)
+        refs = [ref for ref, entity in self.entities.items() if not isinstance(entity, apart)]
+        tracked = {ref: {} if ref in on_demand else rows_followed(ref, self.reads(ref)) for ref in refs}
+        return Following(tracked, {ref: self.upstream(ref) for ref in refs}, self.partitions)
 
     @cached_property
     def identity(self) -> str:

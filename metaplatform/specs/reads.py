@@ -54,6 +54,19 @@ Reads = Mapping[str, tuple[Reach, ...]]
 """Input → how much of it is read, by each of those who read it."""
 
 
+def rows_followed(ref: str, reads: Reads) -> dict[str, tuple[Reach, ...]]:
+    """Return of what ``ref`` reads whose new rows make it stale: all but what is read as it is when it is made.
+
+    Nothing makes a model stale, nor a model what it scores: new data, and new versions, are a matter of policies.
+    """
+    followed = {
+        other: tuple(reach for reach in reaches if reach.kind != "as_made")
+        for other, reaches in reads.items()
+        if not ref.startswith("models.") and not other.startswith("models.")
+    }
+    return {other: reaches for other, reaches in followed.items() if reaches}
+
+
 def looked_back(window: Window, *, back: tuple[Duration, ...]) -> Window:
     """Return the window with its start moved back by durations: at least what rows in it can look back on."""
     return Window(Reach("span", _from_any_row(back)).interval(window).start, window.end)

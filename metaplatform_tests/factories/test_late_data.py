@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metaplatform_tests.small_project import SmallProject, moment
+from metaplatform_tests.small_project import SmallProject, dagster_unsynced, moment
 
 BOOK = """
 sources:
@@ -157,8 +157,13 @@ def test_whatever_comes_late_ends_in_the_same_tables(shop: Shop) -> None:
     assert stale["features.facts"] == ("2024-01-04", "2024-01-05"), "the plan knows what the loop is going to do"
     assert stale["tables.total"] == ("",)
     assert "tables.labelled" not in stale
+    unsynced = {("features.facts", "2024-01-04"), ("features.facts", "2024-01-05")}
+    assert dagster_unsynced(shop) == unsynced, "and Dagster says so of all that whole partitions can tell"
     told = shop.play(NOW)
     shop.assert_right()
+    shop.make("raw.orders", partition="2024-01-03", now=NOW)
+    assert shop.stale() == {}
+    assert dagster_unsynced(shop) == set(), "the same rows once more are no new data"
     assert "features.facts made of other rows than there are now for 2024-01-04" in " | ".join(told)
     now = shop.warehouse.partitions("features.facts")
     changed = {key for key, state in now.items() if history["features.facts"].get(key) != state}

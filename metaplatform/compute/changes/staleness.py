@@ -1,6 +1,6 @@
 """Book and contents against what was made: which partitions of what are stale, and why. No data is looked at."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import median
@@ -17,6 +17,7 @@ from metaplatform.specs.fingerprints import Contents
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.manifest import CHAPTERS, Manifest
 from metaplatform.specs.outputs import ViewsOutput
+from metaplatform.specs.plurals import counted
 from metaplatform.specs.snapshots import Snapshot, entity_fields, past_manifest, snapshot_of
 
 
@@ -24,12 +25,14 @@ from metaplatform.specs.snapshots import Snapshot, entity_fields, past_manifest,
 class Past:
     """What there is: the book that last ran, and what each asset was made from, by reference.
 
-    ``untold`` names tables that are there, and nothing says from what they were made.
+    ``untold`` names tables that are there, and nothing says from what they were made. ``lost`` gives the partitions of
+    outputs whose file is gone.
     """
 
     book: Snapshot = field(default_factory=dict)
     built: Mapping[str, Built] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()
+    lost: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     @classmethod
     def of_book(cls, manifest: Manifest) -> "Past":
@@ -103,7 +106,8 @@ class _Comparison:
         if built is None or built.unfinished or not built.partitions:
             return self._first(ref, built)
         edited = {key for key, made in built.partitions.items() if self._is_stale(ref, made)}
-        stale = tuple(sorted(edited | self._outdated.get(ref, frozenset())))
+        lost = frozenset() if ref in self._on_demand else frozenset(self._past.lost.get(ref, ()))
+        stale = tuple(sorted(edited | self._outdated.get(ref, frozenset()) | lost))
         if not stale:
             return None
         found = self._breaking.reasons(ref)
@@ -210,7 +214,9 @@ class _Comparison:
             for other, lineage in expected.items()
             if any(built.partitions[key].inputs.get(other) != lineage for key in stale)
         ]
-        return (*own, *map(self._reading, read), *(() if own or read else self._of_data(ref)))
+        gone = len(set(stale).intersection(self._past.lost.get(ref, ())))
+        told = (f"{counted(gone, 'file')} of it {'is' if gone == 1 else 'are'} missing",) if gone else ()
+        return (*own, *map(self._reading, read), *(() if own or read else self._of_data(ref)), *told)
 
     def _of_data(self, ref: str) -> tuple[str, ...]:
         """Return what of the inputs of ``ref`` holds other rows than it was made from, or is made again itself."""

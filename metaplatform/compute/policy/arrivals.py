@@ -26,7 +26,8 @@ class ArrivalState:
     names the references that unfinished runs are making. ``reading`` names sources whose files are being read, or are
     about to be. ``known`` gives the moment as of which labels are known, by model (none given: ``now``).
     ``blocked`` gives partitions of sources (``""``: all of it) that nothing may be made of, and why.
-    ``stale`` gives what was made of other contents than there are now (see ``stale_partitions``).
+    ``stale`` gives what was made of other contents than there are now (see ``stale_partitions``), ``lost`` likewise
+    what somebody has taken away.
     """
 
     contents: Mapping[str, Mapping[str, str]]
@@ -39,6 +40,7 @@ class ArrivalState:
     blocked: Mapping[tuple[str, str], str] = field(default_factory=dict)
     known: Mapping[str, datetime] = field(default_factory=dict)
     stale: Stale = field(default_factory=dict)
+    lost: Stale = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,9 @@ def _jobs(road: Road, state: ArrivalState, stock: Stock, now: datetime) -> Itera
 def _to_catch_up(road: Road, state: ArrivalState, stock: Stock, line: PartitionSpec | None) -> dict[str, str]:
     """Return the tables to make, and those to make again, each with its oldest such partition."""
     found = road.missing(stock, line)
-    for ref, key in road.outdated(stock, line, state.stale).items():
-        found[ref] = min(key, found.get(ref, key))
+    for again in (state.stale, state.lost):
+        for ref, key in road.outdated(stock, line, again).items():
+            found[ref] = min(key, found.get(ref, key))
     return found
 
 
@@ -185,7 +188,8 @@ def _plan(
     what = f" for {job.partition}" if job.partition else ""
     sources = sorted(ref for ref in roots if ref.startswith("raw."))
     stale = sorted(ref for ref in roots if job.partition in state.stale.get(ref, ()))
-    missing = sorted(set(roots) - set(sources) - set(stale))
+    lost = sorted(ref for ref in roots if job.partition in state.lost.get(ref, ()) and ref not in stale)
+    missing = sorted(set(roots) - set(sources) - set(stale) - set(lost))
     gone = [ref for ref in sources if _found(road.manifest, state, ref, job.partition) == EMPTY]
     new = [ref for ref in sources if ref not in gone]
     reasons = (
@@ -193,6 +197,7 @@ def _plan(
         f"no row{what} any more in {', '.join(gone)}" if gone else "",
         f"{', '.join(missing)} not made yet{what}" if missing else "",
         f"{', '.join(stale)} made of other rows than there are now{what}" if stale else "",
+        f"the file{what} of {', '.join(lost)} is missing" if lost else "",
     )
     return RunPlan(
         key=run_key("arrival" if job.arrival else "missing", job.partition, *changes, *hashes),
@@ -207,7 +212,8 @@ def _plan(
 def _change(manifest: Manifest, state: ArrivalState, ref: str, partition: str) -> str:
     """Return what tells this change from any other: content that comes back is a change again."""
     if not ref.startswith("raw."):
-        return f"{ref}:{state.stale.get(ref, {}).get(partition, '')}"
+        again = (known.get(ref, {}).get(partition, "") for known in (state.stale, state.lost))
+        return f"{ref}:{'+'.join(filter(None, again))}"
     name = ref.removeprefix("raw.")
     held = (name, partition if manifest.sources[name].partitions else "")
     found = _found(manifest, state, ref, partition)

@@ -84,7 +84,7 @@ class Road:
     def missing(self, stock: Stock, line: PartitionSpec | None) -> dict[str, str]:
         """Return tables of ``line`` that could have been made and are not, each with its oldest such partition.
 
-        Files are no tables: nobody can tell whether they are there. Predictions wait for ``plan_scoring``.
+        Files are no tables: those that are gone are ``outdated``. Predictions wait for ``plan_scoring``.
         """
         found: dict[str, str] = {}
         for ref in self.order:
@@ -107,11 +107,7 @@ class Road:
         for ref in self.order:
             if ref not in stale or self.partitions[ref] != line or ref in self.on_demand or ref.startswith(_NO_TABLES):
                 continue
-            possible = (
-                key
-                for key in sorted(stale[ref])
-                if self._can(ref, stock, line, key, ()) and self._may_score(ref, stock, key, score=True)
-            )
+            possible = (key for key in sorted(stale[ref]) if self._can_again(ref, stock, line, key))
             if (oldest := next(possible, None)) is not None:
                 found[ref] = oldest
         return found
@@ -143,6 +139,13 @@ class Road:
         scored = partition in (stock.built or {}).get(ref, frozenset())
         wanted = score or scored or self.partitions[ref] is None
         return wanted and ref.removeprefix("predictions.") in stock.scorable
+
+    def _can_again(self, ref: str, stock: Stock, line: PartitionSpec | None, partition: str) -> bool:
+        """Tell whether what was made can be made once more: views show what there is."""
+        made_of_all = self._can(ref, stock, line, partition, ())
+        return self._may_score(ref, stock, partition, score=True) and (
+            made_of_all or isinstance(self.manifest.entities[ref], ViewsOutput)
+        )
 
     def _can(self, ref: str, stock: Stock, line: PartitionSpec | None, partition: str, chosen: Collection[str]) -> bool:
         return all(

@@ -21,12 +21,14 @@ from metaplatform.factories.label_maturity import labels_known_at
 from metaplatform.factories.staging import mark_of
 from metaplatform.naming import ref_of
 from metaplatform.resources.build_records import BuildRecords
+from metaplatform.resources.exports import lost_files
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.source_contents import ContentRecords
 from metaplatform.resources.table_logs import TableLogs
 from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.builds import Built
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Approval, Arrival, Decision, Observation, Promotion
@@ -91,9 +93,17 @@ class Loop:
     @cached_property
     def stale(self) -> Stale:
         """Return what was made of other contents than there are now, as the records of what was made tell."""
+        return stale_partitions(self.manifest, self._made)
+
+    @cached_property
+    def lost(self) -> Stale:
+        """Return the outputs whose files are gone, and which partitions of them."""
+        return lost_files(self.manifest, self._made, self.warehouse.root_path)
+
+    @cached_property
+    def _made(self) -> Mapping[str, Built]:
         records = BuildRecords(self.warehouse.root_path)
-        built = {ref: found for ref in self.manifest.entities if (found := records.read(ref)) is not None}
-        return stale_partitions(self.manifest, built)
+        return {ref: found for ref in self.manifest.entities if (found := records.read(ref)) is not None}
 
     def made_again_for(self, ref: str) -> tuple[str, ...]:
         """Return what is stale of all that ``ref`` is computed from: whoever reads it now reads what is not so."""
@@ -156,6 +166,7 @@ def arrival_state(loop: Loop, reading: Collection[str] = ()) -> ArrivalState:
         known=labels_known(loop),
         blocked=blocked_partitions(loop),
         stale=loop.stale,
+        lost=loop.lost,
     )
 
 
