@@ -68,7 +68,7 @@ class Decision:
     ``new_rows``, ``schedule`` or ``""``; ``reasons`` is for people. ``causes`` names what a retrain
     answers, comma-separated: failed evaluations (``monitor/v<version>/<partition>``) and the cron tick. A retrain
     that could not be made is taken back by a ``wait`` whose cause is ``retrain/<decision_id>``: what it answered
-    is open again.
+    is open again. A cron tick that waits for what the training reads is ``awaits/<tick>``.
     ``champion_version`` is the champion's then, None before the first. ``number`` counts the decisions kept
     before: those of one moment happened in its order.
     """

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from metaplatform.compute.label_counts import Prospect, Shortfall, shortfall
 from metaplatform.compute.policy.votes import Vote, answered_by, failed_profile, votes_on
@@ -15,6 +16,8 @@ WINDOW_COVERED = 0.98
 exactly at its start."""
 TAKES_BACK = "retrain/"
 """Begins the cause of a wait that takes a retrain back: the id of that decision follows."""
+AWAITS = "awaits/"
+"""Begins the cause of a wait for what a training reads: the cron tick follows that is asked about afterwards."""
 _STEPS = 50
 """Waiting is kept at so many steps of the way at most, not at each tick."""
 
@@ -108,6 +111,25 @@ def taken_back(decisions: Iterable[Decision]) -> dict[str, Decision]:
     }
 
 
+def wait_for_inputs(model: ModelSpec, inputs: Sequence[str], scheduled_for: datetime, now: datetime) -> Decision:
+    """Return the wait of a cron tick at which ``inputs`` of the training are still to be made again."""
+    text = f"{_scheduled(scheduled_for)}; but it waits for {', '.join(inputs)}, made of other rows than there are now"
+    instant = scheduled_for.astimezone(UTC).isoformat()
+    return _decision(model, "wait", "schedule", text, now, (AWAITS, instant), f"{AWAITS}{instant}")
+
+
+def awaited_tick(model: ModelSpec, decisions: Sequence[Decision]) -> datetime | None:
+    """Return the cron tick that waits to be asked about again: nothing was decided since. None if there is none."""
+    newest = max(decisions, key=lambda seen: (seen.decided_at, seen.number is None, seen.number or 0), default=None)
+    if model.retrain is None or newest is None or not newest.causes.startswith(AWAITS):
+        return None
+    return datetime.fromisoformat(newest.causes.removeprefix(AWAITS)).astimezone(ZoneInfo(model.retrain.timezone))
+
+
+def _scheduled(tick: datetime) -> str:
+    return f"scheduled for {tick:%Y-%m-%d %H:%M %Z}"
+
+
 def _trigger(
     policy: RetrainPolicy,
     state: TrainingState,
@@ -123,7 +145,7 @@ def _trigger(
     if policy.new_rows is not None and new_rows >= policy.new_rows:
         return _Trigger("new_rows", f"{new_rows:,} new labelled rows", _ids(state))
     if scheduled_for is not None and answered_by(answering).isdisjoint(_tick(scheduled_for)):
-        return _Trigger("schedule", f"scheduled for {scheduled_for:%Y-%m-%d %H:%M %Z}", _tick(scheduled_for))
+        return _Trigger("schedule", _scheduled(scheduled_for), _tick(scheduled_for))
     return None
 
 

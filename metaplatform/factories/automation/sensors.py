@@ -10,7 +10,7 @@ from metaplatform.compute.policy.arrivals import plan_arrivals
 from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.compute.policy.reacting import OpenMatches, open_matches, plan_reaction, told_of
 from metaplatform.compute.policy.reading import plan_readings
-from metaplatform.compute.policy.retraining import decide, taken_back
+from metaplatform.compute.policy.retraining import awaited_tick, decide, taken_back, wait_for_inputs
 from metaplatform.compute.policy.scoring import plan_performance, plan_scoring
 from metaplatform.compute.reaction_messages import hold_message, lifted_message
 from metaplatform.errors import MetaplatformError
@@ -170,9 +170,16 @@ def retraining(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
 
 
 def decision_on(loop: Loop, model: ModelSpec, scheduled_for: datetime | None = None) -> Decision | None:
-    """Return what the model's policy says now, and of which champion; ``scheduled_for`` is the cron tick that asks."""
+    """Return what the model's policy says now, and of which champion; ``scheduled_for`` is the cron tick that asks.
+
+    A tick at which what the training reads is still to be made again waits, and is asked about when it is.
+    """
     state = training_state(loop, model)
-    decision = decide(model, state, loop.now, scheduled_for=scheduled_for)
+    if scheduled_for is not None and (inputs := loop.made_again_for(f"models.{model.name}")):
+        decision: Decision | None = wait_for_inputs(model, inputs, scheduled_for, loop.now)
+    else:
+        tick = scheduled_for or awaited_tick(model, loop.ledger.read(Decision, model=model.name))
+        decision = decide(model, state, loop.now, scheduled_for=tick)
     if decision is None:
         return None
     number = loop.warehouse.row_count(TABLES[Decision]) or 0
