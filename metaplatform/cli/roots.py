@@ -8,7 +8,7 @@ import typer
 from metaplatform.cli.app import app, confirm
 from metaplatform.errors import StorageError
 
-roots = typer.Typer(no_args_is_help=True, help="Give up a storage root.")
+roots = typer.Typer(no_args_is_help=True, help="Give up a storage root, or restore what it has lost.")
 app.add_typer(roots, name="root")
 
 
@@ -31,3 +31,16 @@ def remove(
     with root_alone(root):
         remove_contents(root)
     typer.echo(f"Removed {', '.join(present)} from {root}")
+
+
+@roots.command()
+def restore(folder: Annotated[Path, typer.Argument(help="The storage root.")]) -> None:
+    """Make a lost or damaged mlflow.db anew: versions, their scores and who is champion, from the models' files."""
+    from metaplatform.resources.root_restoring import restore_registry
+    from metaplatform.resources.root_use import root_alone
+
+    root = folder.absolute()
+    with root_alone(root):
+        told = restore_registry(root)
+    for line in told:
+        typer.echo(line)

@@ -22,6 +22,17 @@ from metaplatform.resources.model_bundle import ModelBundle
 from metaplatform.resources.model_version import ModelVersion, version_of
 from metaplatform.resources.quiet import quiet_libraries
 from metaplatform.resources.sqlite_files import damage_of
+from metaplatform.resources.version_records import (
+    Standing,
+    VersionRecord,
+    keep_standing,
+    keep_version,
+    kept_standing,
+    kept_versions,
+    restore_version,
+)
+from metaplatform.specs.plurals import counted
+from metaplatform.specs.records import Promotion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,15 +73,10 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         if self._is_ready():
             return
-        quiet_libraries()
-        with self._locked(), warnings.catch_warnings():
+        with self._locked():
             if database := self._database:
                 _check_database(database, Path(self.artifact_root))
-            # MLflow's own tables use what SQLAlchemy 2.1 deprecates: nothing a user could mend.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            client = self._open()
-            client.search_experiments(max_results=1)
-            client.search_registered_models(max_results=1)
+            self._make_tables()
             if database:
                 put_places_right(database, Path(self.artifact_root), experiment=self.experiment)
         _READY.add(self.tracking_uri)
@@ -91,7 +97,7 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         version. ``inputs`` are the (reference, Delta version) pairs read. If anything fails, the run ends
         FAILED, and neither aliases nor earlier versions change.
         """
-        client = self._client()
+        client, inputs = self._client(), tuple(inputs)
         tags = {**tags, **mlflow_logging.lineage_tags(bundle)}
         with self._locked():
             run = client.create_run(
@@ -101,6 +107,9 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
                 mlflow_logging.log_facts(client, run, params=params, metrics=metrics, inputs=inputs)
                 logged = mlflow_logging.log_bundle(client, run, model, bundle, loader_module=self.loader_module)
                 version = self._add_version(client, model, logged, tags)
+                record = VersionRecord(version, tags, params, metrics, inputs)
+                keep_version(Path(self.artifact_root) / model / "models" / logged.model_id, record)
+                self._keep_standing(model)
             except BaseException:
                 client.set_terminated(run.info.run_id, "FAILED")
                 raise
@@ -121,6 +130,7 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
                 self._set_champion(client, model, version, [*history, version])
             if CHALLENGER in self.version(model, version).aliases:
                 client.delete_registered_model_alias(model, CHALLENGER)
+            self._keep_standing(model)
 
     def rollback(self, model: str, to: int | None = None) -> ModelVersion:
         """Make the previous champion, or version ``to``, the champion again, and return it.
@@ -141,6 +151,7 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
             target = earlier[-1] if to is None else to
             self.version(model, target)
             self._set_champion(client, model, target, earlier if to is None else [*history, target])
+            self._keep_standing(model)
         return self.version(model, target)
 
     def champion(self, model: str) -> ModelVersion | None:
@@ -190,6 +201,58 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
             RegistryError: if there is no such version, or its bundle is damaged.
         """
         return _read_bundle(self.tracking_uri, self.version(model, version).source)
+
+    def restore(self, promotions: Iterable[Promotion]) -> dict[str, list[int]]:
+        """Fill a new database with what lies beside the versions' files and, for an earlier release's, in the ledger.
+
+        Returns the numbers of the versions by model. Metrics that were logged later, and others' experiments, are lost.
+
+        Raises:
+            RegistryError: if the number of a version cannot be told.
+            StorageError: if a record is damaged.
+        """
+        verdicts = list(promotions)
+        with self._locked():
+            self._make_tables()
+            _READY.add(self.tracking_uri)
+            models = sorted({files.parent.parent for files in Path(self.artifact_root).glob("*/models/*")})
+            return {
+                folder.name: self._restore_model(folder, [each for each in verdicts if each.model == folder.name])
+                for folder in models
+            }
+
+    def _restore_model(self, folder: Path, promotions: Sequence[Promotion]) -> list[int]:
+        """Register the versions of the model whose files are in ``folder``, and set its aliases."""
+        client, model = self._open(), folder.name
+        kept = kept_versions(folder, promotions)
+        if not kept:
+            return []
+        experiment = self._experiment(client, model)
+        client.create_registered_model(model)
+        for files, record in kept.values():
+            restore_version(client, experiment, model, files, record)
+        standing = kept_standing(folder, promotions, newest=max(kept))
+        champions = [version for version in standing.champions if version in kept]
+        if champions:
+            self._set_champion(client, model, champions[-1], champions)
+        if standing.challenger in kept:
+            client.set_registered_model_alias(model, CHALLENGER, str(standing.challenger))
+        return list(kept)
+
+    def _make_tables(self) -> None:
+        """Let MLflow make or migrate its tables."""
+        quiet_libraries()
+        with warnings.catch_warnings():
+            # MLflow's own tables use what SQLAlchemy 2.1 deprecates: nothing a user could mend.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            client = self._open()
+            client.search_experiments(max_results=1)
+            client.search_registered_models(max_results=1)
+
+    def _keep_standing(self, model: str) -> None:
+        challenger = self.challenger(model)
+        standing = Standing(self._champions(model), challenger.version if challenger else None)
+        keep_standing(Path(self.artifact_root) / model, standing)
 
     def _is_ready(self) -> bool:
         database = self._database
@@ -274,18 +337,23 @@ def _aliases_of(version: int, aliases: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(alias for alias, number in aliases.items() if int(number) == version))
 
 
+def loss_of(database: Path, artifact_root: Path) -> str | None:
+    """Return why MLflow's database cannot be used: it cannot be read, or is gone while versions' files are there."""
+    if database.exists() and database.stat().st_size:
+        return damage_of(database)
+    versions = sum(1 for _ in artifact_root.glob("*/models/*"))
+    if not versions:
+        return None
+    return f"it is gone, but the files of {counted(versions, 'model version')} are in {artifact_root.name}"
+
+
 def _check_database(database: Path, artifact_root: Path) -> None:
     """Refuse a database that would be made anew beside the versions that it has lost, or that cannot be read."""
-    if database.exists() and database.stat().st_size:
-        what = damage_of(database)
-    else:
-        versions = sum(1 for _ in artifact_root.glob("*/models/*"))
-        what = (
-            f"it is gone, but the files of {versions} model versions are in {artifact_root.name}" if versions else None
-        )
-    if what is not None:
+    if what := loss_of(database, artifact_root):
         raise RegistryError(
-            owner=str(database), culprit=what, fix="restore it from a backup, or begin anew with another --root"
+            owner=str(database),
+            culprit=what,
+            fix=f"restore it from a backup, or make it anew: `metaplatform root restore {database.parent}`",
         )
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from typer.testing import CliRunner
 
+from metaplatform.cli import commands
 from metaplatform.composition import definitions_of
 from metaplatform.errors import StorageError
 from metaplatform.execution import deployment_instance, run_in_process
@@ -233,3 +235,39 @@ def test_a_root_that_was_moved_loads_its_champion_scores_and_leads_to_its_pages(
         address = url + page.removeprefix("/reports")
         with urllib.request.urlopen(address) as answer:  # noqa: S310  # an address of our own
             assert answer.status == 200
+
+
+def rescored(project: Path, root: Path, partition: str) -> None:
+    """Score a partition once more, as a person would from Dagster's page."""
+    deployment = Deployment(book=project / "metadata", root=root)
+    definitions = definitions_of(load_book(deployment.book), deployment)
+    with deployment_instance(deployment) as instance:
+        run_in_process(
+            definitions.get_repository_def(),
+            instance,
+            assets=[dg.AssetKey(["predictions", "order_returns"])],
+            partition=partition,
+            tags={"metaplatform/now": "2024-07-02T00:00:00+00:00", "metaplatform/replay": "true"},
+        )
+
+
+def test_a_root_that_has_lost_its_mlflow_db_knows_and_scores_as_before_once_it_is_restored(
+    replayed: tuple[Path, dict[str, Any]], project: Path, tmp_path: Path
+) -> None:
+    first, second = (Path(shutil.copytree(replayed[0], tmp_path / name)) for name in ("first", "second"))
+    (second / "mlflow.db").unlink()
+    asked = ("versions", "returns", "--json", "--root")
+    lost = CliRunner().invoke(commands.app, [*asked, str(second)])
+    assert "metaplatform root restore" in str(lost.exception)
+    restored = CliRunner().invoke(commands.app, ["root", "restore", str(second)])
+    assert restored.exit_code == 0, restored.output
+    before, after = (CliRunner().invoke(commands.app, [*asked, str(root)]).stdout for root in (first, second))
+    assert after == before
+    tags = [[version.tags for version in registry_of(root).versions("returns")] for root in (first, second)]
+    assert tags[0] == tags[1]
+    scores = []
+    for root in (first, second):
+        rescored(project, root, MONTHS[-1])
+        rows = scored_in(Warehouse(root=str(root)), PREDICTIONS, MONTHS[-1])
+        scores.append(sorted((row["order_id"], row["probability"], row["model_version"]) for row in rows))
+    assert scores[0] == scores[1]

@@ -16,11 +16,15 @@ import pytest
 import xgboost
 
 from metaplatform.errors import RegistryError
+from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.mlflow_places import put_places_right
 from metaplatform.resources.model_bundle import Judged, ModelBundle, TrainingLineage
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.model_version import ModelVersion
+from metaplatform.resources.root_restoring import restore_registry
+from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.encoding import FittedEncoding, FittedFeature
+from metaplatform.specs.records import Promotion
 
 MARCH = dt.datetime(2020, 3, 1, tzinfo=dt.UTC)
 FEATURES = (
@@ -379,3 +383,116 @@ def test_places_that_are_right_and_places_of_others_are_left_alone(registry: Mod
     before = everything()
     assert put_places_right(database, tmp_path / "mlartifacts", experiment="metaplatform") == 0
     assert everything() == before
+
+
+def state_of(registry: ModelRegistry, model: str) -> list[Any]:
+    """Return what of a model's versions is to survive the loss of the database."""
+    client = client_of(registry)
+    found = []
+    for version in registry.versions(model):
+        run = client.get_run(version.run_id)
+        names = [*run.data.metrics]
+        series = {name: [point.value for point in client.get_metric_history(run.info.run_id, name)] for name in names}
+        read = {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs}
+        known = (version.version, version.aliases, version.tags, version.trained_from, version.cut)
+        found.append((*known, series, run.data.params, run.info.status, read, registry.load(model, version.version)))
+    return [found, [version.version for version in registry.champions(model)]]
+
+
+def restored_elsewhere(registry: ModelRegistry, root: Path) -> tuple[ModelRegistry, list[str]]:
+    """Copy the models' files below ``root``, restore the database there, and return the registry and what was told."""
+    shutil.copytree(registry.artifact_root, root / "mlartifacts", dirs_exist_ok=True)
+    return registry_below(root), restore_registry(root)
+
+
+def test_a_lost_database_is_made_anew_beside_the_files_of_the_versions(registry: ModelRegistry, tmp_path: Path) -> None:
+    """With aliases as a promotion, a refusal and a rollback left them, and with the curves of the trainings."""
+    for seed in range(4):
+        add(registry, bundle=bundle_of(seed=seed), tags={"metaplatform/decision": f"decided {seed}"})
+    for version in (1, 2, 3):
+        registry.promote("demand", version)
+    registry.rollback("demand")
+    add(registry, "returns")
+    lost = tmp_path / "lost"
+    second, told = restored_elsewhere(registry, lost)
+    assert [state_of(second, model) for model in ("demand", "returns")] == [
+        state_of(registry, model) for model in ("demand", "returns")
+    ]
+    assert told[0].endswith("it is gone, but the files of 5 model versions are in mlartifacts")
+    assert told[1:3] == [
+        "models.demand: restored 4 versions (1, 2, 3, 4); champion is version 2",
+        "models.returns: restored 1 version (1); there is no champion",
+    ]
+    assert "metrics that monitors logged over time" in told[3]
+    assert second.rollback("demand").version == 1
+    assert add(second).version == 5
+    assert restore_registry(lost) == [f"{lost / 'mlflow.db'}: it can be read, and is left as it is"]
+
+
+def verdict_on(version: int, outcome: str = "promoted") -> Promotion:
+    return Promotion(
+        f"p{version}", "demand", version, None, outcome, "rmse", None, 0.5, None, None, 10, "", MARCH, f"run {version}"
+    )
+
+
+def without_records(root: Path) -> None:
+    """Take away what an earlier release did not keep beside the files of the versions."""
+    for path in (*root.glob("*/models/*/version.json"), *root.glob("*/standing.json")):
+        path.unlink()
+
+
+def test_versions_of_an_earlier_release_are_restored_from_their_bundles_and_the_ledger(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    for seed in range(3):
+        add(registry, bundle=bundle_of(seed=seed))
+    without_records(Path(registry.artifact_root))
+    lost = tmp_path / "lost"
+    Ledger(Warehouse(root=str(lost))).append(verdict_on(1), verdict_on(2), verdict_on(3, "kept"))
+    second, _ = restored_elsewhere(registry, lost)
+    found = second.versions("demand")
+    assert [version.aliases for version in found] == [(), ("champion",), ("challenger",)]
+    assert [version.tags["dagster.run_id"] for version in found] == ["run 1", "run 2", "run 3"]
+    assert [second.load("demand", number + 1).digest for number in range(3)] == [
+        bundle_of(seed=seed).digest for seed in range(3)
+    ]
+    assert second.rollback("demand").version == 1
+
+
+def test_a_version_whose_files_are_gone_keeps_its_number_to_itself(registry: ModelRegistry, tmp_path: Path) -> None:
+    for _ in range(3):
+        add(registry)
+    registry.promote("demand", 3)
+    shutil.rmtree(Path(str(registry.version("demand", 2).source).removeprefix("file://")).parent)
+    lost = tmp_path / "lost"
+    Ledger(Warehouse(root=str(lost))).append(*(verdict_on(number) for number in (1, 2, 3)))
+    second, told = restored_elsewhere(registry, lost)
+    assert [version.version for version in second.versions("demand")] == [1, 3]
+    assert "models.demand: cannot restore 2: no files of theirs are in mlartifacts" in told
+    assert add(second).version == 4
+
+
+def test_files_that_may_be_of_either_version_are_given_to_none(registry: ModelRegistry, tmp_path: Path) -> None:
+    for _ in range(2):
+        add(registry)
+    without_records(Path(registry.artifact_root))
+    shutil.rmtree(next(Path(registry.artifact_root).glob("demand/models/*")))
+    lost = tmp_path / "lost"
+    Ledger(Warehouse(root=str(lost))).append(verdict_on(1), verdict_on(2))
+    with pytest.raises(
+        RegistryError, match=r"which of the versions 1, 2 are the files of 1 folder in .* cannot be told"
+    ):
+        restored_elsewhere(registry, lost)
+    assert not (lost / "mlflow.db").exists()
+
+
+def test_a_damaged_database_is_kept_beside_the_one_that_is_made_anew(registry: ModelRegistry, tmp_path: Path) -> None:
+    add(registry)
+    lost = tmp_path / "lost"
+    lost.mkdir()
+    (lost / "mlflow.db").write_bytes(b"garbage" * 1000)
+    with pytest.raises(RegistryError, match=f"make it anew: `metaplatform root restore {lost}`"):
+        registry_below(lost).ensure()
+    second, _ = restored_elsewhere(registry, lost)
+    assert [version.version for version in second.versions("demand")] == [1]
+    assert (lost / "mlflow.db.damaged").read_bytes().startswith(b"garbage")
