@@ -45,7 +45,7 @@ def draw_loop(rows: list[dict[str, Any]], path: Path) -> None:
         ylabel=f"realized {rows[0]['metric'].replace('_', ' ').upper()}",
         ylim=(low - (high - low) / 5, high + (high - low) / 4),
     )
-    upper.legend(loc="lower right", frameon=False)
+    upper.legend(loc="best", frameon=False)
     lower.bar(months, [100 * (row["drift_share"] or 0) for row in rows], color="tab:orange", width=0.5)
     lower.set(ylabel="features\ndrifted, %", ylim=(0, 130), yticks=(0, 50, 100))
     for month, row in zip(months, rows, strict=True):

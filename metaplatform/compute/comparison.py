@@ -146,7 +146,7 @@ def _lower_bound(gains: Counts, confidence: float) -> float:
 
 def _verdict(gain: float, bound: float, promotion: PromotionSpec) -> tuple[Literal["promoted", "kept"], str]:
     metric, least, confidence = promotion.metric, promotion.min_gain, f"{promotion.confidence:.0%}"
-    told = f"{metric} changes by {gain:+.4f} for the better, with {confidence} confidence by {bound:+.4f} at least"
+    told = f"a gain in {metric} of {gain:+.4f}, with {confidence} confidence at least {bound:+.4f}"
     if min(gain, bound) > least:
-        return "promoted", f"{told}; more than {least:g} was asked for"
-    return "kept", f"{told}; more than {least:g} was asked for, so the champion stays"
+        return "promoted", f"{told}; more than {least:g} is required"
+    return "kept", f"{told}; more than {least:g} is required, so the champion stays"
