@@ -77,10 +77,9 @@ def _heading(episode: Episode, zone: str) -> str:
 def _lines(episode: Episode) -> Iterator[tuple[str, str]]:
     decision, promotion = episode.decision, episode.promotion
     if decision is not None:
-        seen, _, blocked = decision.reasons.partition("; but ")
-        yield "seen", seen
-        if blocked:
-            yield "done", f"nothing: {blocked}"
+        yield "seen", decision.seen
+        if decision.held_by:
+            yield "done", f"nothing: {decision.held_by}"
     if promotion is not None:
         yield "done", f"version {promotion.challenger_version} was trained"
         yield "outcome", verdict(promotion)

@@ -59,6 +59,10 @@ class Observation:
     run_id: str
 
 
+HELD = "; but "
+"""Stands in the reasons of a decision before what forbids a retrain."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """What a policy said, whether it fired or not.
@@ -70,7 +74,8 @@ class Decision:
     that could not be made is taken back by a ``wait`` whose cause is ``retrain/<decision_id>``: what it answered
     is open again. A cron tick that waits for what the training reads is ``awaits/<tick>``.
     ``champion_version`` is the champion's then, None before the first. ``number`` counts the decisions kept
-    before: those of one moment happened in its order.
+    before: those of one moment happened in its order. ``held_by`` is what forbids a retrain that is asked for, or why
+    failures ask for none; with it ``reasons`` end. None where nothing does, and in rows of earlier releases.
     """
 
     decision_id: str
@@ -82,6 +87,12 @@ class Decision:
     causes: str = ""
     champion_version: int | None = None
     number: int | None = None
+    held_by: str | None = None
+
+    @property
+    def seen(self) -> str:
+        """Return the reasons without what held it."""
+        return self.reasons.removesuffix(f"{HELD}{self.held_by}")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What became of a model, as the commands tell it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import permutations
 from pathlib import Path
@@ -15,7 +16,7 @@ from metaplatform.resources.build_records import BuildRecords
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.records import Decision, Promotion
+from metaplatform.specs.records import HELD, Decision, Promotion
 from metaplatform_tests.factories.test_inference import bundle
 
 MOMENT = datetime(2024, 7, 1, 4, 30, 15, tzinfo=UTC)
@@ -60,7 +61,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ledger.append(decision("z", "wait", "too few rows", "first", None))
     ledger.append(decision("m", "retrain", "enough rows", "first", None, number=1), promotion("m", 1))
     ledger.append(decision("k", "retrain", SEEN, number=2), promotion("k", 2))
-    ledger.append(decision("a", "wait", f"{SEEN}; but cooldown until later", champion=2, number=3))
+    held = decision("a", "wait", f"{SEEN}{HELD}cooldown until later", champion=2, number=3)
+    ledger.append(replace(held, held_by="cooldown until later"))
     registry = ModelRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=str(folder / "mlartifacts"))
     for version in (1, 2):
         registry.new_version("returns", bundle(version), params={}, metrics={}, tags={})

@@ -33,6 +33,7 @@ def ledger(tmp_path: Path) -> Ledger:
 def records(kind: type) -> st.SearchStrategy[object]:
     by_type: dict[object, st.SearchStrategy[object]] = {
         str: _TEXT,
+        str | None: st.none() | _TEXT,
         int: st.integers(-(2**63), 2**63 - 1),
         int | None: st.none() | st.integers(0, 2**63 - 1),
         float | None: st.none() | st.floats(allow_nan=False),

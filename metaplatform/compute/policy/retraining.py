@@ -1,14 +1,14 @@
 """The retrain policy: (policy, what a training would be made of, observations, now) → decision with its reasons."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from metaplatform.compute.label_counts import Prospect, Shortfall, shortfall
 from metaplatform.compute.policy.votes import Vote, answered_by, failed_profile, votes_on
 from metaplatform.naming import stable_id
-from metaplatform.specs.records import Decision, Observation
+from metaplatform.specs.records import HELD, Decision, Observation
 from metaplatform.specs.training import ModelSpec, RetrainPolicy
 
 WINDOW_COVERED = 0.98
@@ -86,11 +86,11 @@ def decide(
     trigger = _trigger(policy, state, votes, answering, scheduled_for)
     if trigger is None:
         seen = (state.champion_version, "", *(name for vote in votes for name in vote.seen))
-        return _decision(model, "wait", "", reasons, now, seen) if votes else None
+        return _wait(model, "", reasons, _unasked(votes), now, seen) if votes else None
     text = "; ".join(filter(None, (trigger.text, *(vote.text for vote in votes if vote.asks))))
     basis = (state.champion_version, trigger.name, *trigger.basis, *sorted(state.void))
     if block := _blocked(model, policy, state, now):
-        return _decision(model, "wait", trigger.name, f"{text}; but {block.text}", now, (*basis, *block.basis))
+        return _wait(model, trigger.name, text, block.text, now, (*basis, *block.basis))
     causes = sorted({*_tick(scheduled_for), *(cause for vote in votes for cause in vote.causes)})
     return _decision(model, "retrain", trigger.name, text, now, basis, ", ".join(causes))
 
@@ -98,8 +98,9 @@ def decide(
 def take_back(retrain: Decision, reasons: str, now: datetime) -> Decision:
     """Return the wait that a retrain has ended in because its training cannot be made."""
     identity = stable_id("decision", "wait", retrain.model, TAKES_BACK, retrain.decision_id)
-    text = f"{retrain.reasons}; but a training cannot be made: {reasons}"
-    return Decision(identity, retrain.model, "wait", retrain.trigger, text, now, f"{TAKES_BACK}{retrain.decision_id}")
+    held_by = f"a training cannot be made: {reasons}"
+    told, causes = f"{retrain.reasons}{HELD}{held_by}", f"{TAKES_BACK}{retrain.decision_id}"
+    return Decision(identity, retrain.model, "wait", retrain.trigger, told, now, causes, held_by=held_by)
 
 
 def taken_back(decisions: Iterable[Decision]) -> dict[str, Decision]:
@@ -113,9 +114,10 @@ def taken_back(decisions: Iterable[Decision]) -> dict[str, Decision]:
 
 def wait_for_inputs(model: ModelSpec, inputs: Sequence[str], scheduled_for: datetime, now: datetime) -> Decision:
     """Return the wait of a cron tick at which ``inputs`` of the training are still to be made again."""
-    text = f"{_scheduled(scheduled_for)}; but it waits for {', '.join(inputs)}, made of other rows than there are now"
+    held_by = f"it waits for {', '.join(inputs)}, made of other rows than there are now"
     instant = scheduled_for.astimezone(UTC).isoformat()
-    return _decision(model, "wait", "schedule", text, now, (AWAITS, instant), f"{AWAITS}{instant}")
+    basis, causes = (AWAITS, instant), f"{AWAITS}{instant}"
+    return _wait(model, "schedule", _scheduled(scheduled_for), held_by, now, basis, causes)
 
 
 def awaited_tick(model: ModelSpec, decisions: Sequence[Decision]) -> datetime | None:
@@ -128,6 +130,13 @@ def awaited_tick(model: ModelSpec, decisions: Sequence[Decision]) -> datetime | 
 
 def _scheduled(tick: datetime) -> str:
     return f"scheduled for {tick:%Y-%m-%d %H:%M %Z}"
+
+
+def _unasked(votes: Iterable[Vote]) -> str:
+    """Return why failures ask for nothing."""
+    if any(vote.answered for vote in votes):
+        return "an earlier retrain has answered it"
+    return "more failures are needed to ask for a retrain" if any(vote.causes for vote in votes) else ""
 
 
 def _trigger(
@@ -165,9 +174,9 @@ def _first(model: ModelSpec, policy: RetrainPolicy, state: TrainingState, now: d
     text = f"no version yet, and {found.rows:,} labelled rows over {_span(spanned)}"
     if spanned < wanted * WINDOW_COVERED:
         steps = min(_STEPS, int(spanned / wanted * _STEPS))
-        return _decision(model, "wait", "first", f"{text}: {_span(wanted)} needed", now, (*basis, "span", steps))
+        return _wait(model, "first", text, f"{_span(wanted)} are needed", now, (*basis, "span", steps))
     if block := _blocked(model, policy, state, now):
-        return _decision(model, "wait", "first", f"{text}; but {block.text}", now, (*basis, *block.basis))
+        return _wait(model, "first", text, block.text, now, (*basis, *block.basis))
     return _decision(model, "retrain", "first", text, now, basis)
 
 
@@ -215,6 +224,19 @@ def _ids(state: TrainingState) -> tuple[str, ...]:
 
 def _span(length: timedelta) -> str:
     return f"{length.days} days" if length >= timedelta(days=2) else f"{length / timedelta(hours=1):.1f} hours"
+
+
+def _wait(
+    model: ModelSpec,
+    trigger: str,
+    seen: str,
+    held_by: str,
+    now: datetime,
+    basis: tuple[object, ...],
+    causes: str = "",
+) -> Decision:
+    reasons = f"{seen}{HELD}{held_by}" if held_by else seen
+    return replace(_decision(model, "wait", trigger, reasons, now, basis, causes), held_by=held_by or None)
 
 
 def _decision(

@@ -13,11 +13,13 @@ class Vote:
     """A count of the newest evaluations by the monitors of one trigger.
 
     ``causes`` names what failed, ``asks`` is whether that calls for a retrain: enough failed, and no
-    earlier retrain has answered all of it. ``seen`` names all that was counted, with its status.
+    earlier retrain has answered all of it (then it is ``answered``). ``seen`` names all that was counted, with its
+    status.
     """
 
     trigger: str
     asks: bool
+    answered: bool
     causes: tuple[str, ...]
     seen: tuple[str, ...]
     text: str
@@ -75,9 +77,11 @@ def _vote(trigger: str, spec: VoteSpec, judged: Iterable[Observation], answered:
     failed = [evaluation for evaluation in evaluations if _failed(evaluation)]
     causes = tuple(sorted(_cause(evaluation) for evaluation in failed))
     told = [seen for evaluation in failed for seen in evaluation if seen.status == "failed"] or evaluations[-1]
+    enough, is_answered = len(failed) >= spec.failures, answered.issuperset(causes)
     return Vote(
         trigger=trigger,
-        asks=len(failed) >= spec.failures and not answered.issuperset(causes),
+        asks=enough and not is_answered,
+        answered=enough and is_answered,
         causes=causes,
         seen=tuple(f"{_cause(evaluation)}/{_failed(evaluation)}" for evaluation in evaluations),
         text=f"{trigger}: {len(failed)} of {len(evaluations)} failed ({', '.join(_told(seen) for seen in told)})",

@@ -50,6 +50,15 @@ def test_a_passed_evaluation_is_kept_as_a_reason_to_wait() -> None:
     assert outcome(decide(DRIFTS, state(seen("05", "passed")), day(0))) == ("wait", "")
 
 
+def test_failures_that_ask_for_nothing_say_why() -> None:
+    few = decide(TWO_OF_THREE, state(seen("05")), day(0))
+    assert (outcome(few), few.held_by) == (("wait", ""), "more failures are needed to ask for a retrain")
+    retrain = decide(DRIFTS, state(seen("05")), day(0))
+    again = decide(DRIFTS, state(seen("05"), retrains=[retrain]), day(0))
+    assert (outcome(again), again.held_by) == (("wait", ""), "an earlier retrain has answered it")
+    assert (again.seen, again.reasons) == (retrain.reasons, f"{retrain.reasons}; but {again.held_by}")
+
+
 @pytest.mark.parametrize(
     "silent",
     [
