@@ -103,12 +103,20 @@ def tell_versions(
     *,
     zone: str,
     as_json: bool,
+    outdated: Mapping[int, Sequence[str]],
 ) -> None:
-    """Print model versions, oldest first: what each learnt from, its scores, and when and why it was promoted."""
+    """Print model versions, oldest first: what each learnt from, its scores, and when and why it was promoted.
+
+    ``outdated`` gives the features of a version that the book defines otherwise by now.
+    """
     verdicts = {promotion.challenger_version: promotion for promotion in promotions}
     console = _console()
     if as_json:
-        rows = [_fields(found, bundles[found.version], verdicts.get(found.version)) for found in versions]
+        rows = [
+            _fields(found, bundles[found.version], verdicts.get(found.version))
+            | {"learnt_another_definition_of": list(outdated.get(found.version, ()))}
+            for found in versions
+        ]
         console.print_json(json.dumps(rows, default=str))
     elif not versions:
         console.print("nothing yet: no version has been trained")
@@ -119,9 +127,15 @@ def tell_versions(
             ("learnt", f"from {shown(found.trained_from, zone)} to {shown(found.trained_until, zone)}"),
             ("rows", f"{bundle.lineage.training_rows:,}"),
             ("scores", _scores(bundle)),
+            *_outdated(outdated.get(found.version, ())),
             ("judged", f"{shown(judged.decided_at, zone)}: {verdict(judged)}" if judged else "no verdict is kept"),
         ]
         _block(console, f"version {found.version}{names}", lines)
+
+
+def _outdated(features: Sequence[str]) -> Iterator[tuple[str, str]]:
+    if features:
+        yield "outdated", f"it learnt another definition of {', '.join(features)} than the book has: it scores nothing"
 
 
 def _scores(bundle: ModelBundle) -> str:

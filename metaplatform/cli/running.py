@@ -9,8 +9,11 @@ import typer
 
 # What opens the warehouse or Dagster is imported by the command that does: `validate` needs neither.
 from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_now, deployment_of
+from metaplatform.errors import MetaplatformError
 from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Decision, Promotion
+from metaplatform.specs.snapshots import past_manifest
 
 if TYPE_CHECKING:
     from metaplatform.cli.model_past import Past
@@ -90,14 +93,23 @@ def ui(
 
 
 @app.command()
-def versions(model: str, root: Root = None, as_json: AsJson = False) -> None:
+def versions(
+    model: str, book: Book = None, environment: Environment = None, root: Root = None, as_json: AsJson = False
+) -> None:
     """List a model's versions: what each learnt from, its scores, when and why it was promoted, or not."""
     from metaplatform.cli.model_history import tell_versions
+    from metaplatform.specs.definitions import redefined_for
 
-    past = _past(deployment_of(None, root), model)
+    deployment = deployment_of(book, root, environment)
+    past = _past(deployment, model)
     found = past.registry.versions(model)
     bundles = {version.version: past.registry.load(model, version.version) for version in found}
-    tell_versions(found, bundles, past.ledger.read(Promotion, model=model), zone=past.zone, as_json=as_json)
+    manifest = _present_book(deployment, past)
+    outdated = {
+        number: redefined_for(manifest, model, bundle.lineage.definitions) for number, bundle in bundles.items()
+    }
+    promotions = past.ledger.read(Promotion, model=model)
+    tell_versions(found, bundles, promotions, zone=past.zone, as_json=as_json, outdated=outdated)
 
 
 @app.command()
@@ -135,6 +147,14 @@ def decisions(
     only = {"model": model} if model else {}
     found = episodes(past.ledger.read(Decision, **only), past.ledger.read(Promotion, **only))
     tell_decisions(found, zone=past.zone, as_json=as_json)
+
+
+def _present_book(deployment: Deployment, past: "Past") -> Manifest:
+    """Return the book as it is now; the one that last ran where there is none that is sound."""
+    try:
+        return book_now(deployment).manifest
+    except MetaplatformError:
+        return past_manifest(past.book)
 
 
 def _past(deployment: Deployment, model: str | None) -> "Past":

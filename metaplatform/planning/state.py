@@ -7,8 +7,11 @@ from pathlib import Path
 from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
 from metaplatform.planning.pending import pending_changes
+from metaplatform.planning.versions import with_versions
 from metaplatform.resources.build_records import BuildRecords
+from metaplatform.resources.clock import Clock
 from metaplatform.resources.exports import lost_files
+from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.builds import Built
 from metaplatform.specs.deployment import Deployment
@@ -29,7 +32,13 @@ def plan_of(manifest: Manifest, deployment: Deployment) -> Plan:
     changes = tuple(_with_rows(change, manifest, warehouse) for change in plan.changes)
     made = {change.ref for change in plan.work}
     pending = (change for change in pending_changes(manifest, warehouse) if change.ref not in made)
-    return replace(plan, changes=(*pending, *changes))
+    found = replace(plan, changes=(*pending, *changes))
+    if not (warehouse.root_path / "mlflow.db").exists():
+        return found
+    registry = ModelRegistry(
+        tracking_uri=deployment.tracking_uri, artifact_root=str(warehouse.root_path / "mlartifacts")
+    )
+    return with_versions(found, manifest, registry, warehouse.logs, Clock().now())
 
 
 def past_of(manifest: Manifest, warehouse: Warehouse) -> Past:

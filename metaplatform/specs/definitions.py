@@ -41,6 +41,13 @@ def redefined(learnt: Mapping[str, str], manifest: Manifest, feature_set: str) -
     return tuple(name for name, definition in learnt.items() if now.get(name) != definition)
 
 
+def redefined_for(manifest: Manifest, model: str, learnt: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what ``redefined`` does of a version of ``model``; nothing where the book has no such model any more."""
+    spec = manifest.models.get(model)
+    known = spec is not None and spec.feature_set in manifest.feature_sets
+    return redefined(learnt, manifest, spec.feature_set) if spec is not None and known else ()
+
+
 def _table(manifest: Manifest, ref: str) -> str:
     """Return a hash of what the book computes of a table's columns, up to the sources."""
     match manifest.entities.get(ref):

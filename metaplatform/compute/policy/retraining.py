@@ -38,6 +38,7 @@ class TrainingState:
     without labelled rows. ``retrains`` are this model's earlier retrain decisions, ``observations`` its verdicts
     over all columns. ``training`` is whether an unfinished run trains the model. ``void`` names the retrains that
     led to no verdict: what they answered is open again; ``refusal`` tells of the newest that the rows did not allow.
+    ``outdated`` says why a champion counts as none.
     """
 
     champion_version: int | None
@@ -47,6 +48,7 @@ class TrainingState:
     training: bool = False
     void: frozenset[str] = frozenset()
     refusal: Refusal | None = None
+    outdated: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def _first(model: ModelSpec, policy: RetrainPolicy, state: TrainingState, now: d
     end, first_after = found.data.end, policy.first_after or model.training.window
     spanned, wanted = end - found.data.start, end - first_after.before(end)
     basis = ("first", *_ids(state))
-    text = f"no version yet, and {found.rows:,} labelled rows over {_span(spanned)}"
+    text = f"{state.outdated or 'no version yet'}, and {found.rows:,} labelled rows over {_span(spanned)}"
     if spanned < wanted * WINDOW_COVERED:
         steps = min(_STEPS, int(spanned / wanted * _STEPS))
         return _wait(model, "first", text, f"{_span(wanted)} are needed", now, (*basis, "span", steps))

@@ -258,8 +258,10 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
     """Return what the retrain policy of ``model`` is asked with: from what runs have kept, no data are read."""
     manifest, ledger = loop.manifest, loop.ledger
     champion, versions = loop.registry.champion(model.name), loop.registry.versions(model.name)
-    if champion and _unfit(loop, champion):
-        # One that learnt other definitions scores nothing any more: the model is trained as if it had none.
+    outdated = ""
+    if champion and (unfit := _unfit(loop, champion)):
+        # It scores nothing any more: the model is trained as if it had none.
+        outdated = f"version {champion.version} learnt another definition of {', '.join(unfit)}"
         champion = None
     mature = mature_until(manifest, model, loop.warehouse, loop.now)
     counts = kept_counts(manifest, model, loop.warehouse, mature)
@@ -279,6 +281,7 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
         training=training,
         void=frozenset((*ended, *refused)),
         refusal=Refusal(newest.reasons, known_then) if newest else None,
+        outdated=outdated,
     )
 
 

@@ -27,7 +27,7 @@ from metaplatform.specs.rules.limits import (
     training_that_cannot_stop,
 )
 from metaplatform.specs.rules.names import label_clashes, name_clashes, reserved_names
-from metaplatform.specs.rules.partitioning import wrong_partitions
+from metaplatform.specs.rules.partitioning import unbounded_reads, wrong_partitions
 from metaplatform.specs.rules.paths import impossible_paths, paths_of_another_kind
 from metaplatform.specs.rules.presentation import invalid_tags, unused_entities
 from metaplatform.specs.rules.references import unknown_references
@@ -79,6 +79,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     leaked_targets,
     early_labels,
     wrong_partitions,
+    unbounded_reads,
     wrong_monitors,
     wrong_metrics,
     wrong_parameters,

@@ -25,6 +25,32 @@ def wrong_partitions(book: Book) -> Iterator[Issue]:
             yield book.issue("partition-not-read", ref, ("partitioned_by",), culprit=parent, message=message, fix=fix)
 
 
+def unbounded_reads(book: Book) -> Iterator[Issue]:
+    """Warn of partitioned tables that read all partitions of an input, as nothing says how far their SQL looks."""
+    manifest = book.manifest
+    for ref, table in book.entities():
+        if not isinstance(table, TableSpec) or table.partitioned_by is None or query_error(table.sql) is not None:
+            continue
+        declared = table.look_back is not None or table.look_ahead is not None
+        for other, place in query_tables(table.sql):
+            whole = other != table.partitioned_by and other in manifest.entities and manifest.partitions(other)
+            if not whole or (declared and manifest.event_timestamp(other)):
+                continue
+            fix = "declare how far it looks, as in `look_back: 7 days` or `look_ahead: 30 days`"
+            if not manifest.event_timestamp(other):
+                fix = f"give '{other}' an event_timestamp, and declare `look_back` or `look_ahead` here"
+            yield book.issue(
+                "unbounded-read",
+                ref,
+                ("sql",),
+                culprit=other,
+                message=f"every partition reads all of '{other}', and is made again whenever that gets rows",
+                fix=fix,
+                sql=place,
+                severity="warning",
+            )
+
+
 def _partitions_are_known(book: Book, ref: str) -> bool:
     """Tell whether all that the partitions of ``ref`` come from is well formed, without a loop."""
     seen: set[str] = set()
