@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from metaplatform.specs.partitions import EARLIEST, LATEST, PartitionSpec, Window
 from metaplatform.specs.reads import Reach, Reads
@@ -75,6 +76,7 @@ class Following:
         return tuple(other for other in self._tracked.get(ref, {}) if not self.of(ref, other).exact)
 
 
+@lru_cache
 def _offsets(reaches: tuple[Reach, ...], own: PartitionSpec) -> tuple[int, int]:
     """Return the first and the last partition that any of the reaches touches; months count as the longest."""
     nominal = PartitionSpec(every=own.every, start=own.start)
