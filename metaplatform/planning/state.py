@@ -10,6 +10,7 @@ from metaplatform.planning.pending import pending_changes
 from metaplatform.planning.versions import with_versions
 from metaplatform.resources.build_records import BuildRecords
 from metaplatform.resources.clock import Clock
+from metaplatform.resources.delta_tables import check_newest_commit
 from metaplatform.resources.exports import lost_files
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.warehouse import Warehouse
@@ -60,8 +61,10 @@ def past_of(manifest: Manifest, warehouse: Warehouse) -> Past:
 def _there(ref: str, built: Built, warehouse: Warehouse) -> bool:
     if ref.startswith("models."):
         return (warehouse.root_path / "mlflow.db").exists()
-    kept = ref.startswith(_TABLES)
-    return built.unfinished or not kept or _has_log(warehouse.path(ref))
+    if built.unfinished or not ref.startswith(_TABLES):
+        return True
+    check_newest_commit(warehouse.path(ref))
+    return _has_log(warehouse.path(ref))
 
 
 def _has_log(folder: Path) -> bool:

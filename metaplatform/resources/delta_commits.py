@@ -5,6 +5,7 @@ milliseconds, holds its lock no longer than that, and can be tried again when it
 """
 
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from deltalake.transaction import AddAction, create_table_with_add_actions
 from metaplatform.errors import StorageError
 from metaplatform.resources.delta_files import StagedFiles
 from metaplatform.resources.delta_log import logged_files, without_columns
-from metaplatform.resources.delta_tables import arrow_schema, open_table, read_rows
+from metaplatform.resources.delta_tables import LOCK, arrow_schema, newest_commit, open_table, read_rows
 from metaplatform.resources.delta_types import evolved_schema
 
 _ATTEMPTS = 8
@@ -32,11 +33,20 @@ T = TypeVar("T")
 
 @contextmanager
 def commit_lock(folder: Path) -> Iterator[None]:
-    """Let one process at a time commit to the table in ``folder``; the kernel frees the lock of a killed one."""
+    """Let one process at a time commit to the table in ``folder``; the kernel frees the lock of a killed one.
+
+    The number of the newest commit is kept in the lock's file: a log that has lost its end does not show it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "_commit.lock").open("w") as handle:
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+        if newest := newest_commit(folder):
+            # Always of one length: no reader sees half of it.
+            os.pwrite(handle, newest.stem.encode("ascii"), 0)
+    finally:
+        os.close(handle)
 
 
 def committed(folder: Path, commit: Callable[[], T], *, owner: str) -> T:

@@ -19,12 +19,14 @@ from deltalake.exceptions import DeltaError
 from pydantic import TypeAdapter, ValidationError
 
 from metaplatform.errors import StorageError
-from metaplatform.naming import asset_path, stable_id
+from metaplatform.naming import asset_path, history_ref, ref_of, stable_id
 from metaplatform.resources.delta_types import PARTITION_COLUMN
 from metaplatform.specs.base import Ref
 
 VERSION_COLUMN = "model_version"
 """Column by which :class:`PartitionState` tells who scored a partition."""
+LOCK = "_commit.lock"
+"""In a table's folder: held by who commits, and the number of the last commit that was made so."""
 _LOG_ENTRY = re.compile(r"\d{20}\.json")
 _LOGS_KEPT, _FILES_KEPT = 256, 65_536
 _REF = TypeAdapter(Ref)
@@ -113,9 +115,10 @@ def open_table(folder: Path) -> DeltaTable | None:
     """Return the Delta table in ``folder`` as it is now, for a commit; None if there is none.
 
     Raises:
-        StorageError: if its log cannot be read.
+        StorageError: if its log cannot be read, or has lost its end.
     """
     uri = folder.as_uri()
+    check_newest_commit(folder)
     try:
         return DeltaTable(uri) if DeltaTable.is_deltatable(uri) else None
     except (DeltaError, OSError) as error:
@@ -168,16 +171,54 @@ def _maximum_at(folder: Path, stamp: LogStamp, column: str) -> datetime | None:
 
 
 def _log_stamp(folder: Path) -> LogStamp | None:
+    newest = check_newest_commit(folder)
     try:
-        with os.scandir(folder / "_delta_log") as entries:
-            commits = [entry for entry in entries if _LOG_ENTRY.fullmatch(entry.name)]
-            if not commits:
-                return None
-            newest = max(commits, key=lambda entry: entry.name)
-            found = newest.stat()
+        found = newest.stat() if newest else None
     except OSError:
         return None
-    return newest.name, found.st_ino, found.st_size, found.st_mtime_ns
+    return (newest.name, found.st_ino, found.st_size, found.st_mtime_ns) if newest and found else None
+
+
+def newest_commit(folder: Path) -> Path | None:
+    """Return the newest entry of the log of the table in ``folder``, None if there is none."""
+    try:
+        with os.scandir(folder / "_delta_log") as entries:
+            newest = max((entry.name for entry in entries if _LOG_ENTRY.fullmatch(entry.name)), default=None)
+    except OSError:
+        return None
+    return folder / "_delta_log" / newest if newest else None
+
+
+def check_newest_commit(folder: Path) -> Path | None:
+    """Return the newest entry of a table's log, having seen that no later one is missing.
+
+    A log without its end is whole for every reader: the table would go back in time, and nobody would know.
+
+    Raises:
+        StorageError: if the platform itself has made a later one.
+    """
+    # Before the log is looked at: else a commit that comes between would seem to be missing.
+    last = _last_made(folder)
+    newest = newest_commit(folder)
+    if not last or (newest is not None and newest.stem >= last):
+        return newest
+    ref = ref_of((folder.parent.name, folder.name))
+    kept = folder.parent.name == "monitoring" or ref.endswith(history_ref(""))
+    left = f"which ends with commit {int(newest.stem)}" if newest else "which is empty"
+    raise StorageError(
+        owner=ref,
+        culprit=f"commit {int(last)} is gone from its log, {left}: rows would be missing",
+        fix=f"restore {folder / '_delta_log'} from a backup, or remove "
+        + (f"{folder / LOCK}: what the commit held is then lost" if kept else f"{folder}, and make the table again"),
+    )
+
+
+def _last_made(folder: Path) -> str:
+    """Return the number of the last commit that the platform has made, ``""`` if that is not known."""
+    try:
+        return (folder / LOCK).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""
 
 
 @lru_cache(maxsize=_LOGS_KEPT)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.records import Action, Decision, Observation, Promotion
+from metaplatform_tests.damage import check_told, cut_short, garbage, gone, last_gone, run
 from metaplatform_tests.replay.silence import Silent
 from metaplatform_tests.scenario import MONTHS, ORDERS_A_MONTH, write_month, write_project
 
@@ -271,3 +273,34 @@ def test_a_root_that_has_lost_its_mlflow_db_knows_and_scores_as_before_once_it_i
         rows = scored_in(Warehouse(root=str(root)), PREDICTIONS, MONTHS[-1])
         scores.append(sorted((row["order_id"], row["probability"], row["model_version"]) for row in rows))
     assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("mlflow.db", gone),
+        ("mlflow.db", cut_short),
+        ("dagster/history/runs.db", garbage),
+        ("dagster/history/runs/index.db", garbage),
+        ("warehouse/raw/orders/_delta_log", last_gone),
+        ("warehouse/monitoring/decisions/_delta_log", last_gone),
+        ("warehouse/predictions/order_returns/_delta_log/00000000000000000000.json", gone),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_replay_goes_on_over_a_damaged_root_or_says_in_one_message_why_not(
+    replayed: tuple[Path, dict[str, Any]],
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    file: str,
+    damage: Callable[[Path], None],
+) -> None:
+    root = Path(shutil.copytree(replayed[0], tmp_path / "storage"))
+    damage(root / file)
+    code = run(monkeypatch, "replay", "--resume", "--book", str(project / "metadata"), "--root", str(root))
+    told = capfd.readouterr()
+    check_told(code, told.err, file)
+    healed = file.startswith("dagster/")
+    assert code == (0 if healed else 1), (told.out, told.err)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -366,3 +367,62 @@ def test_threads_of_one_process_may_write_one_table(warehouse: Warehouse):
 
 def test_a_warehouse_travels_to_other_processes_as_plain_settings(warehouse: Warehouse):
     assert Warehouse.model_validate(warehouse.model_dump()).root == warehouse.root
+
+
+class TestALogThatHasLostItsEnd:
+    @pytest.fixture
+    def shortened(self, warehouse: Warehouse) -> Warehouse:
+        """Return a warehouse where the second of two commits is gone: to every reader the first is all there was."""
+        for _ in range(2):
+            warehouse.replace("raw.t", ROWS, partition=None, metadata={})
+        (warehouse.path("raw.t") / "_delta_log" / f"{1:020}.json").unlink()
+        return warehouse
+
+    def test_is_told_to_whoever_looks_reads_or_writes(self, shortened: Warehouse):
+        told = r"raw\.t: commit 1 is gone from its log, which ends with commit 0.*restore .*_delta_log.*or remove"
+        for look in (
+            shortened.version,
+            shortened.partitions,
+            shortened.exists,
+            lambda ref: rows_of(shortened, ref),
+            lambda ref: shortened.replace(ref, ROWS, partition=None, metadata={}),
+            lambda ref: shortened.append_new(ref, ROWS, key="id", metadata={}),
+            lambda ref: shortened.maintain(ref, retention_hours=1),
+        ):
+            with pytest.raises(StorageError, match=told):
+                look("raw.t")
+
+    def test_goes_on_once_its_folder_or_the_word_of_the_lost_commit_is_removed(self, shortened: Warehouse):
+        (shortened.path("raw.t") / "_commit.lock").unlink()
+        assert shortened.version("raw.t") == 0
+        assert shortened.replace("raw.t", ROWS, partition=None, metadata={}).version == 1
+
+    def test_is_not_suspected_where_others_commit_too_or_nothing_is_known(self, shortened: Warehouse):
+        folder = shortened.path("raw.u")
+        write_deltalake(folder.as_uri(), ROWS)
+        for _ in range(2):
+            write_deltalake(folder.as_uri(), ROWS, mode="append")
+        assert shortened.version("raw.u") == 2
+        shortened.replace("raw.u", ROWS, partition=None, metadata={})
+        write_deltalake(folder.as_uri(), ROWS, mode="append")
+        assert shortened.version("raw.u") == 4
+        (folder / "_commit.lock").write_bytes(b"")
+        assert shortened.version("raw.u") == 4
+
+    def test_is_not_suspected_while_another_commits(self, warehouse: Warehouse):
+        warehouse.replace("raw.t", ROWS, partition=None, metadata={})
+        ended = threading.Event()
+
+        def write() -> None:
+            for _ in range(30):
+                warehouse.replace("raw.t", ROWS, partition=None, metadata={})
+            ended.set()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        seen = [0]
+        while not ended.is_set():
+            seen.append(warehouse.version("raw.t") or 0)
+        writer.join()
+        assert seen == sorted(seen)
+        assert warehouse.version("raw.t") == 30
