@@ -21,6 +21,7 @@ from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.root_use import mark_root
 from metaplatform.resources.served_book import accept_served, serve_book
+from metaplatform.resources.threads import threads_of_each
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import MLFLOW_LINK, REPORTS_LINK, Deployment
 from metaplatform.specs.manifest import Manifest
@@ -32,8 +33,9 @@ PINNED_BOOK = "METAPLATFORM_BOOK_SNAPSHOT"
 def platform_resources(deployment: Deployment) -> dict[str, object]:
     """Return the resources that the platform's assets, checks and sensors ask for, by name."""
     root = str(deployment.root)
+    threads = deployment.threads if deployment.executor == "in_process" else threads_of_each(deployment.threads)[1]
     return {
-        "warehouse": Warehouse(root=root, memory_limit=deployment.memory_limit, threads=deployment.threads),
+        "warehouse": Warehouse(root=root, memory_limit=deployment.memory_limit, threads=threads),
         "registry": ModelRegistry(
             tracking_uri=deployment.tracking_uri,
             artifact_root=str(deployment.root / "mlartifacts"),
@@ -57,7 +59,10 @@ def definitions_of(
     manifest: Manifest, deployment: Deployment, *, sensors: Sequence[dg.SensorDefinition] = ()
 ) -> dg.Definitions:
     """Return the Dagster definitions of a book in a deployment; ``sensors`` come beside those of the loop."""
-    executor = dg.in_process_executor if deployment.executor == "in_process" else dg.multiprocess_executor
+    executor = dg.in_process_executor
+    if deployment.executor == "multiprocess":
+        steps, _ = threads_of_each(deployment.threads)
+        executor = dg.multiprocess_executor.configured({"max_concurrent": steps})
     with warnings.catch_warnings():
         # Code references and partitioned checks are young in Dagster: a warning each would bury all others.
         warnings.simplefilter("ignore", dg.BetaWarning)

@@ -17,8 +17,8 @@ def remove(
     folder: Annotated[Path, typer.Argument(help="The storage root.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove all data, models, reports and history below a storage root, a live one too, while nobody uses it."""
-    from metaplatform.resources.root_use import contents_of, remove_contents, root_alone, use_of
+    """Remove all that the platform made below a storage root, a live one too, while nobody uses it."""
+    from metaplatform.resources.root_use import contents_of, give_up, root_alone, use_of
 
     root = folder.absolute()
     present = contents_of(root)
@@ -29,8 +29,10 @@ def remove(
         typer.echo(f"{root} ({use}) holds {', '.join(present)}")
         confirm("Remove all of it?")
     with root_alone(root):
-        remove_contents(root)
+        left = give_up(root)
     typer.echo(f"Removed {', '.join(present)} from {root}")
+    if left:
+        typer.echo(f"Left there, for the platform did not make it: {', '.join(left)}")
 
 
 @roots.command()

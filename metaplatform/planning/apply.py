@@ -86,7 +86,7 @@ def apply_plan(
         chosen = selected(plan_of(manifest, deployment), manifest, only)
         if not allow_breaking:
             _refuse_breaking(chosen)
-        definitions = definitions_of(manifest, deployment)
+        definitions = definitions_of(manifest, deployment.in_process)
         with deployment_instance(deployment) as instance:
             resources = dict(definitions.resources or {})
             loop = WorkingLoop(

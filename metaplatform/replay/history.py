@@ -71,7 +71,7 @@ def replay_history(
     with root_alone(deployment.root):
         standing = make_room(deployment, fresh=fresh, resume=resume)
         accept(deployment.root)
-        definitions = definitions_of(manifest, deployment)
+        definitions = definitions_of(manifest, deployment.in_process)
         with deployment_instance(deployment) as instance:
             forget_failures(instance)
             _read_sources(manifest, definitions, instance, progress)

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 from metaplatform.compute.policy.retraining import decide
 from metaplatform.errors import MetaplatformError
@@ -20,7 +21,7 @@ def moments_between(look: Callable[[], Loop], ticks: Sequence[datetime]) -> Iter
     Live, the loop looks all the time: a cooldown ends, or one more hour of labels has matured, between two arrivals.
     Whoever takes a moment plays it before asking for the next. ``look`` returns the loop as it is then.
     """
-    for tick, upcoming in zip(ticks, [*ticks[1:], None], strict=True):
+    for tick, upcoming in zip_longest(ticks, ticks[1:]):
         yield tick
         now = tick
         while upcoming is not None and (found := next_firing(look(), now, upcoming)) is not None:

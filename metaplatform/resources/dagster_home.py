@@ -10,6 +10,7 @@ from metaplatform.errors import StorageError
 from metaplatform.resources.file_writing import write_whole
 from metaplatform.resources.sqlite_files import damage_of
 
+_DATABASES = ("history/*.db", "history/runs/index.db", "schedules/*.db")
 _TEMPLATE = """\
 # Dagster's instance settings. Written once; edit freely, an existing file is never overwritten.
 telemetry: {{enabled: false}}
@@ -120,7 +121,8 @@ def _set_aside_damaged(home: Path) -> None:
 
     Dagster makes new ones. The loop remembers in tables of its own: lost is what Dagster's pages showed of the past.
     """
-    for database in sorted((*home.glob("history/*.db"), *home.glob("schedules/*.db"))):
+    # Each run has a database of its own beside the index: so many are not looked at.
+    for database in sorted(found for kind in _DATABASES for found in home.glob(kind)):
         what = damage_of(database)
         if what is None:
             continue

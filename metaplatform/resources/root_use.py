@@ -36,18 +36,38 @@ _CONTENTS = (
     "logs",
     "ui.json",
 )
-"""What is made below a storage root; nothing else there is ever removed, the accepted book of a database among it."""
+"""What replays make below a storage root; another replay removes nothing else, the accepted book least of all."""
+_REST = ("book", "mlflow.db.damaged", "tmp", "apply.lock", "ui.lock")
+"""What is removed beside that where a root is given up."""
 
 
 def contents_of(root: Path) -> tuple[str, ...]:
-    """Return what of the things that the platform makes is there, relative to ``root``."""
+    """Return what of the things that a replay makes is there, relative to ``root``."""
     return tuple(name for name in _CONTENTS if (root / name).exists())
+
+
+def give_up(root: Path) -> tuple[str, ...]:
+    """Remove all that the platform made below ``root``, and ``root`` if it is empty then; return what is left there.
+
+    To be called by whoever is alone at work there, as the last thing.
+    """
+    remove_contents(root)
+    for path in (root / name for name in (*_REST, _LOCK)):
+        _remove(path)
+    left = tuple(sorted(path.name for path in root.iterdir()))
+    if not left:
+        root.rmdir()
+    return left
 
 
 def remove_contents(root: Path) -> None:
     """Remove what the platform made below ``root``, and the mark that says what the root is for."""
     for path in (root / name for name in (*contents_of(root), _MARK)):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
 
 def use_of(root: Path) -> Use | None:

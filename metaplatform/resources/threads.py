@@ -1,4 +1,4 @@
-"""How many threads a step may take: what the deployment says, else what the machine or the container gives."""
+"""How many threads a run may take: what the deployment says, else what the machine or the container gives."""
 
 import os
 from math import ceil
@@ -14,6 +14,16 @@ def allotted_threads(declared: int, *, cgroup: Path = _CGROUP) -> int:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = _limit(cgroup)
     return min(usable, max(1, ceil(limit))) if limit else usable
+
+
+def threads_of_each(declared: int, *, most: int = 4) -> tuple[int, int]:
+    """Return how many steps of a run may work at once, ``most`` at the most, and the threads that each then takes.
+
+    Together they take no more than :func:`allotted_threads`.
+    """
+    threads = allotted_threads(declared)
+    steps = min(most, threads)
+    return steps, threads // steps
 
 
 def _limit(cgroup: Path) -> float | None:

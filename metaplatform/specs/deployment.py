@@ -74,6 +74,11 @@ class Deployment(Spec):
         return {f"METAPLATFORM_{name.upper()}": str(value) for name, value in settings.items()}
 
     @property
+    def in_process(self) -> "Deployment":
+        """Return the deployment as whoever runs its steps one after the other, in this process, sees it."""
+        return self.model_copy(update={"executor": "in_process"})
+
+    @property
     def tracking_uri(self) -> str:
         """Return MLflow's database below the root."""
         return f"sqlite:///{self.root / 'mlflow.db'}"

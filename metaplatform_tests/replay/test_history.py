@@ -188,6 +188,20 @@ def test_the_same_book_and_seed_give_the_same_predictions_twice(
     assert scores[0].equals(scores[1])
 
 
+def test_a_replay_that_has_come_to_its_end_has_nothing_left_to_go_on_with(
+    replayed: tuple[Path, dict[str, Any]],
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    root = Path(shutil.copytree(replayed[0], tmp_path / "storage"))
+    code = run(monkeypatch, "replay", "--resume", "--book", str(project / "metadata"), "--root", str(root))
+    assert code in {0, None}, capfd.readouterr().err
+    predictions = [Warehouse(root=str(each)).version(PREDICTIONS) for each in (replayed[0], root)]
+    assert predictions[0] == predictions[1]
+
+
 def test_a_second_replay_says_what_is_there_and_touches_nothing(
     project: Path, replayed: tuple[Path, dict[str, Any]]
 ) -> None:
@@ -237,6 +251,21 @@ def test_a_root_that_was_moved_loads_its_champion_scores_and_leads_to_its_pages(
         address = url + page.removeprefix("/reports")
         with urllib.request.urlopen(address) as answer:  # noqa: S310  # an address of our own
             assert answer.status == 200
+
+
+def test_nothing_below_a_root_says_where_the_root_is_but_what_is_put_right_or_only_shown(
+    replayed: tuple[Path, dict[str, Any]],
+) -> None:
+    """MLflow's addresses are put right, the views made anew; logs and Dagster's history say where a table once was."""
+    root = replayed[0]
+    where = str(root).encode()
+    saying = {path.relative_to(root) for path in root.rglob("*") if path.is_file() and where in path.read_bytes()}
+    logs = {path for path in saying if path.parent.name == "_delta_log"}
+    for log in logs:
+        text = (root / log).read_bytes()
+        assert text.count(where) == text.count(b'"location":"file://' + where), f"{log} is read by more than people"
+    others = {path.parts[0] for path in saying - logs}
+    assert others == {"mlflow.db", "warehouse.duckdb", "dagster"}
 
 
 def rescored(project: Path, root: Path, partition: str) -> None:
@@ -299,6 +328,8 @@ def test_a_replay_goes_on_over_a_damaged_root_or_says_in_one_message_why_not(
 ) -> None:
     root = Path(shutil.copytree(replayed[0], tmp_path / "storage"))
     damage(root / file)
+    standing = json.loads((root / "replay.json").read_text())
+    (root / "replay.json").write_text(json.dumps({**standing, "played": f"{MONTHS[-1]}-02T00:00:00+00:00"}))
     code = run(monkeypatch, "replay", "--resume", "--book", str(project / "metadata"), "--root", str(root))
     told = capfd.readouterr()
     check_told(code, told.err, file)

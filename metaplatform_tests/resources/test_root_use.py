@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from metaplatform.errors import StorageError
-from metaplatform.resources.root_use import mark_root, remove_contents, root_alone, root_in_use, use_of
+from metaplatform.resources.root_use import give_up, mark_root, remove_contents, root_alone, root_in_use, use_of
 
 
 def test_a_root_is_what_it_was_marked_as_last_and_nothing_before(tmp_path: Path) -> None:
@@ -41,6 +41,29 @@ def test_removing_takes_what_the_platform_made_and_leaves_what_others_put_there(
         "notes.txt",
     ]
     assert use_of(tmp_path) is None
+
+
+def test_a_root_that_is_given_up_is_gone_but_for_what_others_put_there(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for mine in ((), ("notes.txt", "own/rows.csv")):
+        for name in (
+            "warehouse/raw/a/x",
+            "book/accepted",
+            "book/compiled/c",
+            "book/.lock",
+            "ui.lock",
+            "mlflow.db",
+            *mine,
+        ):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(name, encoding="utf-8")
+        mark_root(root, "live")
+        with root_alone(root):
+            left = give_up(root)
+        assert left == tuple(sorted({Path(name).parts[0] for name in mine}))
+        assert root.exists() == bool(mine)
+        if mine:
+            assert sorted(path.name for path in root.iterdir()) == list(left)
 
 
 HOLDER = """

@@ -4,11 +4,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
+import dagster as dg
 import pytest
 
-from metaplatform.resources.threads import allotted_threads
+from metaplatform.composition import definitions_of, platform_resources
+from metaplatform.resources.threads import allotted_threads, threads_of_each
 from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.manifest import Manifest
 
 CPUS = len(os.sched_getaffinity(0))
 
@@ -44,6 +49,27 @@ def test_of_the_engine_and_of_a_session_are_the_same(tmp_path: Path, declared: i
     with Warehouse(root=str(tmp_path), threads=declared).session() as session:
         (found,) = session.backend.con.execute("select current_setting('threads')").fetchone() or ()
         assert found == session.threads == allotted_threads(declared)
+
+
+@pytest.mark.parametrize(("declared", "steps", "each"), [(1, 1, 1), (3, 3, 1), (4, 4, 1), (7, 4, 1), (16, 4, 4)])
+def test_of_steps_that_work_at_once_are_together_no_more_than_those_of_the_run(declared: int, steps: int, each: int):
+    assert threads_of_each(declared) == (steps, each)
+
+
+@pytest.mark.parametrize(("executor", "threads"), [("in_process", 9), ("multiprocess", 2)])
+def test_of_a_deployment_are_divided_where_its_executor_runs_steps_at_once(
+    tmp_path: Path, executor: Literal["in_process", "multiprocess"], threads: int
+):
+    deployment = Deployment(book=tmp_path, root=tmp_path, executor=executor, threads=9)
+    warehouse = platform_resources(deployment)["warehouse"]
+    assert isinstance(warehouse, Warehouse)
+    assert warehouse.threads == threads
+    chosen = definitions_of(Manifest(root=str(tmp_path)), deployment).executor
+    assert isinstance(chosen, dg.ExecutorDefinition)
+    if executor == "in_process":
+        assert chosen is dg.in_process_executor
+    else:
+        assert chosen.apply_config_mapping({}).value["config"]["max_concurrent"] == 4
 
 
 def test_are_asked_for_in_one_place():
