@@ -34,13 +34,12 @@ def platform_resources(deployment: Deployment) -> dict[str, object]:
     """Return the resources that the platform's assets, checks and sensors ask for, by name."""
     root = str(deployment.root)
     threads = deployment.threads if deployment.executor == "in_process" else threads_of_each(deployment.threads)[1]
+    registry = ModelRegistry(
+        tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.root / "mlartifacts"), ui_url=MLFLOW_LINK
+    )
     return {
         "warehouse": Warehouse(root=root, memory_limit=deployment.memory_limit, threads=threads),
-        "registry": ModelRegistry(
-            tracking_uri=deployment.tracking_uri,
-            artifact_root=str(deployment.root / "mlartifacts"),
-            ui_url=MLFLOW_LINK,
-        ),
+        "registry": registry,
         "exports": Exports(root=root, reports_url=REPORTS_LINK),
         "notifier": Notifier(root=root, public_url=deployment.public_url),
         "clock": Clock(),
@@ -51,7 +50,7 @@ def platform_resources(deployment: Deployment) -> dict[str, object]:
             environment=deployment.environment,
             url_env=deployment.book_url_env if deployment.book_source == "sql" else "",
         ),
-        "mlflow": mlflow_tracking(deployment.tracking_uri),
+        "mlflow": mlflow_tracking(registry),
     }
 
 

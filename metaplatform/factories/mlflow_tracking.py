@@ -6,11 +6,13 @@ from typing import Any
 
 import dagster as dg
 
-EXPERIMENT = "metaplatform/monitoring"
+from metaplatform.resources.model_registry import ModelRegistry
+
+_EXPERIMENT = "monitoring"
 
 
-def mlflow_tracking(tracking_uri: str) -> dg.ResourceDefinition:
-    """Return dagster-mlflow's tracking resource: one MLflow run for each Dagster run.
+def mlflow_tracking(registry: ModelRegistry) -> dg.ResourceDefinition:
+    """Return dagster-mlflow's tracking resource, in the registry's database: one MLflow run for each Dagster run.
 
     It fits what is logged over time, such as realized metrics; model versions have runs of their own, since
     two models in one Dagster run would clash here. Importing it takes seconds, so loading definitions must not.
@@ -21,6 +23,8 @@ def mlflow_tracking(tracking_uri: str) -> dg.ResourceDefinition:
         description="dagster-mlflow: the MLflow run of this Dagster run",
     )
     def tracking(context: dg.InitResourceContext) -> Iterator[object]:
+        # Made by MLflow itself, its place would be the folder that this process was started in.
+        registry.ensure_experiment(_EXPERIMENT)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)
             from dagster_mlflow.resources import MlFlow
@@ -34,4 +38,5 @@ def mlflow_tracking(tracking_uri: str) -> dg.ResourceDefinition:
             # The run is global in this process: left open, it would swallow the next Dagster run's metrics.
             tracked.end_run(status)
 
-    return tracking.configured({"experiment_name": EXPERIMENT, "mlflow_tracking_uri": tracking_uri})
+    name = f"{registry.experiment}/{_EXPERIMENT}"
+    return tracking.configured({"experiment_name": name, "mlflow_tracking_uri": registry.tracking_uri})

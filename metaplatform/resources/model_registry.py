@@ -81,6 +81,12 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
                 put_places_right(database, Path(self.artifact_root), experiment=self.experiment)
         _READY.add(self.tracking_uri)
 
+    def ensure_experiment(self, name: str) -> None:
+        """Make the experiment ``<experiment>/<name>``, its place beside the models', if it is not there."""
+        client = self._client()
+        with self._locked():
+            self._experiment(client, name)
+
     def new_version(
         self,
         model: str,

@@ -370,6 +370,23 @@ def test_a_root_that_was_moved_keeps_its_versions_and_takes_new_ones(tmp_path: P
         assert str(first) not in "\n".join(database.iterdump())
 
 
+def test_an_experiment_that_mlflow_has_placed_where_a_process_was_started_lies_with_the_others(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    client = client_of(registry)
+    for name in ("metaplatform/monitoring", "theirs"):
+        made = client.create_experiment(name)
+        client.create_run(made)
+    put_places_right(tmp_path / "mlflow.db", tmp_path / "mlartifacts", experiment="metaplatform")
+    placed = {found.name: str(found.artifact_location) for found in client.search_experiments()}
+    assert placed["metaplatform/monitoring"] == f"{(tmp_path / 'mlartifacts').as_uri()}/monitoring"
+    (run,) = client.search_runs([client.get_experiment_by_name("metaplatform/monitoring").experiment_id])
+    assert run.info.artifact_uri == f"{placed['metaplatform/monitoring']}/{run.info.run_id}/artifacts"
+    assert placed["theirs"].endswith("mlruns/2")
+    registry.ensure_experiment("more")
+    assert client.get_experiment_by_name("metaplatform/more").artifact_location.endswith("/mlartifacts/more")
+
+
 def test_places_that_are_right_and_places_of_others_are_left_alone(registry: ModelRegistry, tmp_path: Path) -> None:
     add(registry)
     database = tmp_path / "mlflow.db"
