@@ -1,4 +1,4 @@
-"""Plan and Dagster call the same things stale: new rows and versions that come and go make nothing unsynced."""
+"""Plan and Dagster call the same things stale: what other rows reach, and nothing by versions that come and go."""
 
 from pathlib import Path
 
@@ -25,6 +25,15 @@ feature_sets:
     {kind: lookup, table: tables.visited, on: {account: account}, columns: {visits: visits}},
     {kind: as_of, table: raw.visits, on: {account: account}, columns: {last: at}}, """,
 )
+WHOLE = """
+sources:
+  prices: {kind: csv, path: prices.csv, columns: {product: varchar, price: bigint}}
+tables:
+  dearest: {sql: select max(price) as price from raw.prices}
+outputs:
+  list: {kind: csv, table: raw.prices}
+  dearest: {kind: parquet, table: tables.dearest}
+"""
 
 
 def test_a_refused_challenger_makes_nothing_unsynced(tmp_path: Path) -> None:
@@ -43,3 +52,22 @@ def test_a_refused_challenger_makes_nothing_unsynced(tmp_path: Path) -> None:
     assert [verdict.outcome for verdict in Ledger(project.warehouse).read(Promotion)] == ["promoted", "kept"]
     assert project.stale() == {}
     assert dagster_unsynced(project) == set()
+
+
+def test_other_rows_without_partitions_make_unsynced_who_reads_all_of_them_and_the_same_rows_nobody(
+    tmp_path: Path,
+) -> None:
+    project = SmallProject(tmp_path, WHOLE)
+    project.put("prices.csv", pd.DataFrame({"product": ["a", "b"], "price": [1, 2]}))
+    with project.at_work():
+        project.play(moment("2024-02-03"))
+        project.make("raw.prices", now=moment("2024-02-04"))
+        assert project.stale() == {}
+        assert dagster_unsynced(project) == set()
+        project.put("prices.csv", pd.DataFrame({"product": ["a", "b"], "price": [1, 3]}))
+        project.make("raw.prices", now=moment("2024-02-04"))
+        assert project.stale() == {"tables.dearest": ("",), "outputs.list": ("",), "outputs.dearest": ("",)}
+        assert dagster_unsynced(project) == {("tables.dearest", ""), ("outputs.list", "")}, "of what is read itself"
+        project.make("tables.dearest", "outputs.list", now=moment("2024-02-04"))
+        assert project.stale() == {"outputs.dearest": ("",)}
+        assert dagster_unsynced(project) == {("outputs.dearest", "")}
