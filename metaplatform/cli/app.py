@@ -9,12 +9,11 @@ import typer
 
 from metaplatform.errors import MetaplatformError
 from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
 
-# `validate` needs no deployment's storage.
+# Every command imports this: what reads a book takes longer than all the rest.
 if TYPE_CHECKING:
     from metaplatform.resources.book_source import CurrentBook
+    from metaplatform.specs.manifest import Manifest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,12 +56,19 @@ def confirm(question: str) -> None:
     typer.confirm(question, abort=True)
 
 
-def book_in_files(deployment: Deployment) -> Manifest:
+def announce(doing: str) -> None:
+    """Say at once what a command does that takes seconds to begin; to be called before it imports what it needs."""
+    typer.echo(doing, err=True)
+
+
+def book_in_files(deployment: Deployment) -> "Manifest":
     """Return the book of the deployment's YAML files, with the parameters and the overlay that are set.
 
     Raises:
         BookError: with every error of the book.
     """
+    from metaplatform.specs.loading import load_book
+
     return load_book(
         deployment.book,
         variables=os.environ,

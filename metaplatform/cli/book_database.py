@@ -12,12 +12,11 @@ from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_in_f
 from metaplatform.errors import BookError
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.plurals import counted
-from metaplatform.specs.snapshot_changes import EntityChange, snapshot_changes
-from metaplatform.specs.snapshots import snapshot_of
 
 # What opens a database is imported by the command that does: the others start without it.
 if TYPE_CHECKING:
     from metaplatform.resources.book_database import BookDatabase, PushPlan
+    from metaplatform.specs.snapshot_changes import EntityChange
 
 _SHOWN_CHARACTERS = 200
 
@@ -95,6 +94,9 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show what a push would change; exit code 0 if nothing, 1 if something (as `git diff --exit-code`)."""
+    from metaplatform.specs.snapshot_changes import snapshot_changes
+    from metaplatform.specs.snapshots import snapshot_of
+
     deployment = deployment_of(book, root, environment)
     database = _database(to, to_env, deployment)
     changes = snapshot_changes(database.read().snapshot, snapshot_of(book_in_files(deployment)))
@@ -139,7 +141,7 @@ def _show_plan(plan: "PushPlan", name: str) -> None:
         typer.echo(f"! {change.ref}: edited in {name} since this checkout last saw it")
 
 
-def _show_changes(changes: Sequence[EntityChange]) -> None:
+def _show_changes(changes: Sequence["EntityChange"]) -> None:
     for change in changes:
         typer.echo(f"{ {'added': '+', 'removed': '-', 'changed': '~'}[change.kind] } {change.ref}: {change.kind}")
         for field in change.fields if change.kind == "changed" else ():
@@ -150,5 +152,5 @@ def _shown(value: Any) -> str:
     return "not set" if value is None else json.dumps(value, ensure_ascii=False)[:_SHOWN_CHARACTERS]
 
 
-def _as_json(change: EntityChange) -> dict[str, Any]:
+def _as_json(change: "EntityChange") -> dict[str, Any]:
     return {"entity": change.ref, "kind": change.kind, "fields": [asdict(field) for field in change.fields]}

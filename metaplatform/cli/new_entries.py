@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from metaplatform.cli.app import Book, app, deployment_of
-from metaplatform.specs.manifest import CHAPTERS, Manifest
+
+if TYPE_CHECKING:
+    from metaplatform.specs.manifest import Manifest
 
 new = typer.Typer(no_args_is_help=True, help="Add a commented entry to the book, made from the data it is about.")
 app.add_typer(new, name="new")
@@ -86,7 +88,7 @@ def new_feature_set(
     """Add a feature set: the row's own columns, and blocks over the tables that share a key or column with it."""
     from metaplatform.scaffolding.feature_set_entry import feature_set_entry
 
-    def entry(manifest: Manifest) -> Sequence[str]:
+    def entry(manifest: "Manifest") -> Sequence[str]:
         return feature_set_entry(manifest, name, spine=spine)
 
     _add_one("feature_sets", name, entry, book=book, into=into, printed=printed)
@@ -103,7 +105,7 @@ def new_table(
     """Add an SQL table: a query of all columns of what it reads, to be cut down."""
     from metaplatform.scaffolding.query_entries import table_entry
 
-    def entry(manifest: Manifest) -> Sequence[str]:
+    def entry(manifest: "Manifest") -> Sequence[str]:
         return table_entry(manifest, name, source=source)
 
     _add_one("tables", name, entry, book=book, into=into, printed=printed)
@@ -120,7 +122,7 @@ def new_prediction(
     """Add predictions by a model of the book."""
     from metaplatform.scaffolding.prediction_entries import prediction_entry
 
-    def entry(manifest: Manifest) -> Sequence[str]:
+    def entry(manifest: "Manifest") -> Sequence[str]:
         return prediction_entry(manifest, name, model=model)
 
     _add_one("predictions", name, entry, book=book, into=into, printed=printed)
@@ -138,7 +140,7 @@ def new_monitor(
     """Add a monitor of a prediction."""
     from metaplatform.scaffolding.prediction_entries import monitor_entry
 
-    def entry(manifest: Manifest) -> Sequence[str]:
+    def entry(manifest: "Manifest") -> Sequence[str]:
         return monitor_entry(manifest, name, prediction=prediction, kind=kind)
 
     _add_one("monitors", name, entry, book=book, into=into, printed=printed)
@@ -156,7 +158,7 @@ def new_output(
     """Add an output of a table or prediction: a report, files, or views."""
     from metaplatform.scaffolding.query_entries import output_entry
 
-    def entry(manifest: Manifest) -> Sequence[str]:
+    def entry(manifest: "Manifest") -> Sequence[str]:
         return output_entry(manifest, name, table=table, kind=kind)
 
     _add_one("outputs", name, entry, book=book, into=into, printed=printed)
@@ -173,7 +175,7 @@ def new_reaction(
     """Add a reaction to a prediction: what is made anew, and who is told."""
     from metaplatform.scaffolding.prediction_entries import reaction_entry
 
-    def entry(manifest: Manifest) -> Sequence[str]:
+    def entry(manifest: "Manifest") -> Sequence[str]:
         return reaction_entry(manifest, name, prediction=prediction)
 
     _add_one("reactions", name, entry, book=book, into=into, printed=printed)
@@ -182,7 +184,7 @@ def new_reaction(
 def _add_one(
     chapter: str,
     name: str,
-    entry: Callable[[Manifest], Sequence[str]],
+    entry: Callable[["Manifest"], Sequence[str]],
     *,
     book: Path | None,
     into: Path | None,
@@ -190,6 +192,7 @@ def _add_one(
 ) -> None:
     """Add one entry of a chapter, made from the book that it goes into."""
     from metaplatform.scaffolding.book_entries import refuse_names, sound_book
+    from metaplatform.specs.manifest import CHAPTERS
 
     folder = deployment_of(book, None).book
     manifest = sound_book(folder)

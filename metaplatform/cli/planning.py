@@ -4,20 +4,29 @@ import json
 import os
 from contextlib import ExitStack
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_in_files, book_now, confirm, deployment_of
-from metaplatform.cli.plan_tables import ApplyProgress, plan_table
-from metaplatform.compute.changes.plan import Plan
-from metaplatform.compute.changes.staleness import Past, plan_changes
+from metaplatform.cli.app import (
+    AsJson,
+    Book,
+    Environment,
+    Root,
+    announce,
+    app,
+    book_in_files,
+    book_now,
+    confirm,
+    deployment_of,
+)
 from metaplatform.errors import BookError
-from metaplatform.planning.text import summary, to_json, to_markdown
 from metaplatform.resources.git_books import book_at
 from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.loading import load_book
 from metaplatform.specs.plurals import counted
+
+if TYPE_CHECKING:
+    from metaplatform.compute.changes.plan import Plan
 
 CHANGES = 3
 """Exit code of ``--detailed-exitcode`` where there is something to do; 2 is wrong use of a command."""
@@ -47,6 +56,9 @@ def plan(
     ] = False,
 ) -> None:
     """Say what the book changes of what the warehouse was made from: what is made again, why, and whom it breaks."""
+    from metaplatform.cli.plan_tables import plan_table
+    from metaplatform.planning.text import to_json, to_markdown
+
     if (after is not None and before is None) or (as_json and markdown) or (before and database):
         typer.echo("--to needs --from, --from goes without --from-env, and --json without --markdown", err=True)
         raise typer.Exit(2)
@@ -80,11 +92,14 @@ def apply(
     ] = False,
 ) -> None:
     """Make again what the plan calls stale, and nothing else, through the assets that the loop runs."""
+    deployment = deployment_of(book, root, environment)
+    announce(f"Comparing the book with what is below {deployment.root}")
+    from metaplatform.cli.plan_tables import ApplyProgress, plan_table
     from metaplatform.planning.apply import apply_plan, selected
     from metaplatform.planning.state import plan_of
     from metaplatform.planning.taking import take_book
+    from metaplatform.planning.text import summary
 
-    deployment = deployment_of(book, root, environment)
     current = book_now(deployment)
     manifest = current.manifest
     planned = selected(plan_of(manifest, deployment), manifest, only or ())
@@ -104,7 +119,10 @@ def apply(
     typer.echo(f"Made {counted(len(done.made), 'asset')} in {counted(done.runs, 'run')}. {left}")
 
 
-def _between(before: str, after: str | None, deployment: Deployment) -> Plan:
+def _between(before: str, after: str | None, deployment: Deployment) -> "Plan":
+    from metaplatform.compute.changes.staleness import Past, plan_changes
+    from metaplatform.specs.loading import load_book
+
     read = partial(load_book, variables=os.environ, environment=deployment.environment)
     with ExitStack() as books:
         old = read(books.enter_context(book_at(before, deployment.book)))
@@ -112,13 +130,14 @@ def _between(before: str, after: str | None, deployment: Deployment) -> Plan:
         return plan_changes(Past.of_book(old), new)
 
 
-def _against_the_warehouse(deployment: Deployment) -> Plan:
+def _against_the_warehouse(deployment: Deployment) -> "Plan":
     from metaplatform.planning.state import plan_of
 
     return plan_of(book_now(deployment).manifest, deployment)
 
 
-def _from_database(variable: str, deployment: Deployment) -> Plan:
+def _from_database(variable: str, deployment: Deployment) -> "Plan":
+    from metaplatform.compute.changes.staleness import Past, plan_changes
     from metaplatform.resources.book_source import database_behind
 
     old, issues, _ = database_behind(variable).read_manifest(deployment.book.parent)

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 # What opens the warehouse or Dagster is imported by the command that does: `validate` needs neither.
-from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_now, deployment_of
+from metaplatform.cli.app import AsJson, Book, Environment, Root, announce, app, book_now, deployment_of
 from metaplatform.errors import MetaplatformError
 from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Decision, Promotion
-from metaplatform.specs.snapshots import past_manifest
 
 if TYPE_CHECKING:
     from metaplatform.cli.model_past import Past
     from metaplatform.replay.results import ReplayResult
+    from metaplatform.specs.manifest import Manifest
 
 _COLLECT_AFTER = 50_000
 """New objects between two rounds of the garbage collector."""
@@ -39,14 +38,15 @@ def replay(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Walk history through the same assets, checks, sensors and policies that run live."""
-    from metaplatform.cli.progress import Progress
-    from metaplatform.cli.tables import replay_table
-    from metaplatform.replay.history import replay_history
-
     if fresh and resume:
         typer.echo("--resume goes on with what --fresh removes: give one of them", err=True)
         raise typer.Exit(2)
     deployment = deployment_of(book, root, environment)
+    announce(f"Replaying below {deployment.root}")
+    from metaplatform.cli.progress import Progress
+    from metaplatform.cli.tables import replay_table
+    from metaplatform.replay.history import replay_history
+
     current = book_now(deployment)
     # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
     gc.set_threshold(_COLLECT_AFTER)
@@ -149,11 +149,13 @@ def decisions(
     tell_decisions(found, zone=past.zone, as_json=as_json)
 
 
-def _present_book(deployment: Deployment, past: "Past") -> Manifest:
+def _present_book(deployment: Deployment, past: "Past") -> "Manifest":
     """Return the book as it is now; the one that last ran where there is none that is sound."""
     try:
         return book_now(deployment).manifest
     except MetaplatformError:
+        from metaplatform.specs.snapshots import past_manifest
+
         return past_manifest(past.book)
 
 

@@ -9,7 +9,6 @@ import typer
 from metaplatform.cli.app import app
 from metaplatform.errors import MetaplatformError
 from metaplatform.resources.file_writing import write_whole
-from metaplatform.specs.language.schema import book_schema
 
 
 @app.command()
@@ -17,6 +16,8 @@ def schema(
     write: Annotated[Path | None, typer.Option("--write", help="Write it to this file instead of printing it.")] = None,
 ) -> None:
     """Print the JSON Schema of a book's file: completion, hover texts and checks in editors."""
+    from metaplatform.specs.language.schema import book_schema
+
     text = json.dumps(book_schema(), indent=2) + "\n"
     if write is None:
         typer.echo(text, nl=False)

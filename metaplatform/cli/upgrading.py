@@ -8,9 +8,6 @@ import typer
 from metaplatform.cli.app import Book, app, deployment_of
 from metaplatform.errors import BookError, Issue, MetaplatformError
 from metaplatform.resources.file_writing import write_whole
-from metaplatform.specs.book_files import book_paths, read_files
-from metaplatform.specs.language.migrations import MigrationError, migrated
-from metaplatform.specs.language.versions import NEWEST_VERSION, version_of
 
 _BOM = "\ufeff"
 
@@ -23,6 +20,10 @@ def upgrade(
     ] = False,
 ) -> None:
     """Bring the book to the newest version of its language; comments, order and formatting are kept."""
+    from metaplatform.specs.book_files import book_paths
+    from metaplatform.specs.language.migrations import MigrationError, migrated
+    from metaplatform.specs.language.versions import NEWEST_VERSION
+
     folder = deployment_of(book, None).book
     version = _sound_version(folder)
     files = {str(path): path.read_bytes().decode("utf-8") for path in book_paths(folder)}
@@ -50,6 +51,9 @@ def _sound_version(folder: Path) -> int:
     Raises:
         BookError: if a file is no YAML, or the version is none.
     """
+    from metaplatform.specs.book_files import read_files
+    from metaplatform.specs.language.versions import version_of
+
     roots, issues = read_files(folder).parsed()
     version, version_issues = version_of(roots)
     faults: tuple[Issue, ...] = (*issues, *version_issues)

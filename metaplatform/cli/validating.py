@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,10 +14,11 @@ from metaplatform.cli.app import AsJson, Book, Environment, app, deployment_of
 from metaplatform.cli.issue_formats import for_github, for_machines, for_people, github_base
 from metaplatform.errors import Issue
 from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.loading import read_book
-from metaplatform.specs.manifest import CHAPTERS, Manifest
 from metaplatform.specs.plurals import counted
-from metaplatform.specs.source_looks import Look
+
+if TYPE_CHECKING:
+    from metaplatform.specs.manifest import Manifest
+    from metaplatform.specs.source_looks import Look
 
 
 class Format(StrEnum):
@@ -63,7 +64,11 @@ def validate(
     raise typer.Exit(1 if failed else 0)
 
 
-def _read(deployment: Deployment, *, in_files: bool, look: Look | None) -> tuple[Manifest | None, tuple[Issue, ...]]:
+def _read(
+    deployment: Deployment, *, in_files: bool, look: "Look | None"
+) -> tuple["Manifest | None", tuple[Issue, ...]]:
+    from metaplatform.specs.loading import read_book
+
     if in_files or deployment.book_source == "yaml":
         return read_book(
             deployment.book,
@@ -78,7 +83,7 @@ def _read(deployment: Deployment, *, in_files: bool, look: Look | None) -> tuple
     return read_deployed_book(deployment, look=look)
 
 
-def _look(deployment: Deployment) -> Look:
+def _look(deployment: Deployment) -> "Look":
     """Return what looks at the files of sources, and judges their rows as ingestion does."""
     from metaplatform.compute.ingestion import misfits
     from metaplatform.resources.source_looks import look_at_sources
@@ -102,10 +107,12 @@ def _texts(chosen: Format, issues: Sequence[Issue], *, folder: Path, summary: st
     return [*(for_people(issue, folder=folder, colour=colour) for issue in issues), summary]
 
 
-def _summary(manifest: Manifest | None, errors: int, warnings: int, *, failed: bool) -> str:
+def _summary(manifest: "Manifest | None", errors: int, warnings: int, *, failed: bool) -> str:
     if manifest is None or failed:
         strictly = "; --strict takes warnings for faults" if not errors else ""
         return f"The book has {counted(errors, 'error')} and {counted(warnings, 'warning')}{strictly}."
+    from metaplatform.specs.manifest import CHAPTERS
+
     counts = ", ".join(
         counted(len(entities), chapter.removesuffix("s").replace("_", " "))
         for chapter in CHAPTERS

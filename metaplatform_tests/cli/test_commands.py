@@ -144,6 +144,36 @@ def test_nothing_decided_is_told_as_such(tmp_path: Path) -> None:
     assert json.loads(ask("decisions", "--json", "--root", str(tmp_path)).stdout) == []
 
 
+FIRST_LINE = """
+import sys, typer
+def echo(line, **_):
+    print(line, *sorted({name.split(".")[0] for name in sys.modules} & set(sys.argv.pop().split())), sep="|")
+    sys.exit()
+typer.echo = echo
+from metaplatform.cli import main
+main()
+"""
+HEAVY = "dagster mlflow duckdb deltalake pyarrow pandas numpy xgboost ibis sqlglot sqlalchemy uvicorn"
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (("ui",), "Serving {root}: Ctrl-C stops"),
+        (("replay",), "Replaying below {root}"),
+        (("apply", "--yes"), "Comparing the book with what is below {root}"),
+    ],
+)
+def test_a_command_says_what_it_does_before_it_imports_what_takes_seconds(
+    tmp_path: Path, command: tuple[str, ...], line: str
+) -> None:
+    arguments = [*command, "--root", str(tmp_path / "storage"), "--book", str(write_project(tmp_path))]
+    # The last argument is taken away before the command line is read.
+    code = f"import sys; heavy = sys.argv.pop()\n{FIRST_LINE.replace('sys.argv.pop()', 'heavy')}"
+    done = subprocess.run([sys.executable, "-c", code, *arguments, HEAVY], capture_output=True, text=True, check=True)
+    assert done.stdout == line.format(root=tmp_path / "storage") + "\n"
+
+
 def test_a_root_is_removed_when_its_folder_is_named_and_that_is_confirmed(tmp_path: Path) -> None:
     root = tmp_path / "root"
     Ledger(Warehouse(root=str(root))).append(Decision("d", "m", "wait", "", "", datetime(2024, 1, 1, tzinfo=UTC)))
