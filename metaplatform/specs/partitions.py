@@ -7,9 +7,12 @@ from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from metaplatform.specs.base import Spec
 
+_FIRST_YEAR = 1000
+"""Earlier ones Python writes with fewer than four digits, and Dagster with it."""
 _FORMATS = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m"}
 
 
@@ -50,9 +53,14 @@ class PartitionSpec(Spec):
         if self.every == "hour" and self.timezone != "UTC":
             raise ValueError("hourly partitions need timezone UTC: local hours repeat when clocks go back")
         try:
-            self.window(self.start)
+            year = datetime.strptime(self.start, self.format).replace(tzinfo=UTC).year
+            if year >= _FIRST_YEAR:
+                self.window(self.start)
         except (ValueError, OverflowError) as error:
             raise ValueError(f"start '{self.start}' is not a valid {self.every}, written as {self.format}") from error
+        if year < _FIRST_YEAR:
+            message = "start '{start}' lies before the year {first}, and Dagster names no partitions of such years"
+            raise PydanticCustomError("too_early", message, {"start": self.start, "first": _FIRST_YEAR})
         return self
 
     @property

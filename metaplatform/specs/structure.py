@@ -45,6 +45,7 @@ _LIMITS = {
     "string_too_long": "give at most {max_length} characters",
     "string_pattern_mismatch": "write it as in raw.flights",
     "finite_number": "give a finite number",
+    "too_early": "start in {first} or later: rows before that go to quarantine",
 }
 """Pydantic's name of a broken limit → what is allowed."""
 _ABSENT = object()

@@ -200,7 +200,7 @@ def test_event_timestamps_are_utc_instants(connection: Backend, declared: str, h
     assert rows(accepted) == [{"at": datetime(2024, 1, 1, hour, tzinfo=UTC)}]
 
 
-@pytest.mark.parametrize("start", ["2024-01-02", "1968-05-01"])
+@pytest.mark.parametrize("start", ["2024-01-02", "1968-05-01", "1000-01-01"])
 def test_event_timestamps_before_the_first_partition_or_far_ahead_are_quarantined_with_their_moment(
     connection: Backend, start: str
 ):

@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from metaplatform.factories.asset_specs import partitions_definition
 from metaplatform.specs.duration import Duration
 from metaplatform.specs.partitions import PartitionSpec
 
@@ -47,6 +48,20 @@ def test_what_is_no_duration_is_refused(text: str):
 def spec_of(every: Every, zone: str) -> PartitionSpec:
     start = {"hour": "2000-01-01T00", "day": "2000-01-01", "month": "2000-01"}[every]
     return PartitionSpec(every=every, start=start, timezone="UTC" if every == "hour" else zone)
+
+
+@pytest.mark.parametrize(
+    ("every", "first", "before"),
+    [("hour", "1000-01-01T00", "0999-12-31T23"), ("day", "1000-01-01", "0999-12-31"), ("month", "1000-01", "0999-12")],
+)
+def test_partitions_start_in_the_year_1000_or_are_refused_with_the_reason(every: Every, first: str, before: str):
+    line = PartitionSpec(every=every, start=first)
+    assert line.key_of(line.window(first).start) == first
+    dagsters = partitions_definition(line)
+    assert dagsters is not None
+    assert (dagsters.get_first_partition_key(), dagsters.has_partition_key(before)) == (first, False)
+    with pytest.raises(ValidationError, match=f"start '{before}' lies before the year 1000, and Dagster names no"):
+        PartitionSpec(every=every, start=before)
 
 
 @given(st.sampled_from(["hour", "day", "month"]), st.sampled_from(ZONES), moments)
