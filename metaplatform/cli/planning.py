@@ -56,9 +56,6 @@ def plan(
     ] = False,
 ) -> None:
     """Say what the book changes of what the warehouse was made from: what is made again, why, and whom it breaks."""
-    from metaplatform.cli.plan_tables import plan_table
-    from metaplatform.planning.text import to_json, to_markdown
-
     if (after is not None and before is None) or (as_json and markdown) or (before and database):
         typer.echo("--to needs --from, --from goes without --from-env, and --json without --markdown", err=True)
         raise typer.Exit(2)
@@ -69,13 +66,20 @@ def plan(
         found = _against_the_warehouse(deployment)
     else:
         found = _between(before, after, deployment)
+    _tell(found, as_json=as_json, markdown=markdown)
+    raise typer.Exit(CHANGES if detailed and not found.empty else 0)
+
+
+def _tell(found: "Plan", *, as_json: bool, markdown: bool) -> None:
+    from metaplatform.cli.plan_tables import plan_table
+    from metaplatform.planning.text import to_json, to_markdown
+
     if as_json:
         typer.echo(json.dumps(to_json(found), indent=2, ensure_ascii=False))
     elif markdown:
         typer.echo(to_markdown(found), nl=False)
     else:
         plan_table(found)
-    raise typer.Exit(CHANGES if detailed and not found.empty else 0)
 
 
 @app.command()

@@ -39,8 +39,7 @@ def replay(
 ) -> None:
     """Walk history through the same assets, checks, sensors and policies that run live."""
     if fresh and resume:
-        typer.echo("--resume goes on with what --fresh removes: give one of them", err=True)
-        raise typer.Exit(2)
+        raise typer.BadParameter("--resume goes on with what --fresh removes: give one of them")
     deployment = deployment_of(book, root, environment)
     announce(f"Replaying below {deployment.root}")
     from metaplatform.cli.progress import Progress
