@@ -1,6 +1,6 @@
 """What the warehouse was made from, and the plan of a book over it, with rows and times."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.outputs import ReportOutput
 
+_UNTOLD = "it was made before the platform kept from what"
 _TABLES = ("raw.", "tables.", "features.", "predictions.")
 
 
@@ -53,9 +54,27 @@ def past_of(manifest: Manifest, warehouse: Warehouse) -> Past:
         found = records.read(ref)
         if found is not None and _there(ref, found, warehouse):
             built[ref] = found
-    untold = (ref for ref in manifest.entities if ref.startswith(_TABLES) and ref not in built)
-    there = frozenset(ref for ref in untold if _has_log(warehouse.path(ref)))
-    return Past(records.applied(), built, there, lost_files(manifest, built, warehouse.root_path))
+    converted = dict(_converted_keys(manifest, warehouse, built))
+    built = {ref: found for ref, found in built.items() if ref not in converted}
+    tables = (ref for ref in manifest.entities if ref.startswith(_TABLES) and ref not in built)
+    untold = {ref: converted.get(ref, _UNTOLD) for ref in tables if _has_log(warehouse.path(ref))}
+    return Past(records.applied(), built, untold, lost_files(manifest, built, warehouse.root_path))
+
+
+def _converted_keys(manifest: Manifest, warehouse: Warehouse, built: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield what holds a key in another type than the table that it is of, with that as a reason to make it anew.
+
+    Earlier releases made features of keys: of large numbers, one double stands for several.
+    """
+    found = {f"features.{name}": feature_set.spine for name, feature_set in manifest.feature_sets.items()}
+    for name, prediction in manifest.predictions.items():
+        found[f"predictions.{name}"] = manifest.feature_sets[manifest.models[prediction.model].feature_set].spine
+    for ref, spine in found.items():
+        if ref in built and spine in built:
+            stored, true = warehouse.schema(ref), warehouse.schema(spine)
+            key = [name for name in manifest.timed_table(spine).key if {name} <= {*stored.names} & {*true.names}]
+            if any(stored.field(name).type != true.field(name).type for name in key):
+                yield ref, f"its key has another type than in {spine}"
 
 
 def _there(ref: str, built: Built, warehouse: Warehouse) -> bool:

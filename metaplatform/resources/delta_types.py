@@ -73,8 +73,8 @@ def evolved_schema(stored: pa.Schema, new: pa.Schema, *, owner: str) -> pa.Schem
             raise ColumnTypeError(
                 owner=owner,
                 culprit=f"column '{field.name}' is {known[field.name]} in the table and {field.type} in the new rows",
-                fix=f"cast it to {known[field.name]} or give it another name; or clear the table and make all of its "
-                "partitions again",
+                fix=f"cast it to {known[field.name]} or give it another name; or remove the table's folder below the "
+                "storage root: `metaplatform apply` then makes all of it again",
             )
     _check_names([*known, *(name for name in new.names if name not in known)], owner=owner)
     return pa.schema([*stored, *(field for field in new if field.name not in known)])

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
+from metaplatform.cli import commands
 from metaplatform.errors import MetaplatformError
+from metaplatform.planning.state import plan_of
 from metaplatform_tests.small_project import SmallProject, moment
 
 ACCOUNTS = """
@@ -73,6 +77,30 @@ def test_keys_that_a_double_cannot_hold_stay_what_they_are_from_the_source_to_th
     assert sum(counts) == 240, "a label for each row, and a row for each label"
     assert learnt.metrics["roc_auc"] > 0.99
     assert project.rows("features.sizes")["rest"].dtype == np.float64, "a feature is a number the model takes"
+
+
+def test_a_root_whose_keys_an_earlier_release_made_doubles_is_made_again_by_apply(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path, ACCOUNTS.partition("models:")[0])
+    project.put("data/2024-01.csv", accounts("2024-01", 0))
+    with project.at_work():
+        project.play(moment("2024-02-03"))
+        doubles = {"account": pa.float64(), "part": pa.float64()}
+        project.warehouse.retype("features.sizes", doubles, metadata={})
+        project.put("data/2024-02.csv", accounts("2024-02", 1_000))
+        with pytest.raises(
+            MetaplatformError, match=r"column 'account' is double in the table.*or remove the table's fol"
+        ):
+            project.play(moment("2024-03-05"))
+    (change,) = (found for found in plan_of(project.manifest, project.deployment).work if found.ref == "features.sizes")
+    assert change.reasons == ("its key has another type than in raw.accounts",)
+    places = ["--book", str(project.deployment.book), "--root", str(project.deployment.root)]
+    applied = CliRunner().invoke(commands.app, ["apply", "--yes", *places])
+    assert applied.exit_code == 0, (applied.output, applied.exception)
+    key = ["account", "part"]
+    made = {ref: project.rows(ref, *key)[key].to_numpy().tolist() for ref in ("raw.accounts", "features.sizes")}
+    assert made["features.sizes"] == made["raw.accounts"]
+    assert len(made["raw.accounts"]) == 480
+    assert "features.sizes" not in {found.ref for found in plan_of(project.manifest, project.deployment).work}
 
 
 LINES = """

@@ -25,13 +25,13 @@ from metaplatform.specs.snapshots import Snapshot, entity_fields, past_manifest,
 class Past:
     """What there is: the book that last ran, and what each asset was made from, by reference.
 
-    ``untold`` names tables that are there, and nothing says from what they were made. ``lost`` gives the partitions of
-    outputs whose file is gone.
+    ``untold`` gives tables that are there, and are none that the book would make, with the reason.
+    ``lost`` gives the partitions of outputs whose file is gone.
     """
 
     book: Snapshot = field(default_factory=dict)
     built: Mapping[str, Built] = field(default_factory=dict)
-    untold: frozenset[str] = frozenset()
+    untold: Mapping[str, str] = field(default_factory=dict)
     lost: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     @classmethod
@@ -137,7 +137,7 @@ class _Comparison:
         """Return the making of what was never made, or never wholly, if it is to be made and can be."""
         known = self._past.fields(ref) is not None
         if ref in self._past.untold:
-            reason = "it was made before the platform kept from what"
+            reason = self._past.untold[ref]
         elif built is not None and built.unfinished:
             reason = "making it anew was not finished"
         else:
