@@ -48,12 +48,14 @@ def new_source(
     printed: Printed = False,
 ) -> None:
     """Add a source: kind, columns, types, key, event timestamp and partitions inferred from its files."""
+    from metaplatform.cli.progress import LookProgress
     from metaplatform.scaffolding.book_entries import refuse_names, sound_book
     from metaplatform.scaffolding.source_entry import source_entry
 
     folder = deployment_of(book, None).book
     manifest = sound_book(folder)
-    entry = source_entry(path, folder=Path.cwd(), project=folder.parent, name=name)
+    with LookProgress() as progress:
+        entry = source_entry(path, folder=Path.cwd(), project=folder.parent, name=name, step=progress.columns)
     refuse_names(manifest, [f"raw.{entry.name}"])
     _add(folder, {"sources": entry.lines}, name=entry.name, into=into, printed=printed)
 

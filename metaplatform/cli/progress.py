@@ -1,4 +1,4 @@
-"""Progress of a replay on the terminal; plain lines where there is none."""
+"""Progress of a replay, or of a look at files, on the terminal; plain lines where there is none."""
 
 from datetime import datetime
 from types import TracebackType
@@ -62,3 +62,15 @@ class Progress(TerminalBar):
         if not self._console.is_terminal:
             self._console.print(f"{self._bar.tasks[0].description}: {reason}", markup=False, highlight=False)
         self._bar.update(self._task, run=reason[:80])
+
+
+class LookProgress(TerminalBar):
+    """A bar over the columns of the files that are looked at."""
+
+    def __init__(self) -> None:
+        """Show that the rows are read first."""
+        super().__init__("new source", "at", "reading rows")
+
+    def columns(self, done: int, total: int) -> None:
+        """Take how many columns of how many have been looked at."""
+        self._bar.update(self._task, completed=done, total=total, at="columns")

@@ -9,7 +9,19 @@ from ibis.backends.sql.datatypes import DuckDBType
 from sqlglot import exp
 
 from metaplatform.compute.instants import instant
-from metaplatform.compute.sql_columns import ROW, Scope, Steps, all_columns, call, column, fresh, named, source, text
+from metaplatform.compute.sql_columns import (
+    ROW,
+    Scope,
+    Steps,
+    all_columns,
+    call,
+    column,
+    fresh,
+    fresh_stem,
+    named,
+    source,
+    text,
+)
 from metaplatform.specs.exact_casts import exact_cast
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.partitions import PartitionSpec
@@ -144,9 +156,10 @@ def _with_types(reading: _Reading, spec: FileSource) -> _Reading:
     if not spec.columns:
         return reading
     typed, faults, behind = [], [], {}
+    stem = fresh_stem("_typed", reading.scope.taken)
     for index, (name, declared) in enumerate(spec.columns.items()):
         found = column(reading.scope.find(name))
-        behind[name] = fresh(f"_typed_{index}", reading.scope.taken)
+        behind[name] = f"{stem}_{index}"
         target = exp.DataType.build(declared, dialect="duckdb")
         has = DuckDBType.from_ibis(reading.raw[found.name].type())
         typed.append(named(exact_cast(found, target, has), behind[name]))

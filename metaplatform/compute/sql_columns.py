@@ -64,6 +64,14 @@ def fresh(name: str, taken: Iterable[str]) -> str:
     return name
 
 
+def fresh_stem(stem: str, taken: Iterable[str]) -> str:
+    """Return ``stem``, with underscores before it until no name in ``taken`` begins with it, letter case aside."""
+    used = [name.lower() for name in taken]
+    while any(name.startswith(stem.lower()) for name in used):
+        stem = f"_{stem}"
+    return stem
+
+
 @dataclass(frozen=True)
 class Scope:
     """The columns that expressions may read: the name they use (without case) → the column behind it.

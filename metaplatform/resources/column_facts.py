@@ -4,13 +4,11 @@ Asked of many columns at once, so that thousands of them take seconds.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import duckdb
 from sqlglot import exp
 
-from metaplatform.resources.guessed_types import fitting
 from metaplatform.resources.samples import FEW, ColumnFacts
 from metaplatform.specs.exact_casts import guesses
 
@@ -25,9 +23,10 @@ DATE_FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%
 CLOCK_FORMATS = ("", " %H:%M", " %H:%M:%S")
 _DECIMAL_COMMA = r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+"
 _TIMES = ("date", "timestamptz", "timestamp", *(day + clock for day in DATE_FORMATS for clock in CLOCK_FORMATS))
-_LOOKED_AT_FIRST = 200
-_AT_ONCE = 200
+_LOOKED_AT_FIRST = 20
+_CELLS_AT_ONCE, _COLUMNS_AT_ONCE = 2_000_000, 1_000
 _TEXT = "VARCHAR"
+_CELLS, _COLUMN, _VALUE = "cells", exp.column("place"), exp.column("value")
 Step = Callable[[int, int], None]
 """Told how many columns of how many have been looked at."""
 
@@ -38,126 +37,136 @@ def column_facts(
     """Return the facts of every column of a table, in order."""
     relation = connection.table(table)
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    rows = int(relation.count("*").fetchall()[0][0])
+    at_once = min(_COLUMNS_AT_ONCE, max(1, _CELLS_AT_ONCE // max(1, rows)))
     names = list(types)
     found: list[ColumnFacts] = []
-    for start in range(0, len(names), _AT_ONCE):
-        some = {name: types[name] for name in names[start : start + _AT_ONCE]}
+    for start in range(0, len(names), at_once):
+        some = {name: types[name] for name in names[start : start + at_once]}
         found += _facts(connection, table, some)
         step(len(found), len(names))
     return tuple(found)
 
 
 def _facts(connection: duckdb.DuckDBPyConnection, table: str, types: Mapping[str, str]) -> Iterator[ColumnFacts]:
-    markers = _markers(connection, table, [name for name, kind in types.items() if kind == _TEXT])
-    values = {name: _unless_marked(name) if markers.get(name) else exp.column(name, quoted=True) for name in types}
-    tests = {name: _tests(values[name]) for name, kind in types.items() if kind == _TEXT}
-    fits = _fits(connection, table, values, tests)
-    texts = {name: exp.cast(value.copy(), "varchar", dialect="duckdb") for name, value in values.items()}
-    counts = _each(connection, table, {name: exp.Count(this=value.copy()) for name, value in values.items()})
-    distinct = _each(
-        connection,
-        table,
-        {name: exp.Count(this=exp.Distinct(expressions=[text.copy()])) for name, text in texts.items()},
+    _make_cells(connection, table, list(types))
+    texts = {f"c{at}": name for at, (name, kind) in enumerate(types.items()) if kind == _TEXT}
+    markers = _take_markers(connection, list(texts))
+    tests = _tests(_VALUE)
+    fits = _fits(connection, tests, list(texts))
+    counts, distinct = exp.Sum(this=exp.column("rows")), exp.Count(this=exp.Star())
+    listed = exp.func("list_sort", exp.ArrayAgg(this=_VALUE.copy()), dialect="duckdb")
+    few = exp.Case(ifs=[exp.If(this=exp.LTE(this=distinct, expression=exp.Literal.number(FEW)), true=listed)])
+    held = _by_column(connection, [counts, distinct.copy(), few])
+    ends = {**_ends_of_text(connection, tests, fits), **_ends_of_moments(connection, table, types)}
+    for at, (name, kind) in enumerate(types.items()):
+        place = f"c{at}"
+        values, different, told = held.get(place, (0, 0, None))
+        first, last = ends.get(place, (None, None))
+        fitting, marked = fits.get(place, frozenset()), markers.get(place, {})
+        yield ColumnFacts(name, kind, int(values), different, fitting, marked, first, last, tuple(told or ()))
+
+
+def _make_cells(connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]) -> None:
+    """Make the table of cells: each different value of each column, as text, and in how many rows it stands.
+
+    What is asked of it is one query for all columns: binding an expression for each would take most of the time.
+    """
+    texts = [
+        exp.alias_(exp.cast(exp.column(name, quoted=True), "varchar", dialect="duckdb"), f"c{at}")
+        for at, name in enumerate(names)
+    ]
+    wide = exp.select(*texts).from_(table).sql("duckdb")
+    places = ", ".join(f"c{at}" for at in range(len(names)))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_CELLS} AS SELECT place, value, count(*) AS rows "  # noqa: S608  # names of ours
+        f"FROM (UNPIVOT ({wide}) ON {places} INTO NAME place VALUE value) GROUP BY ALL"
     )
-    few = _each(connection, table, {name: _listed(texts[name]) for name in types if distinct[name] <= FEW})
-    ends = _ends(connection, table, {name: _time(name, types, values, tests, fits, counts) for name in types})
-    for name, kind in types.items():
-        first, last = ends.get(name, (None, None))
-        told = tuple(few.get(name) or ())
-        yield ColumnFacts(
-            name,
-            kind,
-            counts[name],
-            distinct[name],
-            fits.get(name, frozenset()),
-            markers.get(name, {}),
-            first,
-            last,
-            told,
-        )
 
 
-def _each(connection: duckdb.DuckDBPyConnection, table: str, facts: Mapping[str, exp.Expr]) -> dict[str, Any]:
-    """Return one value of the table for each name."""
-    if not facts:
+def _by_column(
+    connection: duckdb.DuckDBPyConnection,
+    facts: Sequence[exp.Expr],
+    *,
+    places: Sequence[str] | None = None,
+    cells: exp.Select | None = None,
+) -> dict[str, tuple[Any, ...]]:
+    """Return aggregates of the cells of each column; ``places`` says of which, ``cells`` of which of their values."""
+    query = exp.select(_COLUMN.copy(), *facts).from_(cells.subquery(_CELLS) if cells else _CELLS)
+    if places is not None:
+        query = query.where(_one_of(_COLUMN, places))
+    found = connection.execute(query.group_by(_COLUMN.copy()).sql("duckdb")).fetchall()
+    return {place: tuple(row) for place, *row in found}
+
+
+def _one_of(value: exp.Expr, texts: Sequence[str]) -> exp.In:
+    return exp.In(this=value.copy(), expressions=[exp.Literal.string(text) for text in texts])
+
+
+def _take_markers(connection: duckdb.DuckDBPyConnection, places: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Take the markers out of the cells of text; return for each column that has some how often each stands in it."""
+    if not places:
         return {}
-    row = connection.execute(exp.select(*facts.values()).from_(table).sql("duckdb")).fetchall()[0]
-    return dict(zip(facts, row, strict=True))
-
-
-def _markers(connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Return for each column that has some how often each marker stands in it."""
-    counted = {
-        name: exp.func("count_if", exp.In(this=exp.column(name, quoted=True), expressions=_marks()), dialect="duckdb")
-        for name in names
-    }
-    found = {}
-    for name, count in _each(connection, table, counted).items():
-        if count:
-            column = exp.column(name, quoted=True)
-            query = exp.select(column, exp.Count(this=exp.Star())).from_(table)
-            query = query.where(exp.In(this=column.copy(), expressions=_marks())).group_by(column.copy())
-            found[name] = dict(connection.execute(query.sql("duckdb")).fetchall())
+    marked = exp.and_(_one_of(_VALUE, MARKERS), _one_of(_COLUMN, places))
+    query = exp.select(_COLUMN.copy(), _VALUE.copy(), exp.column("rows")).from_(_CELLS).where(marked)
+    found: dict[str, dict[str, int]] = {}
+    for place, value, rows in connection.execute(query.sql("duckdb")).fetchall():
+        found.setdefault(place, {})[value] = rows
+    if found:
+        connection.execute(exp.delete(_CELLS, where=marked.copy()).sql("duckdb"))
     return found
 
 
-def _unless_marked(name: str) -> exp.Expr:
-    column = exp.column(name, quoted=True)
-    marked = exp.In(this=column, expressions=_marks())
-    return exp.Case(ifs=[exp.If(this=marked, true=exp.null())], default=column.copy())
-
-
-def _marks() -> list[exp.Expr]:
-    return [exp.Literal.string(mark) for mark in MARKERS]
-
-
 def _fits(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    values: Mapping[str, exp.Expr],
-    tests: Mapping[str, Mapping[str, exp.Expr]],
+    connection: duckdb.DuckDBPyConnection, tests: Mapping[str, exp.Expr], places: Sequence[str]
 ) -> dict[str, frozenset[str]]:
-    """Return for each column of text which tests every value of it passes."""
-    left = {name: list(each) for name, each in tests.items()}
-    for rows in (f"(FROM {table} LIMIT {_LOOKED_AT_FIRST})", table):
-        # A few rows rule out most.
-        asked = {name: [tests[name][kind] for kind in kinds] for name, kinds in left.items() if kinds}
-        passed = fitting(connection, rows, asked, values=values)
-        left = {name: [left[name][at] for at in numbers] for name, numbers in passed.items()}
-    return {name: frozenset(kinds) for name, kinds in left.items()}
-
-
-def _listed(text: exp.Expr) -> exp.Expr:
-    distinct = exp.ArrayAgg(this=exp.Distinct(expressions=[text.copy()]))
-    there = exp.Not(this=exp.Is(this=text.copy(), expression=exp.null()))
-    return exp.func("list_sort", exp.Filter(this=distinct, expression=exp.Where(this=there)), dialect="duckdb")
-
-
-def _time(
-    name: str,
-    types: Mapping[str, str],
-    values: Mapping[str, exp.Expr],
-    tests: Mapping[str, Mapping[str, exp.Expr]],
-    fits: Mapping[str, frozenset[str]],
-    counts: Mapping[str, int],
-) -> exp.Expr | None:
-    """Return the moments of a column, if it has some."""
-    if types[name].startswith(("DATE", "TIMESTAMP")):
-        return values[name]
-    if not counts[name]:
-        return None
-    return next((tests[name][kind] for kind in _TIMES if kind in fits.get(name, frozenset())), None)
-
-
-def _ends(
-    connection: duckdb.DuckDBPyConnection, table: str, times: Mapping[str, exp.Expr | None]
-) -> dict[str, tuple[datetime | None, datetime | None]]:
-    moments = {
-        name: exp.cast(time.copy(), "timestamp", dialect="duckdb") for name, time in times.items() if time is not None
+    """Return for each column of text with a value which tests every value of it passes."""
+    if not places:
+        return {}
+    failing = {
+        kind: exp.func("count_if", exp.Is(this=test.copy(), expression=exp.null()), dialect="duckdb")
+        for kind, test in tests.items()
     }
-    first = _each(connection, table, {name: exp.Min(this=moment) for name, moment in moments.items()})
-    last = _each(connection, table, {name: exp.Max(this=moment.copy()) for name, moment in moments.items()})
-    return {name: (first[name], last[name]) for name in moments}
+    rank = exp.Window(this=exp.RowNumber(), partition_by=[_COLUMN.copy()])
+    first = exp.select("*").from_(_CELLS).qualify(exp.LTE(this=rank, expression=exp.Literal.number(_LOOKED_AT_FIRST)))
+    # A few values rule out most.
+    seen = _by_column(connection, list(failing.values()), places=places, cells=first)
+    fits: dict[str, set[str]] = {place: set() for place in seen}
+    for at, (kind, failed) in enumerate(failing.items()):
+        left = [place for place, found in seen.items() if not found[at]]
+        for place, (count,) in (_by_column(connection, [failed], places=left) if left else {}).items():
+            if not count:
+                fits[place].add(kind)
+    return {place: frozenset(kinds) for place, kinds in fits.items()}
+
+
+def _ends_of_text(
+    connection: duckdb.DuckDBPyConnection, tests: Mapping[str, exp.Expr], fits: Mapping[str, frozenset[str]]
+) -> dict[str, tuple[Any, ...]]:
+    """Return the first and last moment of the columns of text that hold moments."""
+    found: dict[str, tuple[Any, ...]] = {}
+    read_as = {place: next((kind for kind in _TIMES if kind in kinds), None) for place, kinds in fits.items()}
+    for kind in sorted({kind for kind in read_as.values() if kind}):
+        places = [place for place, chosen in read_as.items() if chosen == kind]
+        found |= _by_column(connection, _bounds(tests[kind]), places=places)
+    return found
+
+
+def _ends_of_moments(
+    connection: duckdb.DuckDBPyConnection, table: str, types: Mapping[str, str]
+) -> dict[str, tuple[Any, ...]]:
+    """Return the first and last moment of the columns that are of such a type."""
+    timed = {f"c{at}": name for at, (name, kind) in enumerate(types.items()) if kind.startswith(("DATE", "TIMESTAMP"))}
+    if not timed:
+        return {}
+    bounds = [bound for name in timed.values() for bound in _bounds(exp.column(name, quoted=True))]
+    row = connection.execute(exp.select(*bounds).from_(table).sql("duckdb")).fetchall()[0]
+    return {place: row[2 * at : 2 * at + 2] for at, place in enumerate(timed)}
+
+
+def _bounds(value: exp.Expr) -> list[exp.Expr]:
+    moment = exp.cast(value.copy(), "timestamp", dialect="duckdb")
+    return [exp.Min(this=moment), exp.Max(this=moment.copy())]
 
 
 def _tests(value: exp.Expr) -> dict[str, exp.Expr]:

@@ -17,6 +17,8 @@ from metaplatform.specs.ingestion import CsvSource, JsonSource, ParquetSource, S
 
 SAMPLE_ROWS = 20_000
 """Rows that are looked at, at most; half of the first file, half of the last."""
+_SAMPLE_CELLS, _FEWEST_ROWS = 10_000_000, 1_000
+"""Of a wide file fewer rows are looked at: so many values in all, but not fewer rows than that."""
 SAMPLE_TABLE = "sample"
 
 
@@ -42,11 +44,12 @@ def load_sample(connection: duckdb.DuckDBPyConnection, spec: SourceSpec, files: 
     """
     held = list(files) if isinstance(spec, ParquetSource) else with_content(files)
     ends = list(dict.fromkeys([held[0], held[-1]]))
-    share = SAMPLE_ROWS // len(ends)
-    delimiter: str | None = None
+    read = [_relation(connection, spec, file, ends, number) for number, file in enumerate(ends)]
+    delimiter = read[-1][1]
+    widest = max(len(relation.columns) for relation, _ in read)
+    share = max(_FEWEST_ROWS, min(SAMPLE_ROWS, _SAMPLE_CELLS // widest)) // len(ends)
     parts = []
-    for number, file in enumerate(ends):
-        relation, delimiter = _relation(connection, spec, file, ends, number)
+    for number, (file, (relation, _)) in enumerate(zip(ends, read, strict=True)):
         with_folder_values(relation.limit(share + 1), folder_values(file.origin, spec)).create(f"part_{number}")
         parts.append(f"part_{number}")
     whole = len(ends) == len(held)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from metaplatform.errors import DataError
-from metaplatform.resources.column_facts import MARKERS
+from metaplatform.resources.column_facts import MARKERS, Step
 from metaplatform.resources.samples import Sample
 from metaplatform.resources.sampling import sample_source
 from metaplatform.scaffolding.columns import ColumnGuess, guess_column, plain_name
@@ -37,10 +37,13 @@ class SourceEntry:
     lines: tuple[str, ...]
 
 
-def source_entry(path: str, *, folder: Path, project: Path, name: str | None) -> SourceEntry:
+def source_entry(
+    path: str, *, folder: Path, project: Path, name: str | None, step: Step = lambda _done, _total: None
+) -> SourceEntry:
     """Return the entry of the files that ``path`` names, relative to ``folder``.
 
-    ``project`` is the folder that holds the book: sources' paths start there.
+    ``project`` is the folder that holds the book: sources' paths start there. ``step`` is told of the columns
+    looked at.
 
     Raises:
         DataError: if the files are of no kind of source, cannot be read, or have no rows or no usable header.
@@ -57,7 +60,7 @@ def source_entry(path: str, *, folder: Path, project: Path, name: str | None) ->
     shown = absolute.relative_to(project).as_posix() if inside else absolute.as_posix()
     chosen = name or _default_name(Path(path))
     spec = kind.model_validate({"kind": kind_of_file(path), "name": _safe(chosen), "path": shown})
-    sample = sample_source(spec, str(project))
+    sample = sample_source(spec, str(project), step=step)
     return SourceEntry(chosen, tuple(_lines(chosen, spec, sample)))
 
 

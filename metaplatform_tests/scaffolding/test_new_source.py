@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,8 @@ from metaplatform.cli import commands
 from metaplatform.errors import BookError, DataError
 from metaplatform.factories.staging import read_source
 from metaplatform.naming import staged_ref
+from metaplatform.resources import sampled_rows
+from metaplatform.resources.sampling import sample_source
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.ingestion import CsvSource, FileSource
 from metaplatform.specs.loading import load_book
@@ -347,3 +351,42 @@ def test_whatever_the_cells_no_row_is_turned_away(
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         added("data/any.csv", "--book", str(book))
+
+
+WIDE_FILE = """
+import resource
+import sys
+from pathlib import Path
+
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+from metaplatform.scaffolding.source_entry import source_entry
+
+done = []
+folder = Path(sys.argv[1])
+entry = source_entry("wide.csv", folder=folder, project=folder, name=None, step=lambda *step: done.append(step))
+print("\\n".join([str(done), *entry.lines]))
+"""
+
+
+def test_a_file_of_thousands_of_columns_is_looked_at_within_a_minute_with_progress(tmp_path: Path) -> None:
+    """Binding expressions for each column took 50 ms a column."""
+    values = {"id": "{n}", "count": "{n}", "share": "0.{n}", "word": "w{n}", "day": "2024-01-{n}", "gone": "NULL"}
+    kinds = ("bigint", "bigint", "double", "varchar", "date", "varchar")
+    names = [name if at < len(values) else f"{name}_{at}" for at, name in enumerate([*values] * 500)]
+    rows = [",".join(value.format(n=number) for value in values.values()) for number in range(11, 31)]
+    (tmp_path / "wide.csv").write_text("\n".join([",".join(names), *(",".join([row] * 500) for row in rows)]))
+    done = subprocess.run([sys.executable, "-c", WIDE_FILE, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told, *lines = done.stdout.splitlines()
+    assert told == "[(1000, 3000), (2000, 3000), (3000, 3000)]"
+    read = dict(line.split("  #")[0].strip().split(": ") for line in lines if line.startswith("      "))
+    assert read == {name: kinds[at % len(kinds)] for at, name in enumerate(names)}
+
+
+def test_of_a_wide_file_fewer_rows_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampled_rows, "_SAMPLE_CELLS", 30_000)
+    header = ",".join(f"c{at}" for at in range(20))
+    (tmp_path / "wide.csv").write_text("\n".join([header, *[",".join("1" * 20)] * 3_000]))
+    spec = CsvSource(name="wide", kind="csv", path="wide.csv")
+    sample = sample_source(spec, str(tmp_path))
+    assert (sample.rows, sample.whole) == (1_500, False)
