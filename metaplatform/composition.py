@@ -95,7 +95,8 @@ def load_definitions(environment: MutableMapping[str, str], folder: Path) -> dg.
         if served.pin:
             environment[PINNED_BOOK] = served.pin
         watching = book_sensor(served, deployment.sensor_interval_seconds, in_files=deployment.book_source == "yaml")
-        telling = alerts_sensor(deployment.channels, deployment.sensor_interval_seconds)
+        channels = deployment.channels(served.manifest.alerts.values())
+        telling = alerts_sensor(channels, deployment.sensor_interval_seconds)
         definitions = definitions_of(served.manifest, deployment, sensors=[watching, telling])
         if live:
             accept_served(deployment, served)

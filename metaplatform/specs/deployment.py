@@ -1,12 +1,13 @@
 """Where a deployment keeps its things: one storage root, and the book's folder."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from metaplatform.specs.alerts import AlertSpec
 from metaplatform.specs.base import EnvironmentVariable, Spec
 from metaplatform.specs.reactions import AppriseNotification, FileNotification, NotificationSpec
 
@@ -22,10 +23,10 @@ class Deployment(Spec):
     the run's process or in one each. Servers are on loopback. ``public_url`` is the address under which people
     reach Dagster's page, through a proxy perhaps: links in messages begin with it.
     ``keep_versions_days`` is how long the rows of a table's older versions stay readable.
-    ``notify_url_env`` names the environment variable with the Apprise URL that the platform's own messages go to; a
-    file below the root has them in any case. ``book_source`` is the one source of truth: the folder's YAML files, or
-    the tables of the database whose URL is in the environment variable ``book_url_env``; ``book`` then only says where
-    relative paths start.
+    ``notify_url_env`` names the environment variable with the Apprise URL that the platform's own messages go to,
+    instead of where the book's ``alerts`` say; a file below the root has them in any case.
+    ``book_source`` is the one source of truth: the folder's YAML files, or the tables of the database whose URL is in
+    the environment variable ``book_url_env``; ``book`` then only says where relative paths start.
     ``source_folders`` are folders that sources may read beside the project's own and those of packages; in the
     environment they are separated as in PATH.
     """
@@ -83,13 +84,15 @@ class Deployment(Spec):
         """Return MLflow's database below the root."""
         return f"sqlite:///{self.root / 'mlflow.db'}"
 
-    @property
-    def channels(self) -> tuple[NotificationSpec, ...]:
-        """Return where the platform's own messages go."""
-        file = FileNotification(kind="file")
-        return (
-            (file, AppriseNotification(kind="apprise", url_env=self.notify_url_env)) if self.notify_url_env else (file,)
-        )
+    def channels(self, alerts: Iterable[AlertSpec]) -> tuple[NotificationSpec, ...]:
+        """Return where the platform's own messages go: a file, and what the deployment says, or else the book.
+
+        Each channel is named once.
+        """
+        told = [channel for alert in alerts for channel in alert.notify]
+        if self.notify_url_env:
+            told = [AppriseNotification(kind="apprise", url_env=self.notify_url_env)]
+        return tuple(dict.fromkeys((FileNotification(kind="file"), *told)))
 
     @property
     def dagster_home(self) -> Path:

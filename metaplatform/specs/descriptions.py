@@ -1,5 +1,6 @@
 """What people are shown of an entity, also of one that its book does not describe."""
 
+from metaplatform.specs.alerts import AlertSpec
 from metaplatform.specs.base import Entity
 from metaplatform.specs.expressions import referenced_tables
 from metaplatform.specs.features import FeatureSetSpec
@@ -39,6 +40,8 @@ def _told(entity: Entity) -> str:
             told = _told_of_output(entity)
         case ReactionSpec():
             told = f"Acts when new rows of predictions.{entity.prediction} meet {entity.when}."
+        case AlertSpec():
+            told = "Tells people of the platform's own troubles."
     return told
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from metaplatform.errors import Location
 from metaplatform.naming import stable_id
+from metaplatform.specs.alerts import AlertSpec
 from metaplatform.specs.base import Entity
 from metaplatform.specs.duration import Duration
 from metaplatform.specs.expressions import canonical_fields
@@ -32,6 +33,7 @@ CHAPTERS: dict[str, str] = {
     "outputs": "outputs",
     "monitors": "monitoring",
     "reactions": "reactions",
+    "alerts": "alerts",
 }
 """Chapter of the book → prefix of its references (asset key prefix, Dagster group, storage folder)."""
 
@@ -55,6 +57,7 @@ class Manifest:
     outputs: Mapping[str, OutputSpec] = field(default_factory=dict)
     monitors: Mapping[str, MonitorSpec] = field(default_factory=dict)
     reactions: Mapping[str, ReactionSpec] = field(default_factory=dict)
+    alerts: Mapping[str, AlertSpec] = field(default_factory=dict)
     locations: Mapping[str, Location] = field(default_factory=dict)
     known_hashes: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 

@@ -8,7 +8,7 @@ from metaplatform.specs.base import ColumnName, Entity, EnvironmentVariable, Exp
 
 
 class FileNotification(Spec):
-    """A line of JSON in ``notifications/<reaction>.jsonl`` below the storage root."""
+    """A line of JSON below the storage root: ``notifications/<reaction>.jsonl``; for alerts, ``platform.jsonl``."""
 
     kind: Literal["file"]
 

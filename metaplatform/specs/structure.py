@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from metaplatform.specs.alerts import AlertSpec
 from metaplatform.specs.base import Entity
 from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.inference import PredictionSpec
@@ -61,6 +62,7 @@ CHAPTER_TYPES: Mapping[str, Any] = {
     "outputs": OutputSpec,
     "monitors": MonitorSpec,
     "reactions": ReactionSpec,
+    "alerts": AlertSpec,
 }
 """Chapter of the book → the type of its entities."""
 

@@ -20,11 +20,14 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._utils.error import SerializableErrorInfo
 
+from metaplatform.composition import load_definitions
 from metaplatform.factories.automation.alerts import alerts_sensor, failed_runs, failed_ticks
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.notifier import Notifier
+from metaplatform.resources.outbox import Outbox
 from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.reactions import AppriseNotification
 
 
 @pytest.fixture
@@ -98,7 +101,7 @@ def test_a_sensor_that_fails_is_a_trouble_until_it_looks_well_or_is_quiet(instan
 
 
 def test_the_sensor_puts_each_message_into_the_outbox_once(instance: dg.DagsterInstance, tmp_path: Path) -> None:
-    sensor = alerts_sensor(Deployment(book=tmp_path, root=tmp_path).channels, 10)
+    sensor = alerts_sensor(Deployment(book=tmp_path, root=tmp_path).channels(()), 10)
     notifier = Notifier(root=str(tmp_path))
 
     def look(cursor: str | None) -> tuple[str | None, list[dict[str, Any]]]:
@@ -118,3 +121,36 @@ def test_the_sensor_puts_each_message_into_the_outbox_once(instance: dg.DagsterI
     run(instance, fails=False)
     _, kept = look(cursor)
     assert [line["title"] for line in kept] == ["A run failed: new data", "Over: A run failed: new data"]
+
+
+ON_DUTY = """\
+spec_version: 2
+sources: {orders: {kind: csv, path: "data/*.csv"}}
+alerts: {on_duty: {notify: [{kind: apprise, url_env: TEAM_URL}]}}
+"""
+ON_DUTY_AT_NIGHT = "alerts: {on_duty: {notify: [{kind: apprise, url_env: NIGHT_URL}]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, {"TEAM_URL"}),
+        ({"METAPLATFORM_ENVIRONMENT": "prod"}, {"NIGHT_URL"}),
+        ({"METAPLATFORM_ENVIRONMENT": "prod", "METAPLATFORM_NOTIFY_URL_ENV": "OURS_URL"}, {"OURS_URL"}),
+    ],
+    ids=["book", "overlay", "deployment"],
+)
+def test_those_are_told_whom_the_book_its_overlay_or_before_both_the_deployment_names(
+    instance: dg.DagsterInstance, tmp_path: Path, settings: dict[str, str], told: set[str]
+) -> None:
+    for name, text in (("metadata/book.yaml", ON_DUTY), ("environments/prod.yaml", ON_DUTY_AT_NIGHT)):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    definitions = load_definitions({**settings}, tmp_path)
+    notifier = Notifier(root=str(tmp_path))
+    run(instance, fails=True)
+    context = dg.build_sensor_context(instance, resources={"notifier": notifier, "clock": Clock()})
+    definitions.get_repository_def().get_sensor_def("alerts").evaluate_tick(context)
+    channels = [waiting.channel for waiting in Outbox(tmp_path).waiting()]
+    assert {channel.url_env for channel in channels if isinstance(channel, AppriseNotification)} == told
+    assert [channel.kind for channel in channels].count("file") == 1

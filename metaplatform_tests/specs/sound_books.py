@@ -226,6 +226,7 @@ def _model(draw: st.DrawFn, draft: Draft) -> None:
     known_of_prediction = Columns({"who": "text"} if binary else {"who": "text", score: "number"})
     when = f"{score} > 0.7 and {expressions(draw, known_of_prediction, 'boolean', 1)}"
     draft.add("reactions", "tell", {"prediction": "guesses", "when": when, "notify": [{"kind": "file"}]})
+    draft.add("alerts", "on_duty", {"notify": [{"kind": "apprise", "url_env": "URL_A"}], **_presentation(draw)})
 
 
 def _block(draw: st.DrawFn, draft: Draft, index: int, above: dict[str, str]) -> tuple[Body, dict[str, str]]:

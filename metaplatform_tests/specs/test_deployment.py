@@ -4,7 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from metaplatform.specs.alerts import AlertSpec
 from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.reactions import AppriseNotification, FileNotification
+
+FILE = FileNotification(kind="file")
+
+
+def test_the_platforms_own_messages_go_to_a_file_and_to_each_channel_once(tmp_path: Path) -> None:
+    team, night = (AppriseNotification(kind="apprise", url_env=name) for name in ("TEAM_URL", "NIGHT_URL"))
+    alerts = [AlertSpec(name="one", notify=(team, FILE)), AlertSpec(name="two", notify=(night, team))]
+    deployment = Deployment(book=tmp_path, root=tmp_path)
+    assert deployment.channels(()) == (FILE,)
+    assert deployment.channels(alerts) == (FILE, team, night)
+    named = deployment.model_copy(update={"notify_url_env": "NIGHT_URL"})
+    assert named.channels(alerts) == (FILE, night)
 
 
 @pytest.mark.parametrize(

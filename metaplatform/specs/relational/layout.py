@@ -72,7 +72,7 @@ def _item(name: str, kind: Kind = "name") -> tuple[Column, ...]:
     return (Column(name, (), kind),)
 
 
-_ALL = ("sources", "tables", "feature_sets", "models", "predictions", "outputs", "monitors", "reactions")
+_ALL = ("sources", "tables", "feature_sets", "models", "predictions", "outputs", "monitors", "reactions", "alerts")
 _TIMED = ("sources", "tables")
 _SHOWN = (
     Column("description", ("description",)),
@@ -205,6 +205,7 @@ ENTITY_TABLES: tuple[EntityTable, ...] = (
             *_SHOWN,
         ),
     ),
+    EntityTable("Platform_Alerts", "alerts", _SHOWN),
 )
 """The table of each chapter, in the order of the road."""
 
@@ -303,6 +304,13 @@ LIST_TABLES: tuple[ListTable, ...] = (
         "Reaction_Notifications",
         ("reactions",),
         "reaction",
+        ("notify",),
+        (Column("kind", ("kind",), "name"), Column("url_env", ("url_env",))),
+    ),
+    ListTable(
+        "Alert_Notifications",
+        ("alerts",),
+        "alert",
         ("notify",),
         (Column("kind", ("kind",), "name"), Column("url_env", ("url_env",))),
     ),

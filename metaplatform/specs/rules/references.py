@@ -19,7 +19,7 @@ from metaplatform.specs.training import ModelSpec
 
 TIMED = ("raw", "tables")
 MATERIALIZED = ("raw", "tables", "outputs")
-ANY = tuple(CHAPTERS.values())
+ANY = tuple(prefix for chapter, prefix in CHAPTERS.items() if chapter != "alerts")
 
 
 @dataclass(frozen=True)

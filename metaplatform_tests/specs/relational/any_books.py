@@ -90,6 +90,7 @@ RETRAIN = {
     "performance": votes,
     "new_rows": counts,
 }
+channels = st.sampled_from([{"kind": "file"}, {"kind": "apprise", "url_env": "URL_A"}])
 ENTITIES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "sources": st.one_of(
         mapping(
@@ -153,10 +154,11 @@ ENTITIES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             **SHOWN,
             "min_rows": counts,
             "materialize": lists(refs),
-            "notify": lists(st.sampled_from([{"kind": "file"}, {"kind": "apprise", "url_env": "URL_A"}])),
+            "notify": lists(channels),
             "on_backfill": st.booleans(),
         },
     ),
+    "alerts": mapping({"notify": lists(channels, 1)}, SHOWN),
 }
 
 

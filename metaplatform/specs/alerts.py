@@ -1,0 +1,16 @@
+"""Chapter ``alerts``: who is told when the platform itself is in trouble."""
+
+from pydantic import Field
+
+from metaplatform.specs.base import Entity, Many
+from metaplatform.specs.reactions import NotificationSpec
+
+
+class AlertSpec(Entity):
+    """People to ``notify`` of the platform's own troubles: failed runs, failing sensors, what is held up or refused.
+
+    One message for each cause, and one when it is over. ``notifications/platform.jsonl`` below the storage root has
+    them in any case. Where the deployment names a channel itself (``METAPLATFORM_NOTIFY_URL_ENV``), that one counts.
+    """
+
+    notify: Many[NotificationSpec] = Field(min_length=1)
