@@ -43,6 +43,7 @@ LONGEST_FIRST = (
     "resources/test_run_launcher.py",
     "planning/test_apply.py",
     "examples/test_churn.py",
+    "factories/test_long_road.py",
     "hosting/test_servers.py",
     "cli/test_starting.py",
     "scaffolding/test_project.py",
