@@ -163,6 +163,20 @@ def books(*, quick: bool) -> Iterator[Row]:
     )
 
 
+def road(*, quick: bool) -> Iterator[Row]:
+    """Yield the whole road from raw CSV to predictions."""
+    rows = 20_000 if quick else 5_000_000
+    found, _ = measure("road", str(rows))
+    yield Row(
+        what=f"CSV to predictions, {rows:,} rows",
+        ours=f"{found['book']['seconds']:.2f} s",
+        by_hand=f"{found['hand']['seconds']:.2f} s",
+        ratio=found["ratio"],
+        cpu_ratio=found["cpu_ratio"],
+        memory=f"{found['book']['peak_mb']:.0f} MB (by hand {found['hand']['peak_mb']:.0f})",
+    )
+
+
 PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "definitions": definitions,
     "books": books,
@@ -171,6 +185,7 @@ PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "training": training,
     "scoring": scoring,
     "drift": drift,
+    "road": road,
 }
 
 
