@@ -100,9 +100,7 @@ def by_hand(folder: Path) -> dict[str, float]:
     marks.append(time.perf_counter())
     connection.execute(f"copy ({FEATURES.format(raw=raw)}) to '{kept}'")
     marks.append(time.perf_counter())
-    query = (
-        f"select f.*, o.returned from '{kept}' as f join '{raw}' as o using (order_id) order by f.\"at\", f.order_id"
-    )
+    query = f"select f.*, o.returned from '{kept}' as f join '{raw}' as o using (order_id) order by order_id"
     rows = connection.execute(query).df()
     names = ["price", "stayed", "bought", "spent"]
     learnt, stopping = rows[: int(len(rows) * 0.7)], rows[int(len(rows) * 0.7) : int(len(rows) * 0.82)]
