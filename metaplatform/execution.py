@@ -59,9 +59,10 @@ def run_in_process(
 
 def _failure(result: dg.ExecuteInProcessResult) -> RunFailedError:
     failed = next((event for event in result.all_events if event.is_step_failure), None)
-    error = failed.step_failure_data.error if failed else None
+    ended = next((event for event in result.all_events if event.is_run_failure), None)
+    error = failed.step_failure_data.error if failed else ended.job_failure_data.error if ended else None
     root = error.cause if error and error.cause else error
-    message = root.message.strip() if root else "the run failed before its first step"
+    message = root.message.strip() if root else "the run failed outside its steps"
     checks = [check for check in result.get_asset_check_evaluations() if check.blocking and not check.passed]
     if checks:
         message = "; ".join(f"check {check.check_name} failed: {check.description}" for check in checks)

@@ -63,11 +63,13 @@ class SmallProject:
         arriving.rename(target)
 
     @contextmanager
-    def at_work(self) -> Iterator["SmallProject"]:
+    def at_work(self, *, reactions: bool = False) -> Iterator["SmallProject"]:
         """Have one Dagster instance and one set of definitions for all that is played inside."""
         definitions = definitions_of(self.manifest, self.deployment)
         with deployment_instance(self.deployment) as instance:
-            self.conductor = Conductor(definitions, instance, self.runs.append, frozenset({"reactions"}))
+            self.conductor = Conductor(
+                definitions, instance, self.runs.append, frozenset() if reactions else frozenset({"reactions"})
+            )
             yield self
             self.conductor = None
 

@@ -77,7 +77,7 @@ def split_bounds(spec: TrainingSpec, *, cut: datetime, step: timedelta = _NEXT_I
     if holdout_start <= start:
         raise DataError(
             owner="training",
-            culprit=f"a holdout of {spec.holdout} before {cut:%Y-%m-%d %H:%M} leaves no rows to train on",
+            culprit=f"a holdout of {spec.holdout} leaves nothing of a window of {spec.window} to train on",
             fix="shorten training.holdout, or widen training.window",
         )
     return Bounds(start, holdout_start, cut)

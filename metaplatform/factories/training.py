@@ -36,6 +36,7 @@ from metaplatform.specs.definitions import definitions_of, redefined
 from metaplatform.specs.encoding import FittedEncoding
 from metaplatform.specs.inference import SCORE_COLUMNS
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.moments import shown
 from metaplatform.specs.records import Decision, Promotion
 from metaplatform.specs.training import ModelSpec
 
@@ -122,7 +123,7 @@ def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, regist
         "refitted": challenger.refitted,
         "reasons": promotion.reasons,
         "decision": decision,
-        "cut": rows.bounds.cut.isoformat(),
+        "cut": shown(rows.bounds.cut, step.manifest.zone(step.ref)),
         "rows_excluded_on_purpose": rows.coverage.excluded,
         "rows_without_label": rows.coverage.unlabelled,
         **{f"holdout_{name}": value for name, value in candidate.bundle.metrics.items() if value is not None},

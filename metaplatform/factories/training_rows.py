@@ -14,6 +14,7 @@ from metaplatform.factories.steps import Step
 from metaplatform.resources.model_registry import ModelVersion
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
+from metaplatform.specs.moments import shown
 from metaplatform.specs.partitions import Window
 from metaplatform.specs.training import ModelSpec
 
@@ -55,9 +56,10 @@ def training_prospect(
         versions=versions,
     )
     if found is None:
+        owner = f"models.{model.name}"
         raise TrainingRefusedError(
-            owner=f"models.{model.name}",
-            culprit=f"no row has a label that is known by {step.now:%Y-%m-%d %H:%M}",
+            owner=owner,
+            culprit=f"no row has a label that is known by {shown(step.now, manifest.zone(owner), seconds=False)}",
             fix="wait for labels, or fix target.sql",
         )
     return found

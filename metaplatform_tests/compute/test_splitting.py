@@ -120,7 +120,7 @@ def test_the_step_of_a_moment_holds_it_before_1970_too(moment: dt.datetime, minu
 
 
 def test_a_holdout_that_takes_everything_is_an_error():
-    with pytest.raises(DataError, match="leaves no rows to train on"):
+    with pytest.raises(DataError, match="leaves nothing of a window of"):
         split_bounds(SPEC.model_copy(update={"holdout": SPEC.window}), cut=CUT)
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from metaplatform.compute.label_counts import Prospect, Shortfall, shortfall
 from metaplatform.compute.policy.votes import Vote, answered_by, failed_profile, votes_on
 from metaplatform.naming import stable_id
+from metaplatform.specs.moments import shown
 from metaplatform.specs.records import HELD, Decision, Observation
 from metaplatform.specs.training import ModelSpec, RetrainPolicy
 
@@ -38,7 +39,7 @@ class TrainingState:
     without labelled rows. ``retrains`` are this model's earlier retrain decisions, ``observations`` its verdicts
     over all columns. ``training`` is whether an unfinished run trains the model. ``void`` names the retrains that
     led to no verdict: what they answered is open again; ``refusal`` tells of the newest that the rows did not allow.
-    ``outdated`` says why a champion counts as none.
+    ``outdated`` says why a champion counts as none. Moments are shown in ``zone``.
     """
 
     champion_version: int | None
@@ -49,6 +50,7 @@ class TrainingState:
     void: frozenset[str] = frozenset()
     refusal: Refusal | None = None
     outdated: str = ""
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def awaited_tick(model: ModelSpec, decisions: Sequence[Decision]) -> datetime | 
 
 
 def _scheduled(tick: datetime) -> str:
-    return f"scheduled for {tick:%Y-%m-%d %H:%M %Z}"
+    return f"scheduled for {tick:%Y-%m-%d %H:%M} {tick.tzname()}"
 
 
 def _unasked(votes: Iterable[Vote]) -> str:
@@ -187,7 +189,7 @@ def _blocked(model: ModelSpec, policy: RetrainPolicy, state: TrainingState, now:
     if state.training:
         return _Block("a training is under way", ("training",))
     if now < (until := _rest_until(policy, state, now)):
-        return _Block(f"cooldown until {until:%Y-%m-%d %H:%M %Z}", ("cooldown",))
+        return _Block(f"cooldown until {shown(until, state.zone, seconds=False)}", ("cooldown",))
     if profile := failed_profile(state.observations):
         where = f" of {profile.partition}" if profile.partition else ""
         text = f"the data{where} are at fault ({profile.monitor}: {profile.detail})"

@@ -282,6 +282,7 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
         void=frozenset((*ended, *refused)),
         refusal=Refusal(newest.reasons, known_then) if newest else None,
         outdated=outdated,
+        zone=manifest.zone(f"models.{model.name}"),
     )
 
 
