@@ -28,6 +28,9 @@ def test_a_tick_waits_for_stale_inputs_and_is_not_lost(tmp_path: Path) -> None:
         assert decisions[-1].reasons == (
             "scheduled for 2024-03-05 06:00 CET; but it waits for features.sizes, made of other rows than there are now"
         )
+        (retraining,) = (each for each in project.conductor._sensors() if each.name == "retraining")
+        assert project.conductor._ask_sensor(retraining, tick) == []
+        assert len(Ledger(project.warehouse).read(Decision, model="leaving")) == len(decisions), "it waits likewise"
         told = project.play(moment("2024-03-05T05:01:00"))
     assert ["made of other rows" in reason for reason in told[:2]] == [True, False]
     assert told[1].startswith("retrain leaving: scheduled for 2024-03-05 06:00 CET")
