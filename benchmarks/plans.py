@@ -21,6 +21,7 @@ from metaplatform.specs.builds import BuiltPartition
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.outputs import FileOutput
 from metaplatform.specs.snapshots import entity_fields, snapshot_of
 
 MONTHS = tuple(f"{year}-{month:02}" for year in (2022, 2023) for month in range(1, 13))
@@ -31,7 +32,8 @@ EDITED = 20
 def write_records(manifest: Manifest, root: Path) -> None:
     """Write what a warehouse keeps when all of the book was made, two years of months each.
 
-    Tables are there as folders with an empty log: that they are there is looked up, and rows of stale ones.
+    Tables are there as folders with an empty log, outputs as empty files: that they are there is looked up, and rows of
+    stale ones.
     """
     records, warehouse = BuildRecords(root), Warehouse(root=str(root))
     for ref, entity in manifest.entities.items():
@@ -41,6 +43,10 @@ def write_records(manifest: Manifest, root: Path) -> None:
         made = BuiltPartition(manifest.spec_hash(ref), dict(manifest.lineage.inputs(ref)), 1.5, "run")
         for key in MONTHS if manifest.partitions(ref) else ("",):
             records.keep(ref, entity_fields(entity), key, made)
+            if isinstance(entity, FileOutput):
+                file = root / "exports" / entity.name / f"{key or 'all'}.{entity.kind}"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
     (root / "mlflow.db").touch()
     records.apply(manifest.identity, lambda: snapshot_of(manifest))
 
