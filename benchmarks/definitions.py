@@ -48,16 +48,16 @@ def load_code_definitions(folder: Path) -> Any:
     shops = len(list((folder / "code").glob("shop_[0-9]*.py")))
     modules = [importlib.import_module(f"shop_{shop}") for shop in range(shops)]
     root = str(folder / "root")
-    tracking = f"sqlite:///{root}/mlflow.db"
+    registry = ModelRegistry(tracking_uri=f"sqlite:///{root}/mlflow.db", artifact_root=f"{root}/mlartifacts")
     return dg.Definitions(
         assets=[asset for module in modules for asset in module.assets],
         asset_checks=[check for module in modules for check in module.checks],
         resources={
             "warehouse": Warehouse(root=root),
-            "registry": ModelRegistry(tracking_uri=tracking, artifact_root=f"{root}/mlartifacts"),
+            "registry": registry,
             "exports": Exports(root=root),
             "clock": Clock(),
-            "mlflow": mlflow_tracking(tracking),
+            "mlflow": mlflow_tracking(registry),
         },
         executor=dg.in_process_executor,
     )

@@ -70,7 +70,7 @@ def _converted_keys(manifest: Manifest, warehouse: Warehouse, built: Collection[
     for name, prediction in manifest.predictions.items():
         found[f"predictions.{name}"] = manifest.feature_sets[manifest.models[prediction.model].feature_set].spine
     for ref, spine in found.items():
-        if ref in built and spine in built:
+        if {ref, spine} <= {*built} and warehouse.exists(ref) and warehouse.exists(spine):
             stored, true = warehouse.schema(ref), warehouse.schema(spine)
             key = [name for name in manifest.timed_table(spine).key if {name} <= {*stored.names} & {*true.names}]
             if any(stored.field(name).type != true.field(name).type for name in key):
