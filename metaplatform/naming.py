@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 HIDDEN_TAG = ".dagster/metaplatform_"
 """Start of run tags that are for the platform alone: Dagster's page leaves them out, so that the reason is seen."""
+FILE = "_source_file"
+"""Column of rows read from files that holds the file they come from; stored rows do not have it."""
 
 
 def asset_path(ref: str) -> list[str]:

@@ -22,6 +22,7 @@ from metaplatform.compute.sql_columns import (
     source,
     text,
 )
+from metaplatform.naming import FILE
 from metaplatform.specs.exact_casts import exact_cast
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.partitions import PartitionSpec
@@ -43,7 +44,7 @@ class Conformed:
 
     ``accepted`` has the declared columns, then new ones, then derived ones; the event timestamp is a
     TIMESTAMPTZ (UTC). ``quarantined`` has the columns of the file as text, ``_event_timestamp`` where the source has
-    one, ``_copy`` where it has a key, and ``_reason``.
+    one, ``_copy`` where it has a key, ``_reason``, and ``_source_file`` where the rows are read from files.
     """
 
     accepted: ibis.Table
@@ -146,7 +147,7 @@ def _parted(reading: _Reading, spec: FileSource) -> tuple[str, str]:
 def _read(raw: ibis.Table, spec: FileSource, arrived: datetime | None = None) -> _Reading:
     """Return the rows with every typed and derived column, and what may be wrong with one."""
     owner = f"raw.{spec.name}"
-    reading = _Reading(Steps(owner, {"file": raw}), raw, "file", Scope.of(raw.columns, owner))
+    reading = _Reading(Steps(owner, {"file": raw}), raw, "file", Scope.of(_columns(raw), owner))
     reading = _with_nulls(_with_derived(_with_types(reading, spec), spec), spec)
     return _with_misplaced(reading, spec, arrived)
 
@@ -269,9 +270,10 @@ def _first_of_each_key(reading: _Reading, spec: FileSource, fit: str) -> tuple[s
     repeats = steps.add("repeated keys", repeated.having(many))
     unique = steps.add("unique", _by_presence(fit, repeats, keys, kind="ANTI"))
     candidates = steps.add("candidates", _by_presence(fit, repeats, keys, kind="SEMI"))
-    every = [exp.Ordered(this=column(name)) for name in reading.raw.columns]
+    every = [exp.Ordered(this=column(name)) for name in _columns(reading.raw)]
+    last = [exp.Ordered(this=column(FILE))] if FILE in reading.raw.columns else []
     rank = exp.Window(
-        this=call("row_number"), partition_by=[key.copy() for key in keys], order=exp.Order(expressions=every)
+        this=call("row_number"), partition_by=[key.copy() for key in keys], order=exp.Order(expressions=[*every, *last])
     )
     alike = exp.Window(
         this=call("dense_rank"),
@@ -300,7 +302,7 @@ def _by_presence(fit: str, repeats: str, keys: Sequence[exp.Expr], *, kind: str)
 
 def _accepted(reading: _Reading, spec: FileSource, step: str) -> ibis.Table:
     declared = {name.lower() for name in (*spec.columns, *spec.derive)}
-    new = [name for name in reading.raw.columns if name.lower() not in declared]
+    new = [name for name in _columns(reading.raw) if name.lower() not in declared]
     derived = [name for name in spec.derive if name.lower() not in {column.lower() for column in spec.columns}]
     names = [*spec.columns, *new, *derived]
     selected: dict[str, exp.Expr] = {name: column(reading.scope.find(name)) for name in names}
@@ -309,6 +311,11 @@ def _accepted(reading: _Reading, spec: FileSource, step: str) -> ibis.Table:
         selected[moment] = instant(_moment(reading, moment))
     query = exp.select(*(named(tree, name) for name, tree in selected.items())).from_(source(step))
     return reading.steps.finish(query)
+
+
+def _columns(raw: ibis.Table) -> list[str]:
+    """Return the columns that the files themselves have."""
+    return [name for name in raw.columns if name != FILE]
 
 
 def _quarantined(reading: _Reading, spec: FileSource, rejected: Sequence[str]) -> ibis.Table:

@@ -10,7 +10,7 @@ from metaplatform.factories.asset_specs import asset_key, asset_metadata
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.staging import SourceChangedError, staged_contents
 from metaplatform.factories.steps import Step, step_of
-from metaplatform.naming import op_name, quarantine_ref
+from metaplatform.naming import FILE, op_name, quarantine_ref
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.session import Session
@@ -60,14 +60,14 @@ def judge_contract(step: Step, name: str, warehouse: Warehouse, clock: Clock) ->
     try:
         with warehouse.session() as session:
             contents = staged_contents(session, step.manifest, source, warehouse, arrived=clock.now())
-            examples = _examples(session, warehouse, step.ref) if contents.quarantined else []
+            found = beyond_share(source, contents, approved_findings(warehouse, name))
+            examples = _examples(session, warehouse, step.ref, found) if contents.quarantined else []
     except SourceChangedError as error:
         return dg.AssetCheckResult(
             passed=False,
             severity=dg.AssetCheckSeverity.WARN,
             description=f"{error.culprit}: they are read again once they have settled",
         )
-    found = beyond_share(source, contents, approved_findings(warehouse, name))
     return dg.AssetCheckResult(
         passed=not found,
         description=_told(found, source.quarantine_share),
@@ -94,12 +94,17 @@ def approved_findings(warehouse: Warehouse, name: str) -> frozenset[str]:
 def _told(found: tuple[Quarantined, ...], share: float) -> str:
     if not found:
         return ""
-    more = f" and {len(found) - _EXAMPLES} more partitions" if len(found) > _EXAMPLES else ""
+    more = f" and {len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else ""
     return f"{'; '.join(map(str, found[:_EXAMPLES]))}{more}: more than the share of {share:g} that may be"
 
 
-def _examples(session: Session, warehouse: Warehouse, ref: str) -> list[str]:
+def _examples(session: Session, warehouse: Warehouse, ref: str, found: tuple[Quarantined, ...]) -> list[str]:
+    """Return some reasons of rows that were turned away: of the files found, if any are."""
     if not warehouse.exists(quarantine_ref(ref)):
         return []
-    reasons = session.table(quarantine_ref(ref)).select(REASON).distinct().limit(_EXAMPLES)
+    rows = session.table(quarantine_ref(ref))
+    files = [each.file for each in found if each.file]
+    if files and FILE in rows.columns:
+        rows = rows.filter(rows[FILE].isin(files))
+    reasons = rows.select(REASON).distinct().order_by(REASON).limit(_EXAMPLES)
     return [str(row[REASON]) for row in session.reader(reasons).read_all().to_pylist()]

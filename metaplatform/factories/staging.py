@@ -1,5 +1,6 @@
 """A source's files, read and checked once for each change of theirs, however many partitions come of them."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,17 +9,20 @@ from pathlib import Path
 import ibis
 import pyarrow as pa
 
+from metaplatform.compute.file_faults import faults_by_file
 from metaplatform.compute.ingestion import COPY, MOMENT, conform, first_moment
 from metaplatform.compute.partition_profiles import moment_span, partition_profiles
 from metaplatform.errors import DataError, StorageError
-from metaplatform.naming import quarantine_ref, stable_id, staged_ref
+from metaplatform.naming import FILE, quarantine_ref, stable_id, staged_ref
 from metaplatform.resources.session import Session
 from metaplatform.resources.source_contents import ContentRecords
+from metaplatform.resources.source_files import SourceFiles
 from metaplatform.resources.source_paths import find_files, fingerprint, last_change
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.ingestion import SourceSpec
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.source_contents import PartitionContent, SourceContents
+from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.source_contents import FileContent, PartitionContent, SourceContents
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
@@ -67,7 +71,8 @@ def read_source(
     before = mark_of(manifest, source)
     files = session.read_files(source, manifest.root, allowed=manifest.source_folders)
     conformed = conform(files.rows, source, arrived=arrived)
-    read, unfit = _count(session, files.rows), session.materialize_temp(conformed.quarantined, owner=ref)
+    read = _by_file(session, files.rows)
+    unfit = session.materialize_temp(_named(conformed.quarantined, files), owner=ref)
     rows = _unchanged(session.reader(conformed.accepted, owner=ref), manifest, source, before)
     commit = {"mark": before.mark}
     stored = warehouse.replace(staged_ref(ref), rows, partition=None, metadata=commit).rows
@@ -75,21 +80,24 @@ def read_source(
     rejected = 0
     if files.rejects is not None:
         rejected = _keep(session, warehouse, f"{quarantine_ref(ref)}_lines", files.rejects, commit)
-    check_sums(ref, read=read, stored=stored, quarantined=quarantined)
+    check_sums(ref, read=read.total(), stored=stored, quarantined=quarantined)
     first, last = _span(session, source)
+    faulty = session.materialize_temp(_faulty(source, unfit))
+    accepted = Counter({files.names[path]: count for path, count in read.items()}) - _by_file(session, unfit)
     contents = SourceContents(
         mark=before.mark,
         spec_hash=manifest.spec_hash(ref),
-        read=read,
+        read=read.total(),
         stored=stored,
         quarantined=quarantined,
         rejected=rejected,
-        excused=quarantined - _count(session, _faulty(source, unfit)),
+        excused=quarantined - _count(session, faulty),
         arrived_at=arrived,
-        partitions=_partitions(session, source, unfit, arrived),
+        partitions=_partitions(session, source, faulty, arrived),
         first=first,
         last=last,
         paths=tuple(map(str, before.paths)),
+        faulty=_faulty_files(session, source, files, accepted, faulty, arrived),
     )
     ContentRecords(warehouse.root_path).keep(source.name, contents)
     return contents
@@ -169,13 +177,12 @@ def _faulty(source: SourceSpec, unfit: ibis.Table) -> ibis.Table:
 
 
 def _partitions(
-    session: Session, source: SourceSpec, unfit: ibis.Table, arrived: datetime
+    session: Session, source: SourceSpec, faulty: ibis.Table, arrived: datetime
 ) -> dict[str, PartitionContent]:
     stored = _profiles(session, partition_profiles(session.table(staged_ref(f"raw.{source.name}")), source))
     turned_away: dict[str, int] = {}
     if source.partitions is not None:
-        bounds = (first_moment(source.partitions), source.max_ahead.behind(arrived))
-        faulty = _faulty(source, unfit)
+        bounds = _bounds(source, source.partitions, arrived)
         placed = faulty.filter(faulty[MOMENT] >= ibis.literal(bounds[0]), faulty[MOMENT] <= ibis.literal(bounds[1]))
         found = _profiles(session, partition_profiles(placed, source, moment=MOMENT))
         turned_away = {key: profile.rows for key, profile in found.items()}
@@ -185,6 +192,48 @@ def _partitions(
         for key in sorted({*stored, *turned_away})
         for profile in [stored.get(key, lacking)]
     }
+
+
+def _bounds(source: SourceSpec, line: PartitionSpec, arrived: datetime) -> tuple[datetime, datetime]:
+    """Return the first and the last moment that a row of a source may be about."""
+    return first_moment(line), source.max_ahead.behind(arrived)
+
+
+def _named(rows: ibis.Table, files: SourceFiles) -> ibis.Table:
+    """Return rows with their files as people call them."""
+    names = pa.table({FILE: list(files.names), "name": list(files.names.values())})
+    joined = rows.join(ibis.memtable(names), FILE)
+    return joined.select(*(joined["name"].name(FILE) if name == FILE else joined[name] for name in rows.columns))
+
+
+def _by_file(session: Session, rows: ibis.Table, column: str = FILE) -> Counter[str]:
+    """Return how many rows there are of each file."""
+    counted = rows.group_by(rows[column].name("file")).aggregate(rows=rows.count())
+    return Counter({row["file"]: row["rows"] for row in session.reader(counted).read_all().to_pylist()})
+
+
+def _faulty_files(
+    session: Session,
+    source: SourceSpec,
+    files: SourceFiles,
+    accepted: Counter[str],
+    faulty: ibis.Table,
+    arrived: datetime,
+) -> dict[str, FileContent]:
+    """Return what of each file is turned away, lines that are no rows too; ``accepted`` counts the others."""
+    line = source.partitions
+    within = _bounds(source, line, arrived) if line else None
+    found = session.reader(faults_by_file(faulty, owner=f"raw.{source.name}", within=within)).read_all().to_pylist()
+    rows = {row["file"]: row for row in found}
+    lines = _by_file(session, files.rejects, "file") if files.rejects is not None else Counter[str]()
+    contents = {}
+    for name in sorted({*rows, *lines}):
+        row = rows.get(name, {"rows": 0, "content": "", "first": None})
+        bad = row["rows"] + lines[name]
+        moment = None if line is None else _moment(row["first"])
+        partition = line.key_of(moment) if line and moment else ""
+        contents[name] = FileContent(accepted[name] + bad, bad, row["content"], partition)
+    return contents
 
 
 def _profiles(session: Session, profiles: ibis.Table) -> dict[str, PartitionContent]:

@@ -7,8 +7,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from ibis.util import gen_name
+from sqlglot import exp
 
 from metaplatform.errors import DataError
+from metaplatform.resources.file_scans import file_type, scan
 from metaplatform.resources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
 from metaplatform.resources.opened_files import OpenedFile
 from metaplatform.specs.ingestion import CsvSource, SourceSpec
@@ -30,7 +32,8 @@ def read_csv_files(
 ) -> tuple[str, pa.Table]:
     """Return a table's name with the rows of the files, all text, and their rejected lines (:data:`REJECT_COLUMNS`).
 
-    Files may have their columns in different orders. Beside others, a file without a byte is a reject.
+    Each row has the path of its file beside. Files may have their columns in different orders. Beside others, a file
+    without a byte is a reject.
 
     Raises:
         DataError: if a header does not go with the declared columns, or a file is not UTF-8.
@@ -41,10 +44,10 @@ def read_csv_files(
     groups: dict[tuple[tuple[str, tuple[str, ...]], FolderValues], list[OpenedFile]] = {}
     for file in held:
         groups.setdefault((heads[file.name], folder_values(file.origin, spec)), []).append(file)
-    tables = []
+    tables, paths = [], file_type(connection, held)
     for ((delimiter, header), values), members in groups.items():
         name = gen_name("rows")
-        rows = csv_rows(connection, spec, members, delimiter=delimiter, header=header, rejects=name)
+        rows = csv_rows(connection, spec, members, delimiter=delimiter, header=header, rejects=name, paths=paths)
         with_folder_values(rows, values).create(name)
         tables.append(name)
     rejects = _rejects(connection, tables, files, owner=f"raw.{spec.name}")
@@ -60,23 +63,29 @@ def csv_rows(
     delimiter: str,
     header: Sequence[str],
     rejects: str,
+    paths: str | None = None,
 ) -> duckdb.DuckDBPyRelation:
-    """Return the rows of files of one header, as text; rejected lines go to two tables named after ``rejects``."""
-    paths: Any = [str(file.path) for file in files]
-    return connection.read_csv(
-        paths,
-        columns=dict.fromkeys(header, "VARCHAR"),
-        auto_detect=False,
-        header=True,
-        delimiter=delimiter,
-        quotechar=_QUOTE,
-        escapechar=_QUOTE,
-        na_values=list(spec.null_values),
-        hive_partitioning=False,
-        store_rejects=True,
-        rejects_table=f"{rejects}_errors",
-        rejects_scan=f"{rejects}_scans",
-    )
+    """Return the rows of files of one header, as text; rejected lines go to two tables named after ``rejects``.
+
+    ``paths`` is the type of the files' paths (:func:`file_type`), where each row is to have its own.
+    """
+    text = exp.Literal.string
+    columns = [exp.PropertyEQ(this=exp.to_identifier(name, quoted=True), expression=text("VARCHAR")) for name in header]
+    options: dict[str, exp.Expr] = {
+        "columns": exp.Struct(expressions=columns),
+        "auto_detect": exp.false(),
+        "header": exp.true(),
+        "delim": text(delimiter),
+        "quote": text(_QUOTE),
+        "escape": text(_QUOTE),
+        "hive_partitioning": exp.false(),
+        "store_rejects": exp.true(),
+        "rejects_table": text(f"{rejects}_errors"),
+        "rejects_scan": text(f"{rejects}_scans"),
+    }
+    if spec.null_values:
+        options["nullstr"] = exp.Array(expressions=[text(value) for value in spec.null_values])
+    return connection.sql(scan("read_csv", files, options, file_type=paths).sql("duckdb"))
 
 
 def check_columns(found: Sequence[str], declared: Mapping[str, str], *, frozen: bool, owner: str, culprit: str) -> None:

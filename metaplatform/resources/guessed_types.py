@@ -6,6 +6,7 @@ import duckdb
 from ibis.util import gen_name
 from sqlglot import exp
 
+from metaplatform.naming import FILE
 from metaplatform.specs.exact_casts import guesses
 
 _LOOKED_AT_FIRST = 2_000
@@ -16,7 +17,7 @@ Readings = Mapping[str, Sequence[exp.Expr]]
 
 def typed_by_values(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """Return the name of a table with the columns of ``table``, all text, in the types that their values have."""
-    columns = connection.table(table).columns
+    columns = [name for name in connection.table(table).columns if name != FILE]
     readings = {name: tuple(guesses(exp.column(name, quoted=True)).values()) for name in columns}
     return typed(connection, table, readings)
 

@@ -8,7 +8,9 @@ import duckdb
 from ibis.util import gen_name
 from sqlglot import exp
 
+from metaplatform.naming import FILE
 from metaplatform.resources.csv_files import check_columns
+from metaplatform.resources.file_scans import file_type, scan
 from metaplatform.resources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
 from metaplatform.resources.guessed_types import typed
 from metaplatform.resources.opened_files import OpenedFile
@@ -27,8 +29,8 @@ _TOO_LARGE = ("HUGEINT", "UBIGINT")
 def read_json_files(connection: duckdb.DuckDBPyConnection, spec: JsonSource, files: Sequence[OpenedFile]) -> str:
     """Return a table's name with the rows of the files.
 
-    Declared columns are text, or JSON where their type is nested; of others the type is inferred from all rows,
-    such that no value changes.
+    Each has the path of its file beside. Declared columns are text, or JSON where their type is nested; of others the
+    type is inferred from all rows, such that no value changes.
 
     Raises:
         DataError: if the columns of all files together do not go with the declared ones.
@@ -42,10 +44,10 @@ def read_json_files(connection: duckdb.DuckDBPyConnection, spec: JsonSource, fil
     groups: dict[FolderValues, list[OpenedFile]] = {}
     for file in files:
         groups.setdefault(folder_values(file.origin, spec), []).append(file)
-    tables = []
+    tables, paths = [], file_type(connection, files)
     for values, members in groups.items():
         tables.append(gen_name("json"))
-        rows = json_rows(connection, spec, members, types)
+        rows = json_rows(connection, spec, members, types, paths=paths)
         with_folder_values(rows, values).create(tables[-1])
     return as_inferred(connection, union_of(connection, tables), spec, types)
 
@@ -60,23 +62,33 @@ def json_columns(
 
 
 def json_rows(
-    connection: duckdb.DuckDBPyConnection, spec: JsonSource, files: Sequence[OpenedFile], types: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    spec: JsonSource,
+    files: Sequence[OpenedFile],
+    types: Mapping[str, str],
+    *,
+    paths: str | None = None,
 ) -> duckdb.DuckDBPyRelation:
-    """Return the rows of files with the columns of ``types``: text as it is meant, all else as JSON has it."""
-    paths: Any = [str(file.path) for file in files]
+    """Return the rows of files with the columns of ``types``: text as it is meant, all else as JSON has it.
+
+    ``paths`` is the type of the files' paths (:func:`file_type`), where each row is to have its own.
+    """
     if set(types) == {"json"}:
         # Values that are not objects, or objects of that one key.
-        return connection.read_json(paths, columns={"json": "VARCHAR"}, hive_partitioning=False)
-    listed = exp.Array(expressions=[exp.Literal.string(path) for path in paths])
-    objects = exp.select("json").from_(exp.Table(this=exp.Anonymous(this="read_json_objects", expressions=[listed])))
+        one = exp.PropertyEQ(this=exp.to_identifier("json"), expression=exp.Literal.string("VARCHAR"))
+        options = {"columns": exp.Struct(expressions=[one]), "hive_partitioning": exp.false()}
+        return connection.sql(scan("read_json", files, options, file_type=paths).sql("duckdb"))
+    objects = scan("read_json_objects", files, {}, file_type=paths)
+    path = [exp.column(FILE, quoted=True)] if paths else []
     whole = exp.column("json")
     rounded = exp.func("regexp_matches", whole.copy(), exp.Literal.string(_ROUNDED), dialect="duckdb")
     exact = exp.Case(ifs=[exp.If(this=rounded, true=numbers_in_quotes(whole, _NUMBER_MARK))], default=whole.copy())
     structure = exp.Literal.string(json.dumps(dict.fromkeys(types, "JSON"), ensure_ascii=False))
     parts = exp.Anonymous(this="json_transform", expressions=[exact, structure])
-    values = exp.select(exp.alias_(parts, "parts")).from_(objects.subquery("objects"))
+    values = exp.select(exp.alias_(parts, "parts"), *path).from_(objects.subquery("objects"))
     nested = {name for name, kind in (*types.items(), *spec.columns.items()) if _is_nested(kind)}
     selected = [exp.alias_(_value(name, nested=name in nested), name, quoted=True) for name in types]
+    selected += [each.copy() for each in path]
     return connection.sql(exp.select(*selected).from_(values.subquery("rows")).sql("duckdb"))
 
 

@@ -1,7 +1,6 @@
 """Parquet: rows as they stand; files that have a column in differing types are joined without loss, or refused."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -11,6 +10,7 @@ from sqlglot import exp
 
 from metaplatform.errors import DataError
 from metaplatform.resources.csv_files import check_headers
+from metaplatform.resources.file_scans import file_type, scan
 from metaplatform.resources.folder_columns import FolderValues, folder_values, with_folder_values
 from metaplatform.resources.opened_files import OpenedFile
 from metaplatform.specs.ingestion import ParquetSource
@@ -23,7 +23,8 @@ _MOST_DIGITS = 38
 def read_parquet_files(connection: duckdb.DuckDBPyConnection, spec: ParquetSource, files: Sequence[OpenedFile]) -> str:
     """Return a view's name with the rows of the files, which are read when they are asked for.
 
-    A declared column that the files have in differing types is text, so that no value changes before it is cast.
+    Each has the path of its file beside. A declared column that the files have in differing types is text, so that no
+    value changes before it is cast.
 
     Raises:
         DataError: if columns do not go with the declared ones, or an undeclared one has types of no common one.
@@ -37,8 +38,9 @@ def read_parquet_files(connection: duckdb.DuckDBPyConnection, spec: ParquetSourc
         names = schemas[file.name].names
         types = tuple(str(schemas[file.name].field(name).type) if name in names else "" for name in differing)
         groups.setdefault((types, folder_values(file.origin, spec)), []).append(file)
+    paths = file_type(connection, files)
     parts = [
-        with_folder_values(parquet_rows(connection, members, as_text=differing), values)
+        with_folder_values(parquet_rows(connection, members, as_text=differing, paths=paths), values)
         for (_, values), members in groups.items()
     ]
     return _joined(connection, parts)
@@ -80,11 +82,15 @@ def differing_columns(schemas: Mapping[str, pa.Schema], spec: ParquetSource) -> 
 
 
 def parquet_rows(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[OpenedFile], *, as_text: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[OpenedFile],
+    *,
+    as_text: Sequence[str],
+    paths: str | None = None,
 ) -> duckdb.DuckDBPyRelation:
-    """Return the rows of files, some columns ``as_text``."""
-    paths: Any = [str(file.path) for file in files]
-    rows = connection.read_parquet(paths, union_by_name=True, hive_partitioning=False)
+    """Return the rows of files, some columns ``as_text``; with ``paths`` (:func:`file_type`) each has its file's."""
+    options = {"union_by_name": exp.true(), "hive_partitioning": exp.false()}
+    rows = connection.sql(scan("read_parquet", files, options, file_type=paths).sql("duckdb"))
     replaced = [exp.column(name, quoted=True) for name in as_text if name in rows.columns]
     if not replaced:
         return rows

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from metaplatform.resources.delta_tables import table_folder
 from metaplatform.resources.json_records import damaged, read_record, write_record
-from metaplatform.specs.source_contents import PartitionContent, SourceContents
+from metaplatform.specs.source_contents import FileContent, PartitionContent, SourceContents
 
 FOLDER = "contents"
 """Below the storage root."""
@@ -33,16 +33,19 @@ class ContentRecords:
         try:
             times = {name: datetime.fromisoformat(kept[name]) if kept[name] else None for name in _TIMES}
             partitions = {key: PartitionContent(**found) for key, found in kept["partitions"].items()}
-            return SourceContents(**{**kept, **times, "partitions": partitions, "paths": tuple(kept["paths"])})
+            faulty = {name: FileContent(**found) for name, found in kept.get("faulty", {}).items()}
+            plain = {**kept, **times, "paths": tuple(kept["paths"])}
+            return SourceContents(**{**plain, "partitions": partitions, "faulty": faulty})
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise damaged(path, _ABOUT) from error
 
     def keep(self, source: str, contents: SourceContents) -> None:
         """Keep what the source was found to hold."""
-        plain = asdict(replace(contents, partitions={}))
+        plain = asdict(replace(contents, partitions={}, faulty={}))
         times = {name: value.isoformat() if (value := plain[name]) else None for name in _TIMES}
         partitions = {key: asdict(found) for key, found in contents.partitions.items()}
-        write_record(self._path(source), {**plain, **times, "partitions": partitions})
+        faulty = {name: asdict(found) for name, found in contents.faulty.items()}
+        write_record(self._path(source), {**plain, **times, "partitions": partitions, "faulty": faulty})
 
     def _path(self, source: str) -> Path:
         table_folder(self._root, f"raw.{source}")  # refuses what is no name

@@ -1,6 +1,6 @@
 """Source files: read as they are, and what cannot be read kept aside with its reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
@@ -27,6 +27,8 @@ class SourceFiles:
     """What a source's files hold.
 
     ``rows`` has the columns of the files: text for CSV and JSON with declared columns, typed otherwise.
+    Beside them is the path of each row's file, in the column :data:`metaplatform.naming.FILE`; ``names``
+    has what people call it, by path.
     ``rejects`` has the lines that are not rows at all (``file``, ``line``, ``reason``, ``text``); None for
     kinds that have no such lines. ``fingerprint`` changes with the files' names, sizes and times.
     """
@@ -35,6 +37,7 @@ class SourceFiles:
     rejects: ibis.Table | None
     paths: tuple[Path, ...]
     fingerprint: str
+    names: Mapping[str, str]
 
 
 def read_files(
@@ -66,7 +69,9 @@ def read_files(
                 assert_never(spec)
     except (duckdb.Error, OSError, ValueError) as error:
         raise unreadable(f"raw.{spec.name}", str(error), files) from error
-    return SourceFiles(backend.table(table), rejects, paths, fingerprint(paths))
+    return SourceFiles(
+        backend.table(table), rejects, paths, fingerprint(paths), {str(file.path): file.name for file in files}
+    )
 
 
 def unreadable(owner: str, message: str, files: Sequence[OpenedFile]) -> DataError:

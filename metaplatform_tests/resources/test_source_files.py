@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from metaplatform.compute.ingestion import conform
 from metaplatform.errors import DataError
+from metaplatform.naming import FILE
 from metaplatform.resources.source_paths import find_files, fingerprint
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.ingestion import CsvSource, JsonSource, ParquetSource, SourceSpec
@@ -34,7 +35,7 @@ def read(tmp_path: Path, spec: SourceSpec) -> tuple[list[dict[str, object]], lis
     with Warehouse(root=str(tmp_path / "root")).session() as session:
         files = session.read_files(spec, str(tmp_path))
         rejects = session.reader(files.rejects).read_all().to_pylist() if files.rejects is not None else []
-        return session.reader(files.rows).read_all().to_pylist(), rejects
+        return session.reader(files.rows.drop(FILE)).read_all().to_pylist(), rejects
 
 
 class TestFilesAreFound:
@@ -257,7 +258,7 @@ class TestUndeclaredCsv:
         (tmp_path / "a.csv").write_text("id;name\n")
         with Warehouse(root=str(tmp_path / "root")).session() as session:
             files = session.read_files(csv_source("a.csv"), str(tmp_path))
-            assert dict(files.rows.schema().items()).keys() == {"id", "name"}
+            assert dict(files.rows.schema().items()).keys() == {"id", "name", FILE}
             assert all(kind.is_string() for kind in files.rows.schema().types)
 
     def test_keeps_broken_lines_aside_and_loses_neither_header_nor_rows(self, tmp_path: Path):

@@ -173,11 +173,12 @@ def arrival_state(loop: Loop, reading: Collection[str] = ()) -> ArrivalState:
 def blocked_partitions(loop: Loop) -> dict[tuple[str, str], str]:
     """Return the partitions of sources (``""``: the whole) with too much in quarantine, and what is told of each."""
     approved = {kept.finding for kept in loop.ledger.read(Approval)}
-    return {
-        (name, each.partition): str(each)
-        for name, contents in loop.contents.items()
-        for each in beyond_share(loop.manifest.sources[name], contents, approved)
-    }
+    told: dict[tuple[str, str], str] = {}
+    for name, contents in loop.contents.items():
+        for each in beyond_share(loop.manifest.sources[name], contents, approved):
+            so_far = told.get((name, each.partition))
+            told[name, each.partition] = f"{so_far}; {each}" if so_far else str(each)
+    return told
 
 
 def wanted_version(loop: Loop, prediction: PredictionSpec) -> ModelVersion | None:
