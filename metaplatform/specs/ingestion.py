@@ -46,8 +46,8 @@ class FileSource(TimedTable):
     Files are read once they have not changed for ``settle``. A row whose event timestamp lies further ahead of the
     moment it is read than ``max_ahead``, or before the first partition, goes to quarantine. Where more than
     ``quarantine_share`` of a partition's rows, of all rows, or of a file's (10 at least), are turned away, nothing is
-    made of them until better files come or a person approves. ``deletes`` says whether a partition that the files hold no row of any more is
-    emptied, with all that is made of it (``follow``), or stays as it is (``keep``).
+    made of them until better files come or a person approves. ``deletes`` says whether a partition that the files hold
+    no row of any more is emptied, with all that is made of it (``follow``), or stays as it is (``keep``).
     """
 
     path: str = Field(min_length=1)
