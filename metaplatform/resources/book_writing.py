@@ -12,14 +12,17 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarStri
 from metaplatform.errors import MetaplatformError
 from metaplatform.resources.book_sightings import BookSightings, file_hash
 from metaplatform.resources.file_writing import write_whole
+from metaplatform.specs.language.substitution import ESCAPE, MARK
+from metaplatform.specs.language.versions import NEWEST_VERSION, VERSION_KEY
 from metaplatform.specs.snapshots import Snapshot
 
 _WIDTH = 110
 
 
 def chapter_files(snapshot: Snapshot) -> dict[str, str]:
-    """Return the text of each file by name: ``sources.yaml`` and so on."""
-    return {f"{chapter}.yaml": _yaml({chapter: bodies}) for chapter, bodies in snapshot.items() if bodies}
+    """Return the text of each file by name: ``book.yaml`` with the language's version, ``sources.yaml`` and so on."""
+    chapters = {f"{chapter}.yaml": _yaml({chapter: bodies}) for chapter, bodies in snapshot.items() if bodies}
+    return {"book.yaml": _yaml({VERSION_KEY: NEWEST_VERSION}), **chapters}
 
 
 def write_book(snapshot: Snapshot, folder: Path, sightings: BookSightings, *, force: bool) -> dict[str, list[str]]:
@@ -70,6 +73,9 @@ def _for_people(value: Any) -> Any:
         return CommentedMap((key, _for_people(inner)) for key, inner in value.items())
     if isinstance(value, list | tuple):
         return [_for_people(inner) for inner in value]
+    if isinstance(value, str):
+        # Rows hold no parameters: what looks like one is text.
+        value = value.replace(MARK, ESCAPE)
     if isinstance(value, str) and "\n" in value and _fits_a_literal(value):
         return LiteralScalarString(value)
     if isinstance(value, str) and not value.isprintable():

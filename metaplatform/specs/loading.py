@@ -98,7 +98,8 @@ def read_written(
     """Return what ``read_book`` does, of files that were read before."""
     roots, issues = written.files.parsed()
     overlays, overlay_issues = written.overlay.parsed() if written.overlay else ((), ())
-    text = read_text(roots, next(iter(overlays), None), variables)
+    whole = all(issue.rule == "duplicate-key" for issue in issues)
+    text = read_text(roots, next(iter(overlays), None), variables, whole=whole)
     manifest, found = _build(text, written, look)
     ordered = tuple(sorted((*issues, *overlay_issues, *text.issues, *found), key=_file_order))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered

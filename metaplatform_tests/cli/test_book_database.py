@@ -44,8 +44,8 @@ def test_what_was_pushed_comes_back_as_files_of_the_same_book(project: Path) -> 
     assert "sql: |\n" in report
     assert "      select p.order_id, p.channel, c.orders, p.probability\n" in report
     assert sorted(path.name for path in (project / "copy" / "metadata").iterdir())[:2] == [
+        "book.yaml",
         "feature_sets.yaml",
-        "models.yaml",
     ]
 
 

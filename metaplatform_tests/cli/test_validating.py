@@ -37,7 +37,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def book(project: Path, text: str) -> str:
     folder = project / "shop" / "metadata"
     folder.mkdir(parents=True)
-    (folder / "book.yaml").write_text(text, encoding="utf-8")
+    (folder / "book.yaml").write_text(f"{text}spec_version: 2\n", encoding="utf-8")
     return str(folder)
 
 
@@ -73,7 +73,9 @@ def test_a_warning_is_an_annotation_too_and_fails_only_when_asked(project: Path)
 
 
 def test_a_book_without_warnings_is_sound_to_the_strict_too(tmp_path: Path):
-    answer = ask("--strict", "--book", str(write_project(tmp_path)))
+    book = write_project(tmp_path)
+    (book / "book.yaml").write_text("spec_version: 2\n", encoding="utf-8")
+    answer = ask("--strict", "--book", str(book))
     assert (answer.exit_code, answer.stdout.startswith("The book is sound: ")) == (0, True)
 
 

@@ -21,6 +21,7 @@ texts = st.text(
 
 @given(texts, texts)
 @settings(max_examples=150)
+@example("${not a parameter} $${", "$${")
 @example("\x85next line", "two\n  lines, the second one indented")
 def test_any_text_of_a_row_comes_back_from_the_file_of_a_pull(description: str, null_value: str) -> None:
     body = {"kind": "csv", "path": "data/*.csv", "description": description, "null_values": [null_value]}

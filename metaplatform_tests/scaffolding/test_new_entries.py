@@ -67,7 +67,9 @@ tables:
 def book(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Return a copy of a sound book; its data is not there, but that of the shop."""
     if request.param == "shop":
-        return write_project(tmp_path)
+        book = write_project(tmp_path)
+        (book / "book.yaml").write_text("spec_version: 2\n", encoding="utf-8")
+        return book
     if request.param == "other names":
         (tmp_path / "metadata").mkdir()
         (tmp_path / "metadata" / "book.yaml").write_text(OTHER_NAMES.replace("raw.sales", "raw.Sales"))

@@ -29,6 +29,7 @@ EXPECTED = {
     "book.schema.json",
     "dagster.yaml",
     "definitions.py",
+    "metadata/book.yaml",
     "metadata/models.yaml",
     "metadata/outputs.yaml",
     "metadata/sources.yaml",
@@ -75,7 +76,7 @@ def test_editors_find_the_schema_of_the_newest_language(project: Path) -> None:
 @pytest.mark.parametrize("example", ExampleName)
 def test_an_example_becomes_a_project_with_its_data_and_its_page(tmp_path: Path, example: ExampleName) -> None:
     files = {str(path) for path in new_project(tmp_path / "mine", example=example)}
-    assert files >= (EXPECTED - {f"metadata/{name}.yaml" for name in ("models", "outputs", "sources")})
+    assert files >= (EXPECTED - {f"metadata/{name}.yaml" for name in ("book", "models", "outputs", "sources")})
     assert "make_data.py" in files
     assert not any("orders" in file for file in files)
     made, shipped = (load_book(folder / "metadata") for folder in (tmp_path / "mine", ROOT / "examples" / example))

@@ -65,7 +65,7 @@ def sound_books(draw: st.DrawFn) -> dict[str, dict[str, Body]]:
 
 def as_yaml(book: dict[str, dict[str, Body]]) -> str:
     """Return a book as YAML text."""
-    return yaml.safe_dump(book, allow_unicode=True, sort_keys=False)
+    return yaml.safe_dump({**book, "spec_version": 2}, allow_unicode=True, sort_keys=False)
 
 
 def expressions(draw: st.DrawFn, columns: Columns, kind: str, depth: int = 2) -> str:

@@ -202,6 +202,7 @@ def _unlike_any_text(root: Path) -> None:
         (root / name / "metadata").mkdir(parents=True)
     with (root / "fifty megabytes" / "metadata" / "big.yaml").open("w") as file:
         file.write("sources:\n" + "  # nothing\n" * 4_500_000)
+    (root / "thousands of files" / "metadata" / "book.yaml").write_text("spec_version: 2\n")
     for number in range(1_500):
         text = f"sources:\n  s{number}: {{kind: csv, path: x}}\n"
         (root / "thousands of files" / "metadata" / f"{number}.yaml").write_text(text)

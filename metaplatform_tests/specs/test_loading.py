@@ -179,7 +179,7 @@ def test_both_places_of_a_name_given_twice_are_told(folder: Path):
 
 
 def test_unused_entities_are_warnings_and_the_book_loads(folder: Path):
-    (folder / "a.yaml").write_text("sources:\n  a: {kind: csv, path: x}\n")
+    (folder / "a.yaml").write_text("spec_version: 2\nsources:\n  a: {kind: csv, path: x}\n")
     manifest, issues = read_book(folder)
     assert manifest is not None
     assert [(issue.rule, issue.severity, issue.owner) for issue in issues] == [("unused", "warning", "raw.a")]
@@ -195,6 +195,7 @@ def test_a_manifest_that_is_no_text_can_be_checked_too():
 
 def test_an_outcome_handed_on_undeclared_is_a_warning(folder: Path):
     (folder / "a.yaml").write_text(
+        "spec_version: 2\n"
         "sources:\n"
         "  bills:\n"
         "    kind: csv\n"

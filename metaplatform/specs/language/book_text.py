@@ -17,8 +17,10 @@ from metaplatform.specs.language.substitution import Substitution
 from metaplatform.specs.language.versions import (
     FIRST_VERSION,
     NEWEST_VERSION,
+    declares_version,
     is_later_key,
     needs_version,
+    undeclared,
     version_of,
 )
 from metaplatform.specs.structure import CHAPTER_TYPES, Fault, build_entity
@@ -50,18 +52,24 @@ class BookText:
         )
 
 
-def read_text(roots: Sequence[Node], overlay: Node | None, variables: Mapping[str, str]) -> BookText:
+def read_text(
+    roots: Sequence[Node], overlay: Node | None, variables: Mapping[str, str], *, whole: bool = True
+) -> BookText:
     """Return the entities of a book's documents, as its language has it, and what is wrong with them.
 
-    ``overlay`` is the document of the environment. ``variables`` set parameters.
+    ``overlay`` is the document of the environment. ``variables`` set parameters. ``whole`` is false where a
+    file cannot be read: it may be the one that declares the version.
     """
-    version, version_issues = version_of(roots)
+    declared = declares_version(roots)
+    version, version_issues = version_of(roots) if declared or whole else (NEWEST_VERSION, ())
     issues = list(version_issues)
     if version > NEWEST_VERSION:
         return BookText({}, issues)
     if version == FIRST_VERSION:
         later = list(_later_language(roots, overlay))
         issues.extend(later)
+        if roots and not (declared or later):
+            issues.append(undeclared(roots[0]))
         # Whoever writes the later language means it: what it gives is not missed on top.
         version = NEWEST_VERSION if later else version
     sections = sections_of(_merged(roots, issues))

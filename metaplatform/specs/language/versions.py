@@ -22,6 +22,11 @@ def is_later_key(name: str) -> bool:
     return name in {PARAMETERS_KEY, DEFAULTS_KEY} or name.startswith(IGNORED_PREFIX)
 
 
+def declares_version(roots: Iterable[Node]) -> bool:
+    """Tell whether any of a book's files declares a version, be it a valid one or not."""
+    return any(root.key(VERSION_KEY) for root in roots)
+
+
 def version_of(roots: Iterable[Node]) -> tuple[int, tuple[Issue, ...]]:
     """Return the version that a book's files declare, and what is wrong with how they do."""
     declared = [value for root in roots for key, value in root.pairs if key.value == VERSION_KEY]
@@ -30,6 +35,23 @@ def version_of(roots: Iterable[Node]) -> tuple[int, tuple[Issue, ...]]:
     issues = tuple(_issues(declared))
     valid = [node.value for node in declared if _is_version(node)]
     return (max(valid) if valid else NEWEST_VERSION), issues
+
+
+def undeclared(root: Node) -> Issue:
+    """Return the warning of a book that declares no version, at its first document ``root``.
+
+    Where the file that did is taken away, all else would be read as another language in silence.
+    """
+    return Issue(
+        "no-version",
+        "book",
+        VERSION_KEY,
+        f"no file declares `{VERSION_KEY}`: the book is read as version {FIRST_VERSION}, where `${{` is plain text",
+        f"write `{VERSION_KEY}: {NEWEST_VERSION}` into a file of its own, or, if the book was written for "
+        f"metaplatform 0.1.0, {UPGRADE}",
+        root.location,
+        severity="warning",
+    )
 
 
 def needs_version(node: Node, what: str, *, culprit: str = "") -> Issue:

@@ -64,3 +64,24 @@ def test_of_a_book_of_a_newer_version_nothing_else_is_said(tmp_path: Path) -> No
 
 def test_the_version_may_be_declared_twice_alike(tmp_path: Path) -> None:
     sound(tmp_path, "spec_version: 2\n" + SHOP, "spec_version: 2\n")
+
+
+def test_a_book_that_declares_no_version_is_warned_of_at_its_first_file(tmp_path: Path) -> None:
+    manifest, issues = read(tmp_path, SHOP)
+    assert manifest is not None
+    (found,) = [issue for issue in issues if issue.rule == "no-version"]
+    assert (str(found.location), found.severity) == ("metadata/a.yaml:1:1", "warning")
+    assert "write `spec_version: 2`" in found.fix
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_book_that_declares_its_version_is_not_warned_of(tmp_path: Path, version: int) -> None:
+    _, issues = read(tmp_path, SHOP, f"spec_version: {version}\n")
+    assert "no-version" not in {issue.rule for issue in issues}
+
+
+def test_a_file_that_cannot_be_read_may_be_the_one_with_the_version_so_nothing_follows_from_its_lack(
+    tmp_path: Path,
+) -> None:
+    _, issues = read(tmp_path, "spec_version: 2\nsources: [\n", "defaults: {models: {description: all}}\n" + SHOP)
+    assert [issue.rule for issue in issues] == ["yaml-syntax"]
