@@ -77,7 +77,7 @@ def _read(
             source_folders=deployment.source_folders,
             look=look,
         )
-    # A database's driver and tables are no concern of a book in files.
+    # A database's driver and tables do not concern a book in files.
     from metaplatform.resources.book_source import read_deployed_book
 
     return read_deployed_book(deployment, look=look)

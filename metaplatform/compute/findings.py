@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["passed", "failed", "skipped"]
-"""``skipped`` means that there was too little to judge; it is no pass."""
+"""``skipped`` means that there was too little to judge; it is not a pass."""
 
 _ORDER = {"failed": 0, "skipped": 1, "passed": 2}
 

@@ -71,7 +71,7 @@ def score(
 
 @dataclass(frozen=True)
 class Share:
-    """The rows that ``version`` scores: those of event timestamps in ``[since, until)``, UTC; None is no bound."""
+    """The rows that ``version`` scores: those of event timestamps in ``[since, until)``, UTC; None does not bound."""
 
     version: int
     since: datetime | None = None

@@ -166,7 +166,7 @@ def _with_types(reading: _Reading, spec: FileSource) -> _Reading:
         typed.append(named(exact_cast(found, target, has), behind[name]))
         lost = exp.and_(_is_null(column(behind[name])), exp.Not(this=_is_null(found.copy())))
         shown = call("left", exp.cast(found.copy(), "varchar", dialect="duckdb"), exp.Literal.number(_SHOWN))
-        faults.append(_Fault("type", name, lost, (text(f"{name}: '"), shown, text(f"' is no {declared}"))))
+        faults.append(_Fault("type", name, lost, (text(f"{name}: '"), shown, text(f"' is not a valid {declared}"))))
     query = exp.select(all_columns(ROW), *typed).from_(source(reading.current))
     current, scope = reading.steps.add("typed", query), reading.scope.adding(behind)
     return replace(reading, current=current, scope=scope, faults=(*reading.faults, *faults))

@@ -106,7 +106,7 @@ class Scope:
 
         Raises:
             DataError: if it reads a column that is not in scope.
-            ValueError: if it is no expression.
+            ValueError: if it is not an expression.
         """
         tree: exp.Expr = parse_expression(sql)
         for part in column_uses(tree):

@@ -22,7 +22,7 @@ from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.snapshots import entity_fields, snapshot_of
 
 _NO_CONTENT = {"predictions": frozenset({PARTITION_COLUMN, "run_id", "scored_at"})}
-"""Columns that are no content: the same scores made once more change nothing for those who read them."""
+"""Columns that are not content: the same scores made once more change nothing for those who read them."""
 
 
 class Made:

@@ -76,7 +76,7 @@ def judge_contract(step: Step, name: str, warehouse: Warehouse, clock: Clock) ->
 
 
 def contract_metadata(contents: SourceContents) -> dict[str, Any]:
-    """Return what is shown of a reading: every row is stored or quarantined, and lines that are no rows are counted."""
+    """Return what is shown of a reading: rows are stored or quarantined, lines that are not rows counted."""
     return {
         "rows_read": contents.read,
         "rows_stored": contents.stored,

@@ -29,7 +29,7 @@ _EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinf
 
 
 class SourceChangedError(DataError):
-    """Files changed while they were read: what was read is no state that they were ever in."""
+    """Files changed while they were read: they were never in the state that was read."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def _faulty_files(
     faulty: ibis.Table,
     arrived: datetime,
 ) -> dict[str, FileContent]:
-    """Return what of each file is turned away, lines that are no rows too; ``accepted`` counts the others."""
+    """Return what of each file is turned away, lines that are not rows too; ``accepted`` counts the others."""
     line = source.partitions
     within = _bounds(source, line, arrived) if line else None
     found = session.reader(faults_by_file(faulty, owner=f"raw.{source.name}", within=within)).read_all().to_pylist()

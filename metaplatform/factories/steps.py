@@ -87,7 +87,7 @@ def in_partition(table: ibis.Table, partition: str | None) -> ibis.Table:
 def materialized(step: Step, metadata: Mapping[str, Any], content: str = "") -> dg.MaterializeResult:
     """Return the step's result in Dagster's words; ``content`` is a token of the rows that it stored.
 
-    The data version is of the book and of the rows: the same rows made once more are no new data to anyone. A model's
+    The data version is of the book and of the rows: the same rows made once more are not new data to anyone. A model's
     is of the book alone: a training that has promoted nothing must not call its predictions unsynced.
     """
     lineage = step.manifest.lineage.of(step.ref)

@@ -24,7 +24,7 @@ _TAIL_LINES = 15
 class Service:
     """A server to run as a child: its name, command, folder, address, and the path that answers 200 once it is up.
 
-    A code server is no web server: its ``url`` is the ``unix:`` address that it answers gRPC at, and its ``health``
+    A code server is not a web server: its ``url`` is the ``unix:`` address that it answers gRPC at, and its ``health``
     empty. ``keeps_runs`` says that processes it started go on when it ends: runs at work.
     """
 

@@ -57,14 +57,14 @@ class _ReportHandler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class names it so
-        """Say nothing: what a browser asks for is no news."""
+        """Say nothing: what a browser asks for is not news."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a browser that goes away in the middle of a page is no news."""
+        """Say nothing: a browser that goes away in the middle of a page is not news."""
 
 
 @contextmanager

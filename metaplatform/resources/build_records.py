@@ -71,7 +71,7 @@ class BuildRecords:
             write_record(path, {"id": book_id, "book": snapshot()})
 
     def _path(self, ref: str) -> Path:
-        table_folder(self._root, ref)  # refuses what is no reference
+        table_folder(self._root, ref)  # refuses what is not a reference
         prefix, name = asset_path(ref)
         return self._root / FOLDER / "built" / prefix / f"{name}.json"
 

@@ -16,7 +16,7 @@ class Clock(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Return the moment, in UTC.
 
         Raises:
-            StorageError: if ``at`` is no moment.
+            StorageError: if ``at`` is not a moment.
         """
         if not self.at:
             return datetime.now(UTC)

@@ -74,7 +74,7 @@ class CompiledBooks:
         """Return the last good book of ``origin`` and the key it is kept under, or None if there is none.
 
         It keeps the values that its parameters had. The rules are asked once by the code as it is now: a book that
-        an upgrade of the platform refuses is no good one.
+        an upgrade of the platform refuses is not a good one.
         """
         accepted = self._accepted_key(origin)
         if accepted is None:

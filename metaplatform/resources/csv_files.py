@@ -18,7 +18,7 @@ from metaplatform.specs.ingestion import CsvSource, SourceSpec
 REJECT_COLUMNS: pa.Schema = pa.schema(
     [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())]  # type: ignore[arg-type]
 )
-"""A line that is no row: its file, its 1-based number, why not, and what it says."""
+"""A line that is not a row: its file, its 1-based number, why not, and what it says."""
 _DELIMITERS = (",", ";", "\t", "|")
 # No text has it, so that a line comes as one field.
 _NO_DELIMITER = "\x1f"

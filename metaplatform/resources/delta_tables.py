@@ -82,7 +82,7 @@ def table_folder(root: Path, ref: str) -> Path:
     """Return the folder of table ``ref``: ``raw.flights`` → ``<root>/warehouse/raw/flights``.
 
     Raises:
-        StorageError: if ``ref`` is no reference; so no reference leads out of the root.
+        StorageError: if ``ref`` is not a reference; so no reference leads out of the root.
     """
     try:
         _REF.validate_python(ref)

@@ -249,7 +249,7 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Let MLflow make or migrate its tables."""
         quiet_libraries()
         with warnings.catch_warnings():
-            # MLflow's own tables use what SQLAlchemy 2.1 deprecates: nothing a user could mend.
+            # MLflow's own tables use what SQLAlchemy 2.1 deprecates: nothing a user could fix.
             warnings.simplefilter("ignore", DeprecationWarning)
             client = self._open()
             client.search_experiments(max_results=1)

@@ -1,4 +1,4 @@
-"""A source's files made ready for an engine: archives unpacked, and under paths that are no patterns."""
+"""A source's files made ready for an engine: archives unpacked, and under paths that are not patterns."""
 
 import shutil
 import zipfile

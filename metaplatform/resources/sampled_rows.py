@@ -78,9 +78,10 @@ def _rejected(connection: duckdb.DuckDBPyConnection, parts: Sequence[str]) -> st
         f"SELECT count(DISTINCT (scan_id, file_id, line)), arg_min((line, error_message), line) FROM ({errors})"  # noqa: S608
     ).fetchall()
     count, first = found[0]
-    return (
-        f"{count} line(s) are not rows, the first of them line {first[0]}: {first[1].splitlines()[0]}" if count else ""
-    )
+    if not count:
+        return ""
+    told = "1 line is not a row:" if count == 1 else f"{count:,} lines are not rows, the first of them"
+    return f"{told} line {first[0]}: {first[1].splitlines()[0]}"
 
 
 def _relation(

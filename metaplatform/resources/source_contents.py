@@ -48,5 +48,5 @@ class ContentRecords:
         write_record(self._path(source), {**plain, **times, "partitions": partitions, "faulty": faulty})
 
     def _path(self, source: str) -> Path:
-        table_folder(self._root, f"raw.{source}")  # refuses what is no name
+        table_folder(self._root, f"raw.{source}")  # refuses what is not a name
         return self._root / FOLDER / f"{source}.json"

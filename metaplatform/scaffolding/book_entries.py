@@ -43,7 +43,7 @@ def refuse_names(manifest: Manifest, refs: Sequence[str]) -> None:
     """Refuse names that no book can have, and those that this one has already, whatever the case.
 
     Raises:
-        DataError: naming the first that is no name, or all that are taken.
+        DataError: naming the first that is not a name, or all that are taken.
     """
     for ref in refs:
         name = ref.split(".", 1)[1]

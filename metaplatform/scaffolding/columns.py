@@ -32,7 +32,7 @@ class ColumnGuess:
     """What a column of a file is taken for.
 
     ``type`` is DuckDB's and ``note`` says why. ``markers`` are texts to be read as null. ``derived`` is a column
-    (name, expression) that holds the value where the file's own form is no type of SQL. ``time`` names the column
+    (name, expression) that holds the value where the file's own form is not a type of SQL. ``time`` names the column
     that has the moment, if this is one; ``full`` if no value is missing.
     """
 
@@ -85,7 +85,7 @@ def _text(facts: ColumnFacts, taken: Collection[str]) -> tuple[str, str, tuple[s
 def _written(
     facts: ColumnFacts, fits: Collection[str], taken: Collection[str]
 ) -> tuple[str, str, tuple[str, str] | None]:
-    """Return type, note and derived column of text that is no type of SQL as it is written."""
+    """Return type, note and derived column of text that is not a type of SQL as it is written."""
     column = sql_column(facts.name)
     if "decimal comma" in fits:
         name = free_name(f"{plain_name(facts.name)}_number", taken)

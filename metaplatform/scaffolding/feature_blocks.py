@@ -65,7 +65,7 @@ def _proposal(spine: KnownTable, table: KnownTable, entities: set[str], groups: 
 def _of_a_group(
     table: KnownTable, shared: Mapping[str, str], entities: set[str], groups: Sequence[str]
 ) -> _Block | None:
-    """Return a window over the rows that have a column in common with the spine's row, which is no key of theirs."""
+    """Return a window over the rows that have a column in common with the spine's row, which is not a key of theirs."""
     for own, theirs in shared.items():
         if own.casefold() in entities and theirs not in table.spec.key:
             return _window(table, {own: theirs}, f"rows of the same {own}, which is a key of the book")

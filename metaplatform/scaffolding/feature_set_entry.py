@@ -20,7 +20,7 @@ def feature_set_entry(manifest: Manifest, name: str, *, spine: str) -> tuple[str
     """Return the lines of a feature set's entry.
 
     Raises:
-        DataError: if the spine is no source or table, or the book does not know its columns.
+        DataError: if the spine is not a source or a table, or the book does not know its columns.
     """
     entity_at(manifest, spine, ("raw", "tables"), owner="new feature-set")
     known, unknown = known_tables(manifest)
@@ -60,7 +60,7 @@ def own_features(
 ) -> Iterator[str]:
     """Yield a feature for each of the row's own columns that is known when it happens, or why it is none.
 
-    ``facts`` are of a sample of the rows, where there is one. ``but`` are columns that are no features, with the
+    ``facts`` are of a sample of the rows, where there is one. ``but`` are columns that are not features, with the
     reason. ``taken`` are names that features cannot have; those made are added.
     """
     if spine.spec.event_timestamp is not None:
@@ -82,7 +82,7 @@ def own_features(
 
 
 def _left_out(spine: KnownTable, column: str, kind: str | None, facts: Mapping[str, ColumnFacts]) -> str:
-    """Return why a column is no feature; empty if it is one."""
+    """Return why a column is not a feature; empty if it is one."""
     if column in spine.identity:
         return "it says which row this is"
     if column in spine.later:

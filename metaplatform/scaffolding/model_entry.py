@@ -72,7 +72,7 @@ def model_entries(manifest: Manifest, name: str, *, target: str, table: str) -> 
     """Return the lines of a model's entries by chapter.
 
     Raises:
-        DataError: if the table is no source with key, event timestamp and declared columns, has no such column,
+        DataError: if the table is not a source with key, event timestamp and declared columns, has no such column,
             or its data cannot be learnt from: too little, one value only, or text of many.
     """
     source = _source(manifest, table)

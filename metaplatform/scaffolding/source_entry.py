@@ -17,6 +17,7 @@ from metaplatform.specs.base import ColumnName
 from metaplatform.specs.file_endings import ENDINGS, kind_of_file
 from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource, SourceSpec
 from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.plurals import counted
 
 _KINDS: dict[str, type[CsvSource | ParquetSource | JsonSource]] = {
     "csv": CsvSource,
@@ -102,7 +103,8 @@ def _lines(name: str, spec: SourceSpec, sample: Sample) -> Iterator[str]:
     # A file has a name per column; names that the platform cannot have are told before anything is written.
     _check_names(name, columns)
     looked = "all" if sample.whole else "the first and last"
-    yield f"  # Inferred from {looked} {sample.rows:,} rows of {len(sample.paths):,} file(s): check, then edit freely."
+    found = f"{counted(sample.rows, 'row')} of {counted(len(sample.paths), 'file')}"
+    yield f"  # Inferred from {looked} {found}: check, then edit freely."
     if sample.rejected:
         yield f"  # Left out: {' '.join(sample.rejected.split())}"
     yield f"  {name}:"
@@ -195,7 +197,7 @@ def _granularity(sample: Sample, days: int) -> tuple[str, str]:
         return "day", "the files are named by day"
     if len(names) > 1 and all(_MONTH_IN_NAME.search(name) for name in names):
         return "month", "the files are named by month"
-    return ("month" if days >= _MONTHLY_FROM_DAYS else "day"), f"the sample spans {days} day(s)"
+    return ("month" if days >= _MONTHLY_FROM_DAYS else "day"), f"the sample spans {counted(days, 'day')}"
 
 
 def _any_start(every: str) -> str:

@@ -17,7 +17,7 @@ def columns_of(manifest: Manifest, ref: str) -> tuple[str, ...] | None:
     """Return the columns of a table in order, ``_partition`` left out; None where the book cannot tell.
 
     Sources that declare no columns are unknown, and so is what selects ``*`` from them. References to
-    nothing, or to what is no table, are unknown too.
+    nothing, or to what is not a table, are unknown too.
     """
     return KnownColumns(manifest).of(ref)
 

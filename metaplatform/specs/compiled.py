@@ -54,9 +54,9 @@ def manifest_of_compiled(compiled: Mapping[str, Any], *, root: str, variables: M
     ``root`` is the folder that relative source paths start from.
 
     Raises:
-        KeyError: if this is no compiled book.
-        TypeError: if this is no compiled book.
-        ValueError: if it holds what is no entity.
+        KeyError: if this is not a compiled book.
+        TypeError: if this is not a compiled book.
+        ValueError: if it holds what is not an entity.
     """
     if any(_digest(name, variables) != digest for name, digest in compiled["variables"].items()):
         return None

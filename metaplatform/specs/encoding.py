@@ -62,7 +62,7 @@ class FittedEncoding:
         """Return the encoding that :meth:`to_json` gave.
 
         Raises:
-            DataError: if the values are no encoding.
+            DataError: if the values are not an encoding.
         """
         try:
             features = tuple(

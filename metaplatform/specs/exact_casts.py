@@ -32,7 +32,7 @@ _PLAIN_NUMBER = r"-?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?"
 
 
 def exact_cast(value: exp.Expr, target: exp.DataType, found: exp.DataType = TEXT, *, nearest: bool = True) -> exp.Expr:
-    """Return ``value``, of type ``found``, in type ``target``: null where it is no such value, or would change.
+    """Return ``value``, of type ``found``, in type ``target``: null where it is not such a value, or would change.
 
     Text that is a number becomes the ``nearest`` floating-point value, unless that is refused too.
     """
@@ -163,7 +163,7 @@ def _nested(value: exp.Expr, target: exp.DataType, found: exp.DataType, *, neare
 
 
 def _any_lost(value: exp.Expr, target: exp.DataType, *, nearest: bool, depth: int = 0) -> exp.Expr:
-    """Return whether any leaf of nested text is no value of its type in ``target``; null where there is none."""
+    """Return whether any leaf of nested text is not a value of its type in ``target``; null where there is none."""
     if target.this is Type.STRUCT:
         fields = [(field.name, field.args["kind"]) for field in target.expressions if isinstance(field, exp.ColumnDef)]
         each = [

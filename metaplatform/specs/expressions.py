@@ -222,7 +222,7 @@ def _unreadable(sql: str) -> SqlError:
 
 
 def _check_start(tokens: list[Token], *, expression: bool) -> None:
-    """Refuse what is no query or expression before it is parsed, and so is never read as a command."""
+    """Refuse what is not a query or an expression before it is parsed, and so is never read as a command."""
     if not tokens or tokens[0].token_type is TokenType.SEMICOLON:
         raise SqlError("there is no SQL here", culprit="", fix="write one expression or one SELECT")
     if not expression and tokens[0].token_type not in _QUERY_STARTS:

@@ -54,7 +54,7 @@ def value_of(kind: ParameterType, written: Value) -> Value:
         "duration": lambda: isinstance(written, str) and _is_duration(written),
     }
     if not fits[kind]():
-        raise ValueError(f"the value is no {kind}; write {_EXAMPLES[kind]}")
+        raise ValueError(f"the value is not a valid {kind}; write {_EXAMPLES[kind]}")
     return float(written) if kind == "number" else written
 
 

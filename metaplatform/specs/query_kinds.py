@@ -155,7 +155,7 @@ def _nested(node: exp.Select) -> Iterator[exp.Expr]:
 
 
 def bound_names(node: exp.Expr) -> set[str]:
-    """Return the names that lambdas and list comprehensions bind within a query: they are no columns."""
+    """Return the names that lambdas and list comprehensions bind within a query: they are not columns."""
     bound: set[str] = set()
     for found in node.find_all(exp.Lambda, exp.Comprehension):
         names = found.expressions if isinstance(found, exp.Lambda) else [found.args.get("expression")]

@@ -44,7 +44,7 @@ def manifest_of(
     ``origin`` stands for the database in errors and in locations.
 
     Raises:
-        BookError: with every fault, if the snapshot is no sound book.
+        BookError: with every fault, if the snapshot is not a sound book.
     """
     manifest, issues = read_snapshot(snapshot, root=root, origin=origin, source_folders=source_folders)
     if manifest is None:

@@ -30,7 +30,7 @@ class PartitionContent:
 
 @dataclass(frozen=True)
 class FileContent:
-    """A file some of whose rows are turned away for a fault: ``quarantined`` of ``rows``, lines that are no rows too.
+    """A file some of whose rows are turned away for a fault: ``quarantined`` of ``rows``, lines that are not rows too.
 
     ``content`` tells these rows from others. ``partition`` is the first that one of them belongs to, ``""`` if none is.
     """
@@ -46,7 +46,7 @@ class SourceContents:
     """What one reading of a source found; kept until its ``mark`` (of files and contract) is another one.
 
     ``partitions`` are by partition key; by UTC day for a source that has an event timestamp and no partitions; the
-    whole is ``""`` where there is neither. ``read`` counts rows and ``rejected`` lines that are no row: each row is
+    whole is ``""`` where there is neither. ``read`` counts rows and ``rejected`` lines that are not rows: each row is
     ``stored`` or ``quarantined``. ``excused`` of the quarantined have no fault: they are copies of stored rows, or lie
     before the first partition. ``first`` and ``last`` are the outermost event timestamps. ``paths`` are the files;
     ``faulty`` has those with rows that are turned away for a fault, by their names for people.

@@ -84,7 +84,7 @@ def check_expression(tree: exp.Expr) -> None:
 
 
 def check_query(tree: exp.Query) -> None:
-    """Refuse what a query may not hold, and tables that are no references.
+    """Refuse what a query may not hold, and tables that are not references.
 
     Raises:
         SqlError: at the first fault.

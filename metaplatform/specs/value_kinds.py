@@ -71,7 +71,7 @@ def expression_kind(tree: exp.Expr, column: Callable[[exp.Column], Kind]) -> Exp
 
 @lru_cache(maxsize=4_096)
 def kind_of_type(written: str) -> Kind:
-    """Return the kind of a column type as the book writes it; None if it is no type."""
+    """Return the kind of a column type as the book writes it; None if it is not a type."""
     try:
         return _kind_of(exp.DataType.build(canonical_type(written), dialect="duckdb"))
     except (SqlError, ParseError):

@@ -90,7 +90,7 @@ def test_validate_reads_the_environment_named_by_option_or_variable(
     monkeypatch.setenv("METAPLATFORM_PARAMETER_SEED", "seven")
     answer = ask("validate", "--book", str(folder), "--environment", "")
     assert answer.exit_code == 1
-    assert "METAPLATFORM_PARAMETER_SEED: the value is no integer" in answer.stdout
+    assert "METAPLATFORM_PARAMETER_SEED: the value is not a valid integer" in answer.stdout
 
 
 def test_an_environment_that_is_a_path_is_refused(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_row_that_does_not_fit_is_quarantined_as_text_with_every_reason(connec
     raw = table(connection, {"a": ["1", "x" * 100], "b": ["2024-01-01", "soon"]})
     conformed = conform(raw, source(columns={"a": "integer", "b": "timestamptz"}))
     assert [row["a"] for row in rows(conformed.accepted)] == [1]
-    reason = f"a: '{'x' * 80}' is no integer; b: 'soon' is no timestamptz"
+    reason = f"a: '{'x' * 80}' is not a valid integer; b: 'soon' is not a valid timestamptz"
     assert rows(conformed.quarantined) == [{"a": "x" * 100, "b": "soon", REASON: reason}]
 
 
@@ -94,7 +94,7 @@ def test_a_row_that_does_not_fit_is_quarantined_as_text_with_every_reason(connec
 def test_a_value_that_its_type_would_change_is_quarantined(connection: Backend, declared: str, text: str):
     conformed = conform(table(connection, {"a": [text]}), source(columns={"a": declared}))
     assert rows(conformed.accepted) == []
-    assert reasons(conformed) == [f"a: '{text}' is no {declared}"]
+    assert reasons(conformed) == [f"a: '{text}' is not a valid {declared}"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_typed_columns_are_held_to_the_declared_types_too(connection: Backend):
     raw = table(connection, {"a": [1.0, 1.7, None]}, pa.float64())
     conformed = conform(raw, source(columns={"a": "integer"}))
     assert [row["a"] for row in rows(conformed.accepted)] == [1, None]
-    assert reasons(conformed) == ["a: '1.7' is no integer"]
+    assert reasons(conformed) == ["a: '1.7' is not a valid integer"]
 
 
 def test_nothing_is_cast_without_declared_columns(connection: Backend):
@@ -175,7 +175,7 @@ def test_of_rows_with_one_key_the_first_in_the_order_of_their_columns_stays(conn
         raw = table(connection, {name: values[::order] for name, values in columns.items()})
         conformed = conform(raw, spec)
         assert sorted((row["k"], row["v"]) for row in rows(conformed.accepted)) == [("a", 1), ("b", 9)]
-        assert reasons(conformed) == ["key (K) repeats an earlier row's"] * 2 + ["v: 'x' is no integer"]
+        assert reasons(conformed) == ["key (K) repeats an earlier row's"] * 2 + ["v: 'x' is not a valid integer"]
 
 
 def test_a_derived_column_can_be_key_and_event_timestamp(connection: Backend):

@@ -70,7 +70,7 @@ def test_a_bad_file_beside_a_long_history_is_held_back_and_told_until_a_person_l
     told = f"99 of 100 rows of data/today.{kind} are in quarantine"
     assert (verdict.passed, verdict.blocking) == (False, True)
     assert verdict.description == f"{told}: more than the share of 0.1 that may be"
-    assert verdict.metadata["reasons"].value == ["amount: '47.16 EUR' is no double"]
+    assert verdict.metadata["reasons"].value == ["amount: '47.16 EUR' is not a valid double"]
     assert told in loop.tick().skip_message
     assert loop.rows("tables.totals") == [{"orders": 5_001}]
     (held,) = approve(loop.manifest, loop.warehouse, "raw.orders", None, reason="a test", now=datetime.now(UTC))

@@ -93,7 +93,7 @@ def test_quoted_headers_umlauts_semicolons_decimal_commas_and_written_dates_are_
 
 def test_what_was_inferred_and_how_sure_is_said_beside_each_line(project: Path) -> None:
     text = ask(write("data/orders_de.csv", ORDERS), "--print").stdout
-    assert "# Inferred from all 28 rows of 1 file(s)" in text
+    assert "# Inferred from all 28 rows of 1 file" in text
     assert "Bestell Nr: bigint  # all 28 values are whole numbers" in text
     assert "see betrag_number; 1 of 28 missing" in text
     assert "no value to tell by: check; 28 of 28 missing" in text
@@ -192,7 +192,7 @@ def test_a_word_that_python_takes_for_a_number_is_a_name(project: Path) -> None:
 def test_lines_that_are_no_rows_are_counted_beside_the_entry(project: Path) -> None:
     ask(write("data/ragged.csv", "a,b\n1,2\n1,2,3\n4\n5,6\n"))
     text = (project / "metadata" / "ragged.yaml").read_text(encoding="utf-8")
-    assert "# Left out: 2 line(s) are not rows, the first of them line 3: Expected Number of Columns: 2" in text
+    assert "# Left out: 2 lines are not rows, the first of them line 3: Expected Number of Columns: 2" in text
 
 
 def test_a_file_that_is_not_there_is_told(project: Path) -> None:

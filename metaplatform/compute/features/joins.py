@@ -31,7 +31,7 @@ def key_name(index: int) -> str:
 
 
 def not_null(columns: list[exp.Expr]) -> list[exp.Expr]:
-    """Return that none of the columns is null: a null key matches nothing, a null moment is no moment."""
+    """Return that none of the columns is null: a null key matches nothing, a null moment is not a moment."""
     return [exp.Not(this=exp.Is(this=tree.copy(), expression=exp.null())) for tree in columns]
 
 

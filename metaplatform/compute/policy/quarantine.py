@@ -39,7 +39,7 @@ def beyond_share(
 
     Copies of stored rows, and rows before the first partition, do not count: files overlap, and the book leaves history
     out on purpose. Those whose partition cannot be told,
-    and lines that are no rows, are held against all there are. A file with :data:`LEAST_FAULTY` such rows at least is
+    and lines that are not rows, are held against all there are. A file with :data:`LEAST_FAULTY` such rows at least is
     held against its own rows too: a small one beside a long history would count for nothing. It holds back the first
     partition that one of them belongs to, unless that is held back as it is.
     """

@@ -211,7 +211,7 @@ def _short_of_rows(model: ModelSpec, state: TrainingState) -> _Block | None:
 
 def _rest_until(policy: RetrainPolicy, state: TrainingState, now: datetime) -> datetime:
     """Return the end of the cooldown; ``now`` if there is none."""
-    # The first version is no retrain: data that shifts soon after it need not wait.
+    # The first version is not a retrain: data that shifts soon after it need not wait.
     counted = (seen for seen in state.retrains if seen.trigger != "first" or state.champion_version is None)
     last = max((decision.decided_at for decision in counted), default=None)
     return now if last is None else policy.cooldown.behind(last)

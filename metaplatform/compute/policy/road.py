@@ -84,7 +84,7 @@ class Road:
     def missing(self, stock: Stock, line: PartitionSpec | None) -> dict[str, str]:
         """Return tables of ``line`` that could have been made and are not, each with its oldest such partition.
 
-        Files are no tables: those that are gone are ``outdated``. Predictions wait for ``plan_scoring``.
+        Files are not tables: those that are gone are ``outdated``. Predictions wait for ``plan_scoring``.
         """
         found: dict[str, str] = {}
         for ref in self.order:

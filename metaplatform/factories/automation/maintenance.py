@@ -1,4 +1,4 @@
-"""Table maintenance as a job of its own, once a day: it grows with the data, and so is no part of a tick."""
+"""Table maintenance as a job of its own, once a day: it grows with the data, and so is not part of a tick."""
 
 from datetime import timedelta
 

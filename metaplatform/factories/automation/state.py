@@ -122,7 +122,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class WorkingLoop(Loop):
-    """The loop with the warehouse itself, for what reads or writes data and is no tick."""
+    """The loop with the warehouse itself, for what reads or writes data and is not a tick."""
 
     warehouse: Warehouse
 

@@ -93,7 +93,7 @@ def _escaped(text: str) -> str:
 
 
 def _values(text: str) -> Iterator[_Scalar]:
-    """Yield the scalars of a text that are no keys, in their order."""
+    """Yield the scalars of a text that are not keys, in their order."""
     open_mappings: list[bool | None] = []
     for event in _events(text):
         start, end = after_properties(text, event.start_mark.index), event.end_mark.index

@@ -33,7 +33,7 @@ class Substitution:
     """Puts values in place of parameters, and keeps what went wrong and which names were used.
 
     ``parameters`` maps a name to None where its declaration or the environment is at fault.
-    ``poisoned`` are ids of the values that could not be made: what is said of them is no fault of theirs.
+    ``poisoned`` are ids of the values that could not be made: what is said of them is not their fault.
     """
 
     parameters: Mapping[str, Parameter | None]

@@ -22,7 +22,7 @@ _MOST_PLACES = 200
 
 
 class Places(Protocol):
-    """Where the values of entities stand; a book that is no text has none."""
+    """Where the values of entities stand; a book that is not text has none."""
 
     def of(
         self, ref: str, path: Path = (), *, key: bool = False, sql: tuple[int, int] | None = None
@@ -31,7 +31,7 @@ class Places(Protocol):
 
 
 class NoPlaces:
-    """Places of a book that is no text."""
+    """Places of a book that is not text."""
 
     def of(
         self,

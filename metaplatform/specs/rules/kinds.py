@@ -119,7 +119,7 @@ def inexact_keys(book: Book) -> Iterator[Issue]:
 
 
 def _expressions(book: Book, ref: str) -> Iterator[tuple[Path, str, Kinds]]:
-    """Yield the expressions of an entity that are no features, with the kinds of the columns they read."""
+    """Yield the expressions of an entity that are not features, with the kinds of the columns they read."""
     entity = book.manifest.entities[ref]
     if isinstance(entity, FileSource):
         kinds: dict[str, Kind] = dict(book.kinds.of(ref) or {})

@@ -16,7 +16,7 @@ _ALLOW = "move the files below the project's folder, or let the deployment allow
 
 
 def impossible_paths(book: Book) -> Iterator[Issue]:
-    """Yield paths that lead out of their folder or are no pattern, and packages that are no name of one.
+    """Yield paths that lead out of their folder or are not a pattern, and packages whose name is not valid.
 
     An absolute path must lead below the project's folder, or one that the deployment allows: who edits a row of the
     book does not say what the machine gives away.
