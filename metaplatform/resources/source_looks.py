@@ -1,8 +1,9 @@
 """Looks at source files without reading them whole: their columns, and how their first rows fit the book."""
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, assert_never
@@ -23,6 +24,7 @@ from metaplatform.resources.guessed_types import typed_by_values
 from metaplatform.resources.json_files import as_inferred, json_columns, json_rows
 from metaplatform.resources.opened_files import OpenedFile, literal, members_of
 from metaplatform.resources.parquet_files import differing_columns, parquet_rows, parquet_schema
+from metaplatform.resources.row_moments import count_moments
 from metaplatform.resources.source_files import unreadable
 from metaplatform.resources.source_paths import find_files, name_for_people
 from metaplatform.specs.file_endings import ARCHIVE
@@ -39,6 +41,8 @@ _FILES = 1_000
 _MEMBERS = 64
 _HEAD_BYTES = 4_000_000
 _WHOLE_BYTES = 64_000_000
+_COUNTED_BYTES = 256_000_000
+"""Files of more bytes in all are not counted: that would take more than some seconds."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,19 @@ def _look_into(backend: Backend, spec: SourceSpec, files: Sequence[OpenedFile], 
     types = dict(zip(rows.columns, map(str, backend.con.table(table).types), strict=True))
     seen = int(backend.con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608  # a name of ours
     found = _misfits(judge, rows, spec) if seen else ()
-    return SourceLook(names, types if not spec.columns else {}, found, seen)
+    moments = _moments(backend.con, spec, sound, read)
+    return SourceLook(names, types if not spec.columns else {}, found, seen, moments=moments)
+
+
+def _moments(
+    connection: duckdb.DuckDBPyConnection, spec: SourceSpec, files: Sequence[OpenedFile], read: "Reader"
+) -> Mapping[datetime, int]:
+    """Return all rows by their moments, if the files are whole and few bytes enough."""
+    archived = any(file.origin.suffix.lower() == ARCHIVE for file in files)
+    size = sum(file.path.stat().st_size for file in files)
+    if spec.event_timestamp is None or archived or len(files) == _FILES or size > _COUNTED_BYTES:
+        return {}
+    return count_moments(connection, [read(file) for file in files], spec.event_timestamp)
 
 
 def _rows_of(

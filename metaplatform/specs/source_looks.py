@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from metaplatform.specs.manifest import Manifest
 
+SLOT = 900
+"""Seconds of the slots of time that rows are counted by: every time zone's days begin with one."""
 MisfitKind = Literal["type", "derive", "null", "time", "key"]
 
 
@@ -31,7 +34,8 @@ class SourceLook:
 
     ``headers`` holds the column names of each file, by its name for people. ``columns`` are the types that
     DuckDB infers from the first rows. ``rows`` counts the rows looked at. ``fault`` tells why the files
-    could not be looked at: the culprit and the fix; the rest is then empty.
+    could not be looked at: the culprit and the fix; the rest is then empty. ``moments`` counts all rows of the files by
+    the start (UTC) of the :data:`SLOT` that their event timestamp lies in; empty where that would take long.
     """
 
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -39,6 +43,7 @@ class SourceLook:
     misfits: tuple[Misfit, ...] = ()
     rows: int = 0
     fault: tuple[str, str] | None = None
+    moments: Mapping[datetime, int] = field(default_factory=dict)
 
 
 Looks = Mapping[str, SourceLook]

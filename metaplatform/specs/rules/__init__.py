@@ -46,6 +46,7 @@ from metaplatform.specs.rules.timing import (
     missing_label_delays,
     models_without_identity,
 )
+from metaplatform.specs.rules.too_few_rows import models_that_never_train, monitors_that_never_judge
 from metaplatform.specs.rules.unknown_columns import (
     unknown_columns_of_features,
     unknown_columns_of_models,
@@ -98,6 +99,8 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     paths_of_another_kind,
     unreadable_sources,
     contents_unlike_the_book,
+    monitors_that_never_judge,
+    models_that_never_train,
     invalid_tags,
     repeated_items,
     unused_entities,
