@@ -162,7 +162,7 @@ def test_a_key_of_several_columns_is_found(project: Path) -> None:
         ("sheet.csv", b"PK\x03\x04\xff\xfe\xfa", "is a workbook or an archive"),
         ("old_sheet.csv", b"\xd0\xcf\x11\xe0\xff\xfe", "is a workbook or an archive"),
         ("utf16.csv", "a,b\n1,2\n".encode("utf-16"), "is not UTF-8: it is UTF-16"),
-        ("headline.csv", b"# made today\na,b\n1,2\n", "no rows: 2 line.s. are not rows, the first of them line 2: Exp"),
+        ("headline.csv", b"# made today\na,b\n1,2\n", "no rows: 2 lines are not rows, the first of them line 2: Exp"),
         ("endless.csv", b"a,b\n1," + b"x" * 3_000_000, "a line of more than two million characters"),
     ],
 )
