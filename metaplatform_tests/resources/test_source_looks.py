@@ -47,7 +47,8 @@ def issues_of(project: Path, book: str, **files: str) -> list[Issue]:
     (project / "metadata" / "book.yaml").write_text(book, encoding="utf-8")
     for name, text in files.items():
         (project / "data" / f"{name}.csv").write_text(text, encoding="utf-8")
-    return [issue for issue in read_book(project / "metadata", look=look)[1] if issue.rule not in {"unused", "no-version"}]
+    issues = read_book(project / "metadata", look=look)[1]
+    return [issue for issue in issues if issue.rule not in {"unused", "no-version"}]
 
 
 def found(issues: list[Issue]) -> list[tuple[int, str, str, str]]:
