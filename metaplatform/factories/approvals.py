@@ -81,7 +81,9 @@ def _misshapen(manifest: Manifest, warehouse: Warehouse) -> Iterator[Held]:
     """Yield scored partitions whose newest profile has failed; of several monitors each has a word."""
     newest: dict[tuple[str, str], Observation] = {}
     for seen in Ledger(warehouse).read(Observation, check="profile", column=""):
-        newest[seen.monitor, seen.partition] = seen
+        # Too few rows to judge lift nothing, as for the loop (``failed_profile``).
+        if seen.status != "skipped":
+            newest[seen.monitor, seen.partition] = seen
     for (monitor, partition), seen in newest.items():
         if seen.status == "failed" and monitor in manifest.monitors:
             prediction = f"predictions.{manifest.monitors[monitor].prediction}"

@@ -4,15 +4,20 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from metaplatform.factories.automation.state import Loop, blocked_partitions
+from metaplatform.resources.outbox import Outbox
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.moments import shown
+from metaplatform.specs.plurals import counted
 from metaplatform.specs.records import Decision
 
 
 def shortfalls(loop: Loop, runs: int, end: datetime) -> Iterator[str]:
-    """Yield what was held back, why there was no run by ``end``, and why a prediction scored nothing."""
+    """Yield what was held back or not sent, why there was no run by ``end``, and why a prediction scored nothing."""
     for (name, _), told in blocked_partitions(loop).items():
         yield f"raw.{name} is held back: {told}"
+    if unsent := Outbox(loop.warehouse.root_path).waiting():
+        why = next((waiting.reason for waiting in unsent if waiting.reason), "they are not due yet")
+        yield f"{counted(len(unsent), 'message')} not sent, tried again by `metaplatform ui`: {why}"
     if not runs:
         yield _idle(loop, end)
         return

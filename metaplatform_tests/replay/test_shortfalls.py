@@ -6,16 +6,21 @@ import pytest
 
 from metaplatform.replay.history import replay_history
 from metaplatform.replay.results import ReplayResult
+from metaplatform.resources.outbox import Outbox
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
+from metaplatform.specs.reactions import AppriseNotification
 from metaplatform_tests.replay.silence import Silent
+from metaplatform_tests.resources.test_notifier import message
 from metaplatform_tests.scenario import BOOK, write_month, write_project
 
 
-def replay(project: Path) -> ReplayResult:
+def replay(project: Path, *, resume: bool = False) -> ReplayResult:
     deployment = Deployment(book=project / "metadata", root=project / "root")
     book = load_book(project / "metadata")
-    return replay_history(book, deployment, until=None, fresh=False, with_reactions=False, progress=Silent())
+    return replay_history(
+        book, deployment, until=None, fresh=False, with_reactions=False, progress=Silent(), resume=resume
+    )
 
 
 @pytest.fixture
@@ -42,3 +47,12 @@ def test_a_prediction_without_a_model_tells_what_the_model_lacks(project: Path) 
     (note,) = result.notes
     assert note.startswith("predictions.order_returns scored nothing: models.returns was never trained: no version yet")
     assert note.endswith("needed")
+
+
+def test_messages_that_could_not_be_sent_are_told_with_the_reason(project: Path) -> None:
+    path = write_month(project, "2024-01", shifted=False)
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    replay(project)
+    Outbox(project / "root").put(message("m1"), [AppriseNotification(kind="apprise", url_env="NOT_SET_ANYWHERE")])
+    unsent, _idle = replay(project, resume=True).notes
+    assert unsent.startswith("1 message not sent, tried again by `metaplatform ui`: ")
