@@ -46,8 +46,14 @@ def broken(tmp_path: Path) -> Path:
     return write_project(tmp_path, book=BROKEN)
 
 
+def sound_book(folder: Path) -> Path:
+    book = write_project(folder)
+    (book / "book.yaml").write_text("spec_version: 2\n", encoding="utf-8")
+    return book
+
+
 def test_a_sound_book_is_told_so_with_what_it_holds(tmp_path: Path) -> None:
-    answer = ask("validate", "--book", str(write_project(tmp_path)))
+    answer = ask("validate", "--book", str(sound_book(tmp_path)))
     assert answer.exit_code == 0
     assert answer.stdout.startswith("The book is sound: 2 sources, 1 table, 1 feature set, 1 model")
 
@@ -78,7 +84,7 @@ def test_faults_are_json_for_machines(broken: Path) -> None:
 
 
 def test_a_sound_book_has_no_faults_for_machines(tmp_path: Path) -> None:
-    answer = ask("validate", "--json", "--book", str(write_project(tmp_path)))
+    answer = ask("validate", "--json", "--book", str(sound_book(tmp_path)))
     assert (answer.exit_code, json.loads(answer.stdout)) == (0, [])
 
 
