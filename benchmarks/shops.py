@@ -253,6 +253,7 @@ def write_book(folder: Path, shops: int) -> None:
     folder.mkdir(parents=True)
     for shop in range(shops):
         Path(folder, f"shop_{shop}.yaml").write_text(BOOK.replace("#", str(shop)))
+    Path(folder, "book.yaml").write_text("spec_version: 2\n")
 
 
 def write_code(folder: Path, shops: int) -> None:

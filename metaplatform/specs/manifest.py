@@ -70,6 +70,11 @@ class Manifest:
             for name, entity in getattr(self, chapter).items()
         }
 
+    @cached_property
+    def assets(self) -> tuple[str, ...]:
+        """Return the references of all that runs make or judge: who is told of troubles is not an asset."""
+        return tuple(ref for ref in self.entities if ref.split(".")[0] != CHAPTERS["alerts"])
+
     def timed_table(self, ref: str) -> TimedTable:
         """Return the source or SQL table behind ``ref``.
 

@@ -103,7 +103,7 @@ class Loop:
     @cached_property
     def _made(self) -> Mapping[str, Built]:
         records = BuildRecords(self.warehouse.root_path)
-        return {ref: found for ref in self.manifest.entities if (found := records.read(ref)) is not None}
+        return {ref: found for ref in self.manifest.assets if (found := records.read(ref)) is not None}
 
     def made_again_for(self, ref: str) -> tuple[str, ...]:
         """Return what is stale of all that ``ref`` is computed from: whoever reads it now reads what is not so."""
