@@ -156,7 +156,9 @@ def test_what_is_read_is_what_was_written_or_is_kept_aside(
     accepted, turned_away = read(folder, kind, {name: name for name in names})
     assert sorted([*accepted, *turned_away]) == list(range(len(written)))
     for number, (declared, text) in enumerate(written):
-        assert (number in accepted) == declared.holds(text), (declared.written, text, turned_away.get(number))
+        # DuckDB takes the digits before it applies their power of ten: too many for the type are kept aside.
+        may_be_aside = "e" in text.lower() and number in turned_away
+        assert (number in accepted) == declared.holds(text) or may_be_aside, (declared.written, text, turned_away)
         assert number not in accepted or declared.same(text, accepted[number]), (declared.written, text)
 
 
