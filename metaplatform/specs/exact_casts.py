@@ -83,8 +83,12 @@ def _from_text(value: exp.Expr, target: exp.DataType, *, nearest: bool) -> exp.E
     if target.this in _WHOLE_OR_DECIMAL:
         # Digits behind those that the type has are zeros, or the number is written with a power of ten.
         plain = rf"\s*[+-]?\d*(\.\d{{0,{_scale(target)}}}0*)?\s*"
-        powered = exp.and_(_call("contains", _call("lower", value.copy()), _text("e")), _same_digits(value, cast))
-        return exp.Case(ifs=[exp.If(this=_is_all(value, plain), true=cast), exp.If(this=powered, true=cast.copy())])
+        # DuckDB takes the digits before it applies the power: the widest type has room for them.
+        wide = _try(value, _type(f"decimal(38, {_scale(target)})"))
+        powered = exp.and_(_call("contains", _call("lower", value.copy()), _text("e")), _same_digits(value, wide))
+        return exp.Case(
+            ifs=[exp.If(this=_is_all(value, plain), true=cast), exp.If(this=powered, true=_try(wide, target))]
+        )
     if target.this in _FLOATING and not nearest:
         plain_same = exp.EQ(this=_cast(cast, TEXT), expression=value.copy())
         same = _same_digits(value, cast)
