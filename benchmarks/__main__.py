@@ -79,20 +79,25 @@ def plans(*, quick: bool) -> Iterator[Row]:
     )
 
 
-def features(*, quick: bool) -> Iterator[Row]:
-    """Yield the way from raw rows to a training frame."""
-    rows = 20_000 if quick else 5_000_000
-    found, _ = measure("features", str(rows), "1" if quick else "3")
-    if found["rows_that_differ"]:
-        raise AssertionError(f"{found['rows_that_differ']} rows differ between the book's features and those by hand")
-    yield Row(
-        what=f"features, {rows:,} rows",
+def _beside(what: str, found: dict[str, Any]) -> Row:
+    """Return the row of a measurement whose two sides ran in a process each."""
+    return Row(
+        what=what,
         ours=f"{found['book']['seconds']:.2f} s",
         by_hand=f"{found['hand']['seconds']:.2f} s",
         ratio=found["ratio"],
         cpu_ratio=found["cpu_ratio"],
         memory=f"{found['book']['peak_mb']:.0f} MB (by hand {found['hand']['peak_mb']:.0f})",
     )
+
+
+def features(*, quick: bool) -> Iterator[Row]:
+    """Yield the way from raw rows to a training frame."""
+    rows = 20_000 if quick else 5_000_000
+    found, _ = measure("features", str(rows), "1" if quick else "3")
+    if found["rows_that_differ"]:
+        raise AssertionError(f"{found['rows_that_differ']} rows differ between the book's features and those by hand")
+    yield _beside(f"features, {rows:,} rows", found)
 
 
 def training(*, quick: bool) -> Iterator[Row]:
@@ -167,14 +172,9 @@ def road(*, quick: bool) -> Iterator[Row]:
     """Yield the whole road from raw CSV to predictions."""
     rows = 20_000 if quick else 5_000_000
     found, _ = measure("road", str(rows))
-    yield Row(
-        what=f"CSV to predictions, {rows:,} rows",
-        ours=f"{found['book']['seconds']:.2f} s",
-        by_hand=f"{found['hand']['seconds']:.2f} s",
-        ratio=found["ratio"],
-        cpu_ratio=found["cpu_ratio"],
-        memory=f"{found['book']['peak_mb']:.0f} MB (by hand {found['hand']['peak_mb']:.0f})",
-    )
+    if found["rows_that_differ"]:
+        raise AssertionError(f"{found['rows_that_differ']} rows differ between the book's road and the one by hand")
+    yield _beside(f"CSV to predictions, {rows:,} rows", found)
 
 
 PARTS: dict[str, Callable[..., Iterator[Row]]] = {

@@ -67,6 +67,14 @@ window week as (partition by customer order by "at" range between interval 7 day
 """
 
 
+DIFFERING = """
+select count(*)
+from read_parquet('{storage}/warehouse/{table}/**/*.parquet') as ours full join '{hand}' as theirs using (order_id)
+where {differ}
+"""
+"""Rows that only one side has, or that both have with other values; one run wrote every file of a table."""
+
+
 def by_book(folder: Path) -> dict[str, float]:
     """Make the book's assets, one run each; return the seconds of each."""
     import dagster as dg
@@ -123,6 +131,20 @@ def _side(side: str, folder: Path) -> None:
     print(json.dumps({**measured, "peak_mb": getrusage(RUSAGE_SELF).ru_maxrss / 1024}))
 
 
+def differing(folder: Path) -> int:
+    """Return how many features the two sides have worked out differently, and how many rows only one has scored."""
+    values = "(ours.bought, round(ours.spent, 4)) is distinct from (theirs.bought, round(theirs.spent, 4))"
+    asked = (
+        ("features/facts", "features", f"ours.price is null or theirs.price is null or {values}"),
+        ("predictions/order_returns", "scores", "ours.probability is null or theirs.probability is null"),
+    )
+    storage, total = folder / "storage", 0
+    for table, hand, differ in asked:
+        query = DIFFERING.format(storage=storage, table=table, hand=folder / f"hand-{hand}.parquet", differ=differ)
+        total += duckdb.sql(query).fetchall()[0][0]
+    return total
+
+
 def run(rows: int) -> dict[str, object]:
     """Return seconds, those of each stage, CPU seconds and peak memory (MB) of both sides, and the ratios."""
     with tempfile.TemporaryDirectory() as name:
@@ -135,11 +157,12 @@ def run(rows: int) -> dict[str, object]:
             command = [sys.executable, "-m", "benchmarks.road", side, name]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
             sides[side] = json.loads(done.stdout.splitlines()[-1])
+        different = differing(folder)
     ratios = {
         name: sides["book"][unit] / sides["hand"][unit]
         for name, unit in (("ratio", "seconds"), ("cpu_ratio", "cpu_seconds"))
     }
-    return {"rows": rows, **sides, **ratios}
+    return {"rows": rows, "rows_that_differ": different, **sides, **ratios}
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def test_only_takes_the_names_there_are():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert (
-        "definitions, books, plans, features, training, scoring, drift" in done.stdout + done.stderr
+        "definitions, books, plans, features, training, scoring, drift, road" in done.stdout + done.stderr
         or "invalid choice" in done.stderr
     )
 
@@ -62,3 +62,10 @@ def test_a_book_is_validated_by_the_command_itself():
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("validate 100 entities")]
     assert "under 3 s" in line
+
+
+def test_the_book_and_the_script_by_hand_have_the_same_features_and_score_the_same_rows():
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "road"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert any(line.startswith("CSV to predictions, 20,000 rows") for line in done.stdout.splitlines())

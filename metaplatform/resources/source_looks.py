@@ -128,19 +128,29 @@ def _look_into(backend: Backend, spec: SourceSpec, files: Sequence[OpenedFile], 
     types = dict(zip(rows.columns, map(str, backend.con.table(table).types), strict=True))
     seen = int(backend.con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608  # a name of ours
     found = _misfits(judge, rows, spec) if seen else ()
-    moments = _moments(backend.con, spec, sound, read)
+    moments = _moments(backend.con, spec, files, sound, read)
     return SourceLook(names, types if not spec.columns else {}, found, seen, moments=moments)
 
 
 def _moments(
-    connection: duckdb.DuckDBPyConnection, spec: SourceSpec, files: Sequence[OpenedFile], read: "Reader"
+    connection: duckdb.DuckDBPyConnection,
+    spec: SourceSpec,
+    files: Sequence[OpenedFile],
+    sound: Sequence[OpenedFile],
+    read: "Reader",
 ) -> Mapping[datetime, int]:
-    """Return all rows by their moments, if the files are whole and few bytes enough."""
-    archived = any(file.origin.suffix.lower() == ARCHIVE for file in files)
-    size = sum(file.path.stat().st_size for file in files)
-    if spec.event_timestamp is None or archived or len(files) == _FILES or size > _COUNTED_BYTES:
+    """Return all rows by their moments; none where files are left out, are not whole, or have too many bytes."""
+    filled = {file: size for file in files if (size := file.path.stat().st_size)}
+    partly = len(files) == _FILES or any(file.origin.suffix.lower() == ARCHIVE for file in files)
+    if spec.event_timestamp is None or partly or not filled or sum(filled.values()) > _COUNTED_BYTES:
         return {}
-    return count_moments(connection, [read(file) for file in files], spec.event_timestamp)
+    if isinstance(spec, JsonSource):
+        rows = [json_rows(connection, spec, list(filled), {spec.event_timestamp: "VARCHAR"})]
+    elif set(filled) <= set(sound):
+        rows = [read(file) for file in filled]
+    else:
+        return {}
+    return count_moments(connection, rows, spec.event_timestamp)
 
 
 def _rows_of(

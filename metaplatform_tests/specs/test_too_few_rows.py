@@ -64,7 +64,8 @@ def project(request: pytest.FixtureRequest, orders: pd.DataFrame, tmp_path_facto
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "data").mkdir()
     (folder / "metadata").mkdir()
-    for number, rows in enumerate(np.array_split(np.arange(len(orders)), 3)):
+    # A day's rows in several files, of more files than are looked into.
+    for number, rows in enumerate(np.array_split(np.arange(len(orders)), 3 * DAYS)):
         path, part = folder / "data" / f"{number}.{request.param}", orders.iloc[rows]
         match request.param:
             case "csv":

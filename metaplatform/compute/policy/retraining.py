@@ -1,7 +1,7 @@
 """The retrain policy: (policy, what a training would be made of, observations, now) → decision with its reasons."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -90,11 +90,11 @@ def decide(
     trigger = _trigger(policy, state, votes, answering, scheduled_for)
     if trigger is None:
         seen = (state.champion_version, "", *(name for vote in votes for name in vote.seen))
-        return _wait(model, "", reasons, _unasked(votes), now, seen) if votes else None
+        return _decision(model, "wait", "", reasons, now, seen, held_by=_unasked(votes)) if votes else None
     text = "; ".join(filter(None, (trigger.text, *(vote.text for vote in votes if vote.asks))))
     basis = (state.champion_version, trigger.name, *trigger.basis, *sorted(state.void))
     if block := _blocked(model, policy, state, now):
-        return _wait(model, trigger.name, text, block.text, now, (*basis, *block.basis))
+        return _decision(model, "wait", trigger.name, text, now, (*basis, *block.basis), held_by=block.text)
     causes = sorted({*_tick(scheduled_for), *(cause for vote in votes for cause in vote.causes)})
     return _decision(model, "retrain", trigger.name, text, now, basis, ", ".join(causes))
 
@@ -121,7 +121,7 @@ def wait_for_inputs(model: ModelSpec, inputs: Sequence[str], scheduled_for: date
     held_by = f"it waits for {', '.join(inputs)}, made of other rows than there are now"
     instant = scheduled_for.astimezone(UTC).isoformat()
     basis, causes = (AWAITS, instant), f"{AWAITS}{instant}"
-    return _wait(model, "schedule", _scheduled(scheduled_for), held_by, now, basis, causes)
+    return _decision(model, "wait", "schedule", _scheduled(scheduled_for), now, basis, causes, held_by=held_by)
 
 
 def awaited_tick(model: ModelSpec, decisions: Sequence[Decision]) -> datetime | None:
@@ -178,9 +178,11 @@ def _first(model: ModelSpec, policy: RetrainPolicy, state: TrainingState, now: d
     text = f"{state.outdated or 'no version yet'}, and {found.rows:,} labelled rows over {_span(spanned)}"
     if spanned < wanted * WINDOW_COVERED:
         steps = min(_STEPS, int(spanned / wanted * _STEPS))
-        return _wait(model, "first", text, f"{_span(wanted)} are needed", now, (*basis, "span", steps))
+        return _decision(
+            model, "wait", "first", text, now, (*basis, "span", steps), held_by=f"{_span(wanted)} are needed"
+        )
     if block := _blocked(model, policy, state, now):
-        return _wait(model, "first", text, block.text, now, (*basis, *block.basis))
+        return _decision(model, "wait", "first", text, now, (*basis, *block.basis), held_by=block.text)
     return _decision(model, "retrain", "first", text, now, basis)
 
 
@@ -230,19 +232,6 @@ def _span(length: timedelta) -> str:
     return f"{length.days} days" if length >= timedelta(days=2) else f"{length / timedelta(hours=1):.1f} hours"
 
 
-def _wait(
-    model: ModelSpec,
-    trigger: str,
-    seen: str,
-    held_by: str,
-    now: datetime,
-    basis: tuple[object, ...],
-    causes: str = "",
-) -> Decision:
-    reasons = f"{seen}{HELD}{held_by}" if held_by else seen
-    return replace(_decision(model, "wait", trigger, reasons, now, basis, causes), held_by=held_by or None)
-
-
 def _decision(
     model: ModelSpec,
     outcome: str,
@@ -251,6 +240,9 @@ def _decision(
     now: datetime,
     basis: tuple[object, ...],
     causes: str = "",
+    *,
+    held_by: str = "",
 ) -> Decision:
     identity = stable_id("decision", outcome, model.name, *basis)
-    return Decision(identity, model.name, outcome, trigger, reasons, now, causes)
+    told = f"{reasons}{HELD}{held_by}" if held_by else reasons
+    return Decision(identity, model.name, outcome, trigger, told, now, causes, held_by=held_by or None)
