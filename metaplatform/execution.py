@@ -10,6 +10,7 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 
 from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.factories.automation.state import NOT_FINISHED
+from metaplatform.factories.failures import decisive, said_by
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.root_lock import sole_holder
 from metaplatform.resources.root_use import root_in_use
@@ -61,8 +62,8 @@ def _failure(result: dg.ExecuteInProcessResult) -> RunFailedError:
     failed = next((event for event in result.all_events if event.is_step_failure), None)
     ended = next((event for event in result.all_events if event.is_run_failure), None)
     error = failed.step_failure_data.error if failed else ended.job_failure_data.error if ended else None
-    root = error.cause if error and error.cause else error
-    message = root.message.strip() if root else "the run failed outside its steps"
+    root = decisive(error)
+    message = said_by(error) or "the run failed outside its steps"
     checks = [check for check in result.get_asset_check_evaluations() if check.blocking and not check.passed]
     if checks:
         message = "; ".join(f"check {check.check_name} failed: {check.description}" for check in checks)

@@ -13,6 +13,7 @@ from rich.console import Console
 from metaplatform.resources.model_bundle import ModelBundle
 from metaplatform.resources.model_version import ModelVersion
 from metaplatform.specs.moments import shown
+from metaplatform.specs.plurals import counted
 from metaplatform.specs.records import Decision, Promotion
 
 _INDENT = " " * 4
@@ -91,7 +92,7 @@ def verdict(promotion: Promotion) -> str:
     """Return what became of a challenger, in a sentence."""
     before, after = promotion.champion_score, promotion.challenger_score
     scores = "" if after is None else f"{promotion.metric} " + ("" if before is None else f"{before:.4f} → ")
-    scores += "" if after is None else f"{after:.4f} on {promotion.rows:,} rows"
+    scores += "" if after is None else f"{after:.4f} on {counted(promotion.rows, 'row')}"
     became = "was promoted" if promotion.outcome == "promoted" else "was not promoted"
     return f"version {promotion.challenger_version} {became}: " + "; ".join(filter(None, (scores, promotion.reasons)))
 
@@ -140,7 +141,7 @@ def _outdated(features: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _scores(bundle: ModelBundle) -> str:
     scores = ", ".join(f"{name} {value:.4f}" for name, value in bundle.metrics.items() if value is not None)
-    return f"{scores} on {bundle.lineage.holdout_rows:,} rows of the holdout" if scores else "none"
+    return f"{scores} on {counted(bundle.lineage.holdout_rows, 'row')} of the holdout" if scores else "none"
 
 
 def _fields(found: ModelVersion, bundle: ModelBundle, judged: Promotion | None) -> dict[str, Any]:

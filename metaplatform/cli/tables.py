@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from metaplatform.replay.results import ReplayResult, ReplayRow
+from metaplatform.specs.plurals import counted
 from metaplatform.specs.training import HIGHER_IS_BETTER
 
 _BRACKETS = re.compile(r" \([^()]*\)")
@@ -39,7 +40,7 @@ def replay_table(result: ReplayResult) -> None:
     for note in result.notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     console.print(
-        f"{result.runs} runs in {result.seconds:.0f} s, {result.peak_mib:.0f} MiB at the most. "
+        f"{counted(result.runs, 'run')} in {result.seconds:.0f} s, {result.peak_mib:.0f} MiB at the most. "
         f"Everything is below {Path(result.root)}: `metaplatform ui` shows it.",
         highlight=False,
         soft_wrap=True,
@@ -70,7 +71,7 @@ def _unjudged(rows: Sequence[ReplayRow]) -> Iterator[str]:
         partition, why = found[-1]
         where = f" of {partition}" if partition else ""
         told = why or "no reason is kept"
-        yield f"Not judged by {check}: {len(found)} of {len(rows)} partitions; the newest{where}: {told}"
+        yield f"Not judged by {check}: {len(found)} of {counted(len(rows), 'partition')}; the newest{where}: {told}"
 
 
 def _verdict(rows: Sequence[ReplayRow]) -> str:
@@ -83,7 +84,7 @@ def _verdict(rows: Sequence[ReplayRow]) -> str:
     same = sum(now == then for now, then in pairs)
     return (
         f"Mean {rows[0].metric}: {live:.4f} live, {first:.4f} for the first version never retrained; "
-        f"better in {better} of {len(pairs)} partitions, equal in {same}."
+        f"better in {better} of {counted(len(pairs), 'partition')}, equal in {same}."
     )
 
 

@@ -12,6 +12,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 
 from metaplatform.compute.policy.alerting import Alert, Trouble, alerts
 from metaplatform.factories.automation.run_requests import REASON_TAG
+from metaplatform.factories.failures import said_by
 from metaplatform.factories.steps import APPLY_TAG, REPLAY_TAG
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.notifier import Notifier
@@ -77,7 +78,7 @@ def failed_ticks(instance: dg.DagsterInstance, now: datetime) -> Iterator[Troubl
         ended = [TickStatus.FAILURE, TickStatus.SUCCESS]
         ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=ended)
         if state.is_running and ticks and _lasts(state, ticks[0], now):
-            said = _told(ticks[0])
+            said = said_by(ticks[0].error) or "no reason is known"
             place = "sensors" if state.instigator_type == InstigatorType.SENSOR else "schedules"
             yield Trouble(
                 cause=f"{place} {state.name} {said}",
@@ -91,14 +92,6 @@ def failed_ticks(instance: dg.DagsterInstance, now: datetime) -> Iterator[Troubl
 def _lasts(state: InstigatorState, tick: InstigatorTick, now: datetime) -> bool:
     recent = tick.timestamp >= (now - _QUIET).timestamp()
     return tick.status is TickStatus.FAILURE and (recent or state.instigator_type == InstigatorType.SCHEDULE)
-
-
-def _told(tick: InstigatorTick) -> str:
-    error = tick.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    # Dagster puts the class of an error before its text.
-    return error.message.strip().partition(": ")[2] or error.message.strip() if error else "no reason is known"
 
 
 def _made_good(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
@@ -117,10 +110,7 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
     for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE):
         for entry in instance.all_logs(run_id, of_type=kind):
             event = entry.dagster_event
-            error = event.step_failure_data.error if event and event.is_step_failure else None
-            while error is not None and error.cause is not None:
-                error = error.cause
-            said = error.message if error else (event.message if event else None)
-            if said and said.strip():
-                return said.strip()
+            said = said_by(event.step_failure_data.error) if event and event.is_step_failure else ""
+            if said := said or (event.message or "" if event else "").strip():
+                return said
     return "The run ended without a word."

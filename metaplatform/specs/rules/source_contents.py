@@ -7,6 +7,7 @@ from metaplatform.errors import Issue
 from metaplatform.specs.addresses import shown_path
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.plurals import counted
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.source_looks import Misfit, SourceLook
 from metaplatform.specs.structure import Path
@@ -92,7 +93,7 @@ def _undeclared_columns(book: Book, ref: str, source: FileSource, look: SourceLo
 
 
 def _misfit(book: Book, ref: str, source: FileSource, look: SourceLook, misfit: Misfit) -> Issue:
-    of = f"{misfit.rows} of the {look.rows} rows looked at"
+    of = f"{misfit.rows:,} of the {counted(look.rows, 'row')} looked at"
     path: Path
     match misfit.kind:
         case "type":
