@@ -4,18 +4,26 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.factories.automation.state import NOT_FINISHED
 from metaplatform.factories.failures import decisive, said_by
 from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.resources.interruptions import interruptions_noted
 from metaplatform.resources.root_lock import sole_holder
 from metaplatform.resources.root_use import root_in_use
 from metaplatform.resources.run_launcher import worker_tags
 from metaplatform.specs.deployment import Deployment
+
+_NO_COPIES: Mapping[str, Any] = {
+    "compute_logs": {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
+}
 
 
 class RunFailedError(MetaplatformError):
@@ -44,16 +52,20 @@ def run_in_process(
 
     Raises:
         RunFailedError: if a step fails.
+        KeyboardInterrupt: if the run was asked to stop, whatever came of it.
     """
     job = repository.get_implicit_global_asset_job_def()
     subset = job.get_subset(asset_selection=set(assets), asset_check_selection=set(checks))
-    result = subset.execute_in_process(
-        instance=instance,
-        partition_key=partition,
-        tags={**tags, **worker_tags()},
-        raise_on_error=False,
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-    )
+    with interruptions_noted() as interrupted:
+        result = subset.execute_in_process(
+            instance=instance,
+            partition_key=partition,
+            tags={**tags, **worker_tags()},
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        if interrupted():
+            raise KeyboardInterrupt
     if not result.success:
         raise _failure(result)
 
@@ -99,12 +111,16 @@ def sole_apply(root: Path) -> Iterator[None]:
 
 @contextmanager
 def deployment_instance(deployment: Deployment) -> Iterator[dg.DagsterInstance]:
-    """Yield the deployment's Dagster instance; DAGSTER_HOME leads to it meanwhile."""
+    """Yield the deployment's Dagster instance; DAGSTER_HOME leads to it meanwhile.
+
+    What runs print is not kept apart: it goes to this process's own streams, and Dagster's four processes a run that
+    would copy it are started by nobody, nor told of a Ctrl-C.
+    """
     home = write_dagster_home(deployment.dagster_home)
     before = os.environ.get("DAGSTER_HOME")
     os.environ["DAGSTER_HOME"] = str(home)
     try:
-        with dg.DagsterInstance.get() as instance:
+        with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=_NO_COPIES)) as instance:
             yield instance
     finally:
         if before is None:

@@ -11,6 +11,7 @@ import typer
 from metaplatform.cli.app import AsJson, Book, Environment, Root, announce, app, book_now, deployment_of
 from metaplatform.errors import MetaplatformError
 from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.moments import shown
 from metaplatform.specs.records import Decision, Promotion
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _told_failure(result: "ReplayResult") -> int:
     """Say why a replay ended early, if it did; return the exit code."""
     if result.failure is None:
         return 0
-    told = f" at {result.reached}" if result.reached else ""
+    told = f" at {shown(datetime.fromisoformat(result.reached), result.zone)}" if result.reached else ""
     typer.echo(f"The replay ended{told}: {result.failure}\n`replay --resume` goes on from there.", err=True)
     return 1
 

@@ -20,7 +20,7 @@ from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.steps import REPLAY_TAG
 from metaplatform.replay.conductor import Conductor
 from metaplatform.replay.moments import moments_between
-from metaplatform.replay.results import ReplayResult
+from metaplatform.replay.results import ReplayResult, ReplayRow
 from metaplatform.replay.room import make_room
 from metaplatform.replay.shortfalls import shortfalls
 from metaplatform.replay.standing import Standing, forget_failures
@@ -30,6 +30,8 @@ from metaplatform.resources.clock import Clock
 from metaplatform.resources.root_use import root_alone
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.manifest import Manifest
+
+_INTERRUPTED = "interrupted"
 
 
 class Progress(Protocol):
@@ -81,17 +83,18 @@ def replay_history(
             loop = walk.look()
             start, end = _span(loop, until)
             failure = walk.walk(start, standing.played, end, progress)
-        rows = () if failure and not walk.reached else tuple(summarise(walk.look()))
+        rows = () if failure and not walk.reached else walk.summary(progress)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return ReplayResult(
-        rows=rows,
+        rows=rows or (),
         runs=conductor.runs,
         seconds=time.monotonic() - started,
         peak_mib=peak,
         root=str(deployment.root),
         notes=() if failure else tuple(shortfalls(loop, conductor.runs, end)),
         reached=walk.reached.isoformat() if walk.reached else "",
-        failure=failure,
+        failure=failure or (_INTERRUPTED if rows is None else None),
+        zone=manifest.timezone,
     )
 
 
@@ -124,8 +127,16 @@ class _Walk:
         except MetaplatformError as error:
             return str(error)
         except KeyboardInterrupt:
-            return "interrupted"
+            return _INTERRUPTED
         return None
+
+    def summary(self, progress: Progress) -> tuple[ReplayRow, ...] | None:
+        """Return a row for each scored partition, as far as the walk has come; None if a Ctrl-C did not let it."""
+        progress.run("summing up")
+        try:
+            return tuple(summarise(self.look()))
+        except KeyboardInterrupt:
+            return None
 
 
 def _day_ends(loop: Loop) -> Iterator[datetime]:

@@ -36,8 +36,8 @@ class ReplayRow:
 class ReplayResult:
     """All rows in time order; ``seconds`` and ``peak_mib`` are of the replaying process.
 
-    ``notes`` tell what it did not come to, and why. ``failure`` is the error that ended it at ``reached`` before its
-    time, ``None`` if none did.
+    ``notes`` tell what it did not come to, and why. ``failure`` is the error that ended it at ``reached`` (ISO 8601)
+    before its time, ``None`` if none did. People are shown moments in ``zone``.
     """
 
     rows: tuple[ReplayRow, ...]
@@ -48,6 +48,7 @@ class ReplayResult:
     notes: tuple[str, ...] = ()
     reached: str = ""
     failure: str | None = None
+    zone: str = "UTC"
 
     def to_json(self) -> str:
         """Return the result for machines."""

@@ -1,7 +1,40 @@
 """Interruptions (Ctrl-C, SIGTERM) that a library turned into an error of its own, told as what they are again."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+_ASK_TO_STOP = frozenset({signal.SIGINT, signal.SIGTERM})
+
+
+@contextmanager
+def interruptions_noted() -> Iterator[Callable[[], bool]]:
+    """Yield what tells whether a signal to stop has come since, whoever handled it.
+
+    Dagster holds signals back while it writes the events of a run, and forgets those that come then: a Ctrl-C would be
+    lost. Off the main thread, which alone gets signals, nothing is noted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        reader.setblocking(False)
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield lambda: _any_of(_ASK_TO_STOP, reader)
+        finally:
+            signal.set_wakeup_fd(before)
+
+
+def _any_of(numbers: frozenset[signal.Signals], reader: socket.socket) -> bool:
+    came = b""
+    with suppress(BlockingIOError):
+        came = reader.recv(4096)
+    return not numbers.isdisjoint(came)
 
 
 @contextmanager

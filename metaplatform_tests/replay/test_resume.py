@@ -57,7 +57,7 @@ def test_a_replay_that_fails_tells_how_far_it_came_and_is_resumed(project: Path)
     failed = replay(project, "root")
     assert failed.exit_code == 1
     assert "tables__notes" in failed.stderr
-    assert "2024-01-04T00:00:00" in failed.stderr
+    assert "ended at 2024-01-04 00:00:00 UTC" in failed.stderr
     assert "--resume" in failed.stderr
     kept = json.loads((project / "root.json").read_text(encoding="utf-8"))
     assert kept["reached"] == "2024-01-04T00:00:00+00:00"

@@ -11,10 +11,11 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG, WILL_RETRY_TAG
+from dagster._utils.interrupts import capture_interrupts
 
 from metaplatform.errors import DataError
 from metaplatform.resources.dagster_home import write_dagster_home
-from metaplatform.resources.interruptions import interruptions_pass
+from metaplatform.resources.interruptions import interruptions_noted, interruptions_pass
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
 
@@ -112,3 +113,23 @@ def test_a_generator_that_was_closed_interrupts_nothing() -> None:
     error.__cause__ = GeneratorExit()
     with pytest.raises(ValueError, match="closed"), interruptions_pass():
         raise error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_dagster_holds_back_and_forgets_is_noted(number: signal.Signals) -> None:
+    with interruptions_noted() as interrupted:
+        with capture_interrupts():
+            assert not interrupted()
+            os.kill(os.getpid(), number)
+        assert interrupted()
+        assert not interrupted(), "it is told once"
+
+
+def test_other_signals_are_not_noted() -> None:
+    before = signal.signal(signal.SIGUSR1, lambda _number, _frame: None)
+    try:
+        with interruptions_noted() as interrupted:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert not interrupted()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
