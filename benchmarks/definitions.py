@@ -19,10 +19,10 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 from benchmarks.shops import ASSETS, write_book, write_code
+from metaplatform.resources.peak_memory import peak_memory
 
 SIZES = (100, 1_000, 2_000, 5_000)
 LIBRARIES = ("metaplatform.factories.platform", "metaplatform.factories.mlflow_tracking", "metaplatform.specs.loading")
@@ -105,7 +105,7 @@ def _facts(repository: Any) -> dict[str, Any]:
 
 
 def _peak_megabytes() -> int:
-    return round(getrusage(RUSAGE_SELF).ru_maxrss / 1024)
+    return round(peak_memory())
 
 
 def _in_own_process(side: str, folder: Path) -> dict[str, Any]:

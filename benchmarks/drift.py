@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 import duckdb
@@ -20,6 +19,7 @@ import ibis
 
 from metaplatform.compute.digest import Digest, digest
 from metaplatform.compute.drift import detect_drift
+from metaplatform.resources.peak_memory import peak_memory
 from metaplatform.specs.monitoring import DriftMonitor
 
 THREADS = 2
@@ -166,7 +166,7 @@ def main(arguments: list[str]) -> None:
     sides = {"digests": judge_digests, "rows": judge_rows}
     if arguments and arguments[0] in sides:
         result = sides[arguments[0]](arguments[1], int(arguments[2]))
-        result["peak_megabytes"] = round(getrusage(RUSAGE_SELF).ru_maxrss / 1024)
+        result["peak_megabytes"] = round(peak_memory())
         print(json.dumps(result))
     else:
         print(json.dumps(run(tuple(map(int, arguments)) or (100_000, 5_000_000)), indent=2))

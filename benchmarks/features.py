@@ -11,12 +11,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 
 import duckdb
 import ibis
 
 from metaplatform.compute.features import build_features, labels, training_frame
+from metaplatform.resources.peak_memory import peak_memory
 from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.ingestion import ParquetSource
 from metaplatform.specs.manifest import Manifest
@@ -176,7 +176,7 @@ def _side(side: str, folder: Path) -> None:
         connection.execute(FEATURES_BY_HAND.format(target=kept))
         connection.execute(FRAME_BY_HAND.format(features=kept, target=target))
     measured = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
-    print(json.dumps({**measured, "peak_mb": getrusage(RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({**measured, "peak_mb": peak_memory()}))
 
 
 def _differences(folder: Path) -> int:

@@ -9,13 +9,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 from benchmarks.shops import ASSETS, write_book
 from metaplatform.compute.changes.plan import ACTIONS
 from metaplatform.planning.state import plan_of
 from metaplatform.resources.build_records import BuildRecords
+from metaplatform.resources.peak_memory import peak_memory
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.builds import BuiltPartition
 from metaplatform.specs.deployment import Deployment
@@ -65,7 +65,7 @@ def measure(folder: Path) -> dict[str, Any]:
         "plan_seconds": ended - read,
         "plan_cpu_seconds": time.process_time() - used,
         "seconds": ended - started,
-        "peak_mb": round(getrusage(RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb": round(peak_memory()),
     }
 
 

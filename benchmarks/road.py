@@ -11,9 +11,10 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 
 import duckdb
+
+from metaplatform.resources.peak_memory import peak_memory
 
 THREADS, ROUNDS = 2, 50
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
@@ -128,7 +129,7 @@ def _side(side: str, folder: Path) -> None:
     start, cpu = time.perf_counter(), time.process_time()
     stages = by_book(folder) if side == "book" else by_hand(folder)
     measured = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu, "stages": stages}
-    print(json.dumps({**measured, "peak_mb": getrusage(RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({**measured, "peak_mb": peak_memory()}))
 
 
 def differing(folder: Path) -> int:

@@ -1,7 +1,6 @@
 """Replays a book over the time its sources cover, and sums up what the loop did."""
 
 import logging
-import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from metaplatform.replay.standing import Standing, forget_failures
 from metaplatform.replay.summary import summarise
 from metaplatform.replay.ticks import partition_lines, replay_ticks
 from metaplatform.resources.clock import Clock
+from metaplatform.resources.peak_memory import peak_memory
 from metaplatform.resources.root_use import root_alone
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.manifest import Manifest
@@ -84,12 +84,11 @@ def replay_history(
             start, end = _span(loop, until)
             failure = walk.walk(start, standing.played, end, progress)
         rows = () if failure and not walk.reached else walk.summary(progress)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return ReplayResult(
         rows=rows or (),
         runs=conductor.runs,
         seconds=time.monotonic() - started,
-        peak_mib=peak,
+        peak_mib=peak_memory(),
         root=str(deployment.root),
         notes=() if failure else tuple(shortfalls(loop, conductor.runs, end)),
         reached=walk.reached.isoformat() if walk.reached else "",

@@ -4,7 +4,6 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 
 import dagster as dg
@@ -13,6 +12,7 @@ from metaplatform.composition import definitions_of
 from metaplatform.execution import run_in_process
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.steps import NOW_TAG
+from metaplatform.resources.peak_memory import peak_memory
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
 
@@ -106,7 +106,7 @@ def main(folder: Path) -> None:
             now = datetime(2024, 3, 1, tzinfo=UTC).isoformat()
             run_in_process(repository, instance, assets=[asset_key(ref)], partition=partition, tags={NOW_TAG: now})
             seconds[ref] = round(perf_counter() - began, 2)
-    sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": getrusage(RUSAGE_SELF).ru_maxrss / 1024}))
+    sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak_memory()}))
 
 
 if __name__ == "__main__":

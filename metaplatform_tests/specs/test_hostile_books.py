@@ -23,6 +23,7 @@ from pathlib import Path
 limit = int(sys.argv[1]) * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit * 4, limit * 4))
 resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
+from metaplatform.resources.peak_memory import peak_memory
 from metaplatform.specs.loading import read_book
 for folder in sorted(Path(sys.argv[2]).iterdir()):
     started = time.process_time()
@@ -30,7 +31,7 @@ for folder in sorted(Path(sys.argv[2]).iterdir()):
     found = {
         "name": folder.name,
         "seconds": time.process_time() - started,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "megabytes": peak_memory(),
         "count": len(issues),
         "rules": sorted({issue.rule for issue in issues if issue.severity == "error"}),
         "culprits": max((len(issue.culprit) for issue in issues), default=0),
