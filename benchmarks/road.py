@@ -83,9 +83,9 @@ def by_book(folder: Path) -> dict[str, float]:
     from metaplatform.composition import definitions_of
     from metaplatform.execution import run_in_process
     from metaplatform.factories.asset_specs import asset_key
-    from metaplatform.factories.steps import NOW_TAG
     from metaplatform.specs.deployment import Deployment
     from metaplatform.specs.loading import load_book
+    from metaplatform.work.steps import NOW_TAG
 
     deployment = Deployment(book=folder / "book", root=folder / "storage", threads=THREADS)
     repository = definitions_of(load_book(deployment.book), deployment).get_repository_def()

@@ -12,7 +12,6 @@ from dagster._core.loader import LoadingContextForTest
 from metaplatform.composition import definitions_of, platform_resources
 from metaplatform.execution import deployment_instance, run_in_process
 from metaplatform.factories.asset_specs import asset_key
-from metaplatform.factories.steps import NOW_TAG
 from metaplatform.naming import ref_of
 from metaplatform.planning.state import plan_of
 from metaplatform.replay.conductor import Conductor
@@ -21,6 +20,7 @@ from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.manifest import Manifest
+from metaplatform.work.steps import NOW_TAG
 
 
 def moment(text: str) -> datetime:

@@ -19,11 +19,11 @@ def approve(
     environment: Environment = None,
 ) -> None:
     """Let data pass that is held back for its quarantine or its profile; the loop goes on at its next look."""
-    from metaplatform.factories.approvals import approve as keep_approval
-    from metaplatform.factories.approvals import held_back
     from metaplatform.resources.clock import Clock
     from metaplatform.resources.root_use import root_in_use
     from metaplatform.resources.warehouse import Warehouse
+    from metaplatform.work.approvals import approve as keep_approval
+    from metaplatform.work.approvals import held_back
 
     deployment = deployment_of(book, root, environment)
     manifest, warehouse = book_now(deployment).manifest, Warehouse(root=str(deployment.root))

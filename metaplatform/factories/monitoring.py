@@ -5,18 +5,19 @@ from typing import Any
 
 import dagster as dg
 
+from metaplatform.compute.findings import as_markdown
 from metaplatform.factories.asset_specs import asset_key, asset_metadata, asset_spec, partitions_definition
-from metaplatform.factories.drift import judge_drift
-from metaplatform.factories.judged import Judged, check_result, observations_of
-from metaplatform.factories.performance import judge_realized
 from metaplatform.factories.signatures import with_signature
-from metaplatform.factories.steps import Step, step_of
+from metaplatform.factories.steps import RESOURCES, in_dagster, step_of
 from metaplatform.naming import op_name
-from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.mlflow_logging import point_in_time
 from metaplatform.specs.descriptions import description_of
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
+from metaplatform.work.drift import judge_drift
+from metaplatform.work.judged import Judged, observations_of
+from metaplatform.work.performance import judge_realized
+from metaplatform.work.steps import Step
 
 DRIFT_CHECKS = ("profile", "data_drift", "prediction_drift")
 
@@ -59,23 +60,22 @@ def monitor_checks(manifest: Manifest, name: str) -> dg.AssetChecksDefinition:
         )
         for key in check_keys(manifest, name)
     ]
-    keys = {"warehouse", "registry", "exports", "clock"}
+    keys = set(RESOURCES)
     # Only realized metrics are logged over time, and importing MLflow's tracking takes seconds.
     keys |= {"mlflow"} if isinstance(monitor, PerformanceMonitor) else set()
 
     @dg.multi_asset_check(specs=check_specs, name=op_name(ref), required_resource_keys=keys)
     @with_signature
     def watch(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        resources = context.resources
-        step = step_of(context, manifest, ref, resources.clock)
+        step = step_of(context, manifest, ref)
         if isinstance(monitor, PerformanceMonitor):
-            judged = judge_realized(step, monitor, resources.warehouse, resources.registry, resources.exports)
-            _log_metrics(resources.mlflow, monitor, judged, step)
+            judged = judge_realized(step, monitor)
+            _log_metrics(context.resources.mlflow, monitor, judged, step)
         else:
-            judged = judge_drift(step, monitor, resources.warehouse, resources.registry, resources.exports)
+            judged = judge_drift(step, monitor)
         observations = observations_of(step, monitor, judged)
-        Ledger(resources.warehouse).append(*observations)
-        facts = {"observations": len(observations), "model_version": judged.version, **judged.links}
+        step.ledger.append(*observations)
+        facts = {"observations": len(observations), "model_version": judged.version, **in_dagster(judged.links)}
         context.op_execution_context.log_event(
             dg.AssetMaterialization(asset_key(ref), metadata=facts, partition=step.partition)
         )
@@ -96,3 +96,25 @@ def _log_metrics(mlflow: Any, monitor: PerformanceMonitor, judged: Judged, step:
                 float(verdict.score),
                 **point_in_time(moment),
             )
+
+
+def check_result(key: dg.AssetCheckKey, check: str, judged: Judged) -> dg.AssetCheckResult:
+    """Return a check's verdict in Dagster's words; what could not be judged passes, and says so."""
+    verdict = judged.verdicts[check]
+    metadata: dict[str, Any] = {
+        "status": verdict.status,
+        "model_version": judged.version,
+        "rows": judged.rows,
+        **{name: float(value) for name in ("score", "threshold") if (value := getattr(verdict, name)) is not None},
+        **in_dagster(judged.links),
+    }
+    if details := judged.details.get(check):
+        metadata["findings"] = dg.MetadataValue.md(as_markdown(details))
+    return dg.AssetCheckResult(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=verdict.status != "failed",
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=verdict.detail or None,
+        metadata=metadata,
+    )

@@ -9,25 +9,39 @@ from metaplatform.factories.automation.maintenance import maintenance_schedule
 from metaplatform.factories.automation.messages import messages_sensor
 from metaplatform.factories.automation.schedules import build_schedules
 from metaplatform.factories.automation.sensors import build_sensors
+from metaplatform.factories.column_lineage import column_lineage
 from metaplatform.factories.contracts import contract_check
-from metaplatform.factories.features import feature_set_asset
-from metaplatform.factories.inference import prediction_asset
-from metaplatform.factories.ingestion import source_asset, table_asset
 from metaplatform.factories.monitoring import monitor_checks, monitoring_spec
-from metaplatform.factories.outputs import output_asset
-from metaplatform.factories.reactions import reaction_asset
-from metaplatform.factories.training import model_asset
+from metaplatform.factories.steps import step_asset
 from metaplatform.specs.manifest import Manifest
+from metaplatform.work.features import make_features
+from metaplatform.work.inference import predict
+from metaplatform.work.ingestion import ingest
+from metaplatform.work.outputs import write_output
+from metaplatform.work.reactions import act
+from metaplatform.work.steps import Made, Step
+from metaplatform.work.tables import make_table
+from metaplatform.work.training import retrain
 
-_ASSETS: Mapping[str, Callable[[Manifest, str], dg.AssetsDefinition]] = {
-    "sources": source_asset,
-    "tables": table_asset,
-    "feature_sets": feature_set_asset,
-    "models": model_asset,
-    "predictions": prediction_asset,
-    "outputs": output_asset,
-    "reactions": reaction_asset,
+_WORK: Mapping[str, Callable[[Step], Made | None]] = {
+    "raw": ingest,
+    "tables": make_table,
+    "features": make_features,
+    "models": retrain,
+    "predictions": predict,
+    "outputs": write_output,
+    "reactions": act,
 }
+
+
+def entity_asset(manifest: Manifest, ref: str) -> dg.AssetsDefinition:
+    """Return the asset of an entity that a step makes."""
+    chapter, _, name = ref.partition(".")
+    metadata = {}
+    if chapter == "features":
+        metadata["dagster/column_lineage"] = column_lineage(manifest.feature_sets[name])
+    # Rows that do not allow a training leave the version there is in place.
+    return step_asset(manifest, ref, _WORK[chapter], skippable=chapter == "models", metadata=metadata)
 
 
 def build_definitions(
@@ -44,7 +58,7 @@ def build_definitions(
     ``resources`` holds ``warehouse``, ``registry``, ``clock``, ``notifier`` and ``mlflow``.
     ``sensors`` come beside those of the loop.
     """
-    assets = [build(manifest, name) for chapter, build in _ASSETS.items() for name in getattr(manifest, chapter)]
+    assets = [entity_asset(manifest, ref) for ref in manifest.entities if ref.partition(".")[0] in _WORK]
     return dg.Definitions(
         assets=[*assets, *(monitoring_spec(manifest, name) for name in manifest.monitors)],
         asset_checks=[

@@ -14,16 +14,16 @@ from metaplatform.execution import RunFailedError, deployment_instance, end_dead
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.automation.state import Loop, WorkingLoop
-from metaplatform.factories.builds import keep_book
 from metaplatform.factories.contracts import contract_key
-from metaplatform.factories.steps import APPLY_TAG, NOW_TAG, REPLAY_TAG
-from metaplatform.factories.training import DECISION_TAG
 from metaplatform.naming import stable_id
 from metaplatform.planning.state import plan_of
 from metaplatform.resources.build_records import BuildRecords
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.snapshots import entity_fields
+from metaplatform.work.builds import keep_book
+from metaplatform.work.steps import APPLY_TAG, NOW_TAG, REPLAY_TAG
+from metaplatform.work.training import DECISION_TAG
 
 _LONGEST_TAG = 500
 

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 from metaplatform.compute.changes.plan import Change
 from metaplatform.errors import MetaplatformError
-from metaplatform.factories.approvals import held_back
-from metaplatform.factories.staging import mark_of
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.source_contents import ContentRecords
 from metaplatform.resources.warehouse import Warehouse
@@ -13,6 +11,8 @@ from metaplatform.specs.ingestion import SourceSpec
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Arrival
 from metaplatform.specs.source_contents import EMPTY, SourceContents
+from metaplatform.work.approvals import held_back
+from metaplatform.work.staging import mark_of
 
 
 def pending_changes(manifest: Manifest, warehouse: Warehouse) -> Iterator[Change]:

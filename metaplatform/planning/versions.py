@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from metaplatform.compute.changes.plan import Plan
-from metaplatform.factories.inference import redefined_features
-from metaplatform.factories.label_counting import kept_counts, mature_until, prospect_of
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.table_logs import TableLogs
 from metaplatform.specs.inference import PredictionSpec
@@ -14,6 +12,8 @@ from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.moments import shown
 from metaplatform.specs.plurals import counted
 from metaplatform.specs.training import ModelSpec
+from metaplatform.work.inference import redefined_features
+from metaplatform.work.label_counting import kept_counts, mature_until, prospect_of
 
 
 def with_versions(plan: Plan, manifest: Manifest, registry: ModelRegistry, logs: TableLogs, now: datetime) -> Plan:

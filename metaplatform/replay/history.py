@@ -16,7 +16,6 @@ from metaplatform.execution import RunFailedError, deployment_instance, run_in_p
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.automation.state import Loop, WorkingLoop
 from metaplatform.factories.contracts import contract_key
-from metaplatform.factories.steps import REPLAY_TAG
 from metaplatform.replay.conductor import Conductor
 from metaplatform.replay.moments import moments_between
 from metaplatform.replay.results import ReplayResult, ReplayRow
@@ -30,6 +29,7 @@ from metaplatform.resources.peak_memory import peak_memory
 from metaplatform.resources.root_use import root_alone
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.manifest import Manifest
+from metaplatform.work.steps import REPLAY_TAG
 
 _INTERRUPTED = "interrupted"
 

@@ -4,13 +4,13 @@ import dagster as dg
 
 from metaplatform.errors import StorageError
 from metaplatform.execution import deployment_instance
-from metaplatform.factories.steps import REPLAY_TAG
 from metaplatform.replay.standing import Standing, standing_below
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.root_use import contents_of, mark_root, remove_contents, use_of
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.records import Arrival
+from metaplatform.work.steps import REPLAY_TAG
 
 _SERVED = ("ui.lock", "logs")
 """What ``metaplatform ui`` leaves behind below a storage root."""

@@ -10,8 +10,8 @@ import dagster as dg
 
 from metaplatform.errors import StorageError
 from metaplatform.execution import end_dead_runs
-from metaplatform.factories.steps import PLAN_TAG, REPLAY_TAG
 from metaplatform.resources.file_writing import write_whole
+from metaplatform.work.steps import PLAN_TAG, REPLAY_TAG
 
 FILE = "replay.json"
 

@@ -10,17 +10,19 @@ import ibis
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.factories.automation.state import WorkingLoop
-from metaplatform.factories.label_maturity import labels_known_at
-from metaplatform.factories.labelled_rows import encoded_rows, labelled_frame, labels_of, order_of, scored_labels
-from metaplatform.factories.performance import realized_rows
-from metaplatform.factories.steps import Step
 from metaplatform.naming import history_ref
 from metaplatform.replay.results import Period, ReplayRow, drift_share, unjudged
 from metaplatform.resources.delta_tables import PartitionState
+from metaplatform.resources.exports import Exports
 from metaplatform.resources.model_bundle import ModelBundle
+from metaplatform.resources.notifier import Notifier
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.records import Action, Decision, Observation, Promotion
 from metaplatform.specs.training import ModelSpec
+from metaplatform.work.label_maturity import labels_known_at
+from metaplatform.work.labelled_rows import encoded_rows, labelled_frame, labels_of, order_of, scored_labels
+from metaplatform.work.performance import realized_rows
+from metaplatform.work.steps import Step
 
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -108,14 +110,24 @@ class _History:
         )
 
     def _step(self, partition: str) -> Step:
-        return Step(self.loop.manifest, self._ref, "replay", partition or None, self.loop.now, {}, lambda _: None)
+        root = self.loop.warehouse.root
+        return Step(
+            self.loop.manifest,
+            self._ref,
+            "replay",
+            partition or None,
+            self.loop.now,
+            self.loop.warehouse,
+            self.loop.registry,
+            Exports(root=root),
+            Notifier(root=root),
+        )
 
     def _live(self, partition: str) -> tuple[int, float | None, datetime | None]:
         """Return the version whose out-of-sample scores the partition got, their metric, and where its rows begin."""
-        step, warehouse = self._step(partition), self.loop.warehouse
-        realized = realized_rows(step, self.prediction.name, self._model, warehouse, self.loop.registry)
+        realized = realized_rows(self._step(partition), self.prediction.name, self._model)
         if realized.version is None:
-            return warehouse.partitions(history_ref(self._ref))[partition].model_version or 0, None, None
+            return self.loop.warehouse.partitions(history_ref(self._ref))[partition].model_version or 0, None, None
         scores = evaluate(realized.labels, realized.scores, self._model.task).scores
         return realized.version.version, scores[self._model.promotion.metric], realized.version.trained_until
 

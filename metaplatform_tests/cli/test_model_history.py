@@ -17,7 +17,7 @@ from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.records import HELD, Decision, Promotion
-from metaplatform_tests.factories.test_inference import bundle
+from metaplatform_tests.work.test_inference import bundle
 
 MOMENT = datetime(2024, 7, 1, 4, 30, 15, tzinfo=UTC)
 BOOK = {

@@ -11,10 +11,10 @@ import dagster as dg
 from metaplatform.composition import definitions_of
 from metaplatform.execution import run_in_process
 from metaplatform.factories.asset_specs import asset_key
-from metaplatform.factories.steps import NOW_TAG
 from metaplatform.resources.peak_memory import peak_memory
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
+from metaplatform.work.steps import NOW_TAG
 
 ROWS = 3_000_000
 CUSTOMERS = 5_000

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metaplatform.compute.policy.quarantine import LEAST_FAULTY
-from metaplatform.factories.approvals import approve
+from metaplatform.work.approvals import approve
 from metaplatform_tests.factories.live_loop import LiveLoop
 
 BOOK = """\

@@ -10,15 +10,15 @@ import pytest
 
 from metaplatform.errors import MetaplatformError
 from metaplatform.execution import RunFailedError
-from metaplatform.factories import staging
-from metaplatform.factories.approvals import Held, approve, held_back
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.contracts import contract_key
-from metaplatform.factories.staging import SourceChangedError, read_source
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.source_contents import ContentRecords
 from metaplatform.specs.records import Arrival
+from metaplatform.work import staging
+from metaplatform.work.approvals import Held, approve, held_back
+from metaplatform.work.staging import SourceChangedError, read_source
 from metaplatform_tests.factories.live_loop import BOOK, LiveLoop
 
 DAYS = ("2024-01-01", "2024-01-02", "2024-01-03")

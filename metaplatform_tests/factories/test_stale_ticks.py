@@ -9,7 +9,6 @@ import dagster as dg
 
 from metaplatform.compute.policy.road import topological_order
 from metaplatform.factories.automation.run_requests import REASON_TAG
-from metaplatform.factories.staging import mark_of
 from metaplatform.naming import stable_id
 from metaplatform.resources.build_records import BuildRecords
 from metaplatform.resources.ledger import Ledger
@@ -19,6 +18,7 @@ from metaplatform.specs.fingerprints import Contents
 from metaplatform.specs.records import Arrival
 from metaplatform.specs.snapshots import entity_fields
 from metaplatform.specs.source_contents import PartitionContent, SourceContents
+from metaplatform.work.staging import mark_of
 from metaplatform_tests.factories.live_loop import LiveLoop
 
 BOOK = """\

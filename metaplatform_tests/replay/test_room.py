@@ -10,13 +10,13 @@ import pytest
 from metaplatform.cli.serving import _go_live
 from metaplatform.errors import StorageError
 from metaplatform.execution import deployment_instance
-from metaplatform.factories.steps import REPLAY_TAG
 from metaplatform.replay.room import make_room
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.root_use import contents_of, mark_root, use_of
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.records import Arrival
+from metaplatform.work.steps import REPLAY_TAG
 
 
 def run(deployment: Deployment, *, replayed: bool) -> str:

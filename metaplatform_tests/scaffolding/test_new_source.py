@@ -18,13 +18,13 @@ from typer.testing import CliRunner, Result
 
 from metaplatform.cli import commands
 from metaplatform.errors import BookError, DataError
-from metaplatform.factories.staging import read_source
 from metaplatform.naming import staged_ref
 from metaplatform.resources import sampled_rows
 from metaplatform.resources.sampling import sample_source
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.ingestion import CsvSource, FileSource
 from metaplatform.specs.loading import load_book
+from metaplatform.work.staging import read_source
 from metaplatform_tests.scenario import write_project
 
 ORDERS = '"Bestell Nr";Größe;Betrag;Datum;leer;ok;PLZ\n' + "\n".join(

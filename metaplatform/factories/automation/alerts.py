@@ -13,10 +13,10 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 from metaplatform.compute.policy.alerting import Alert, Trouble, alerts
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.failures import said_by
-from metaplatform.factories.steps import APPLY_TAG, REPLAY_TAG
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.notifier import Notifier
 from metaplatform.specs.reactions import NotificationSpec
+from metaplatform.work.steps import APPLY_TAG, REPLAY_TAG
 
 _OLDEST = timedelta(days=30)
 _MOST_RUNS = 50

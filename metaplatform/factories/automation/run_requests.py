@@ -11,9 +11,9 @@ from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.monitoring import check_keys
-from metaplatform.factories.steps import NOW_TAG, PLAN_TAG
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.moments import shown
+from metaplatform.work.steps import NOW_TAG, PLAN_TAG
 
 REASON_TAG = "metaplatform/reason"
 RETRY_LOST = "Failed to retry run"

@@ -24,7 +24,6 @@ from metaplatform.factories.automation.state import (
     scoring_state,
     training_state,
 )
-from metaplatform.factories.training import DECISION_TAG
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.ledger import TABLES
 from metaplatform.resources.match_records import MatchRecords
@@ -34,6 +33,7 @@ from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Approval, Decision, Observation, Promotion
 from metaplatform.specs.training import ModelSpec
+from metaplatform.work.training import DECISION_TAG
 
 _TOLD_AGAIN = timedelta(minutes=5)
 """A tick that has nothing to ask for and finds something held up fails: so often, as failed ticks are kept for long."""

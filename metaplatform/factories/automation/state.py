@@ -15,10 +15,6 @@ from metaplatform.compute.policy.scoring import ScoringState, VersionState
 from metaplatform.compute.policy.stale import Stale, stale_partitions
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.contracts import CONTRACT
-from metaplatform.factories.inference import redefined_features
-from metaplatform.factories.label_counting import kept_counts, mature_until, prospect_of
-from metaplatform.factories.label_maturity import labels_known_at
-from metaplatform.factories.staging import mark_of
 from metaplatform.naming import ref_of
 from metaplatform.resources.build_records import BuildRecords
 from metaplatform.resources.exports import lost_files
@@ -34,6 +30,10 @@ from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Approval, Arrival, Decision, Observation, Promotion
 from metaplatform.specs.source_contents import SourceContents, closed_until
 from metaplatform.specs.training import ModelSpec
+from metaplatform.work.inference import redefined_features
+from metaplatform.work.label_counting import kept_counts, mature_until, prospect_of
+from metaplatform.work.label_maturity import labels_known_at
+from metaplatform.work.staging import mark_of
 
 NOT_FINISHED = (
     dg.DagsterRunStatus.QUEUED,

@@ -11,10 +11,6 @@ import pyarrow as pa
 import pytest
 import xgboost
 
-from metaplatform.factories.drift import judge_drift
-from metaplatform.factories.inference import score_partition, version_asked_for
-from metaplatform.factories.steps import Step
-from metaplatform.resources.exports import Exports
 from metaplatform.resources.model_bundle import ModelBundle, TrainingLineage
 from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.warehouse import Warehouse
@@ -22,6 +18,9 @@ from metaplatform.specs.encoding import FittedEncoding, FittedFeature
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.monitoring import DriftMonitor
+from metaplatform.work.drift import judge_drift
+from metaplatform.work.inference import predict
+from metaplatform_tests.work.steps import step_at
 
 BOOK = """\
 sources:
@@ -132,9 +131,8 @@ Scoring = Callable[..., None]
 def scoring(warehouse: Warehouse, registry: ModelRegistry) -> Scoring:
     def scored(manifest: Manifest, name: str, partition: str | None, *, by: int = 2, now: datetime = NOW) -> None:
         registry.promote("returns", by)
-        step = Step(manifest, f"predictions.{name}", f"run-{now}", partition, now, {}, lambda _: None)
-        spec = manifest.predictions[name]
-        score_partition(step, spec, version_asked_for(manifest, spec, registry), warehouse, registry)
+        ref = f"predictions.{name}"
+        predict(step_at(manifest, ref, warehouse, now, partition, run_id=f"run-{now}", registry=registry))
         registry.promote("returns", 2)
 
     return scored
@@ -213,12 +211,13 @@ def test_the_history_without_partitions_keeps_every_scoring_and_repeats_none(
 
 
 def test_drift_is_judged_on_the_rows_that_the_newest_version_scored_and_where_none_has_a_score_it_says_so(
-    manifest: Manifest, warehouse: Warehouse, registry: ModelRegistry, scoring: Scoring, tmp_path: Path
+    manifest: Manifest, warehouse: Warehouse, registry: ModelRegistry, scoring: Scoring
 ) -> None:
     write_orders(warehouse, datetime(2024, 1, 1, tzinfo=UTC), DAYS, "2024-01")
     scoring(manifest, "likely", "2024-01")
     monitor = manifest.monitors["likely_drift"]
     assert isinstance(monitor, DriftMonitor)
-    step = Step(manifest, "monitoring.likely_drift", "run", "2024-01", NOW, {}, lambda _: None)
-    judged = judge_drift(step, monitor, warehouse, registry, Exports(root=str(tmp_path / "root")))
+    judged = judge_drift(
+        step_at(manifest, "monitoring.likely_drift", warehouse, NOW, "2024-01", registry=registry), monitor
+    )
     assert {finding.status for finding in judged.verdicts.values()} == {"skipped"}

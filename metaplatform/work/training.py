@@ -1,11 +1,9 @@
-"""Models → assets: train a challenger, compare it with the champion on rows neither has seen, promote or keep."""
+"""Models: train a challenger, compare it with the champion on rows neither has seen, promote or keep."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-import dagster as dg
 import ibis
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +17,10 @@ from metaplatform.compute.inference import Predictor
 from metaplatform.compute.label_counts import Prospect, shortfall
 from metaplatform.compute.policy.retraining import take_back
 from metaplatform.compute.training import TrainedModel, TrainingRefusedError, in_order, refit, train
-from metaplatform.factories.asset_specs import asset_spec
-from metaplatform.factories.builds import kept_as_built
-from metaplatform.factories.labelled_rows import encoded_rows, scored_labels
-from metaplatform.factories.signatures import with_signature
-from metaplatform.factories.steps import Step, materialized, step_of
-from metaplatform.factories.training_rows import TrainingRows, training_prospect, training_rows
-from metaplatform.naming import HIDDEN_TAG, op_name, stable_id
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.ledger import Ledger
+from metaplatform.naming import HIDDEN_TAG, stable_id
 from metaplatform.resources.model_bundle import Judged, ModelBundle, TrainingLineage
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.session import Session
-from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.definitions import definitions_of, redefined
 from metaplatform.specs.encoding import FittedEncoding
 from metaplatform.specs.inference import SCORE_COLUMNS
@@ -39,96 +28,81 @@ from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.moments import shown
 from metaplatform.specs.records import Decision, Promotion
 from metaplatform.specs.training import ModelSpec
+from metaplatform.work.builds import recorded
+from metaplatform.work.labelled_rows import encoded_rows, scored_labels
+from metaplatform.work.steps import Made, Metadata, Step, Url
+from metaplatform.work.training_rows import TrainingRows, training_prospect, training_rows
 
 DECISION_TAG = f"{HIDDEN_TAG}decision"
 """Run tag with the retrain decision that the run answers."""
 
 
-def model_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
-    """Return the asset of a model."""
-    ref = f"models.{name}"
+def retrain(step: Step) -> Made | None:
+    """Train a version and judge it; None if the rows there are allow none: the version there is stays in place.
 
-    # Skippable: rows that do not allow a training leave the version there is in place.
-    @dg.multi_asset(specs=[asset_spec(manifest, ref).replace_attributes(skippable=True)], name=op_name(ref))
-    @with_signature
-    def retrain(
-        context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
-    ) -> Iterator[dg.MaterializeResult]:
-        step = step_of(context, manifest, ref, clock)
-        try:
-            with kept_as_built(step, warehouse):
-                metadata = train_and_compare(step, manifest.models[name], warehouse, registry)
-        except TrainingRefusedError as refused:
-            keep_refusal(step, refused, warehouse)
-            return
-        yield materialized(step, metadata)
-
-    return retrain
+    Raises:
+        TrainingRefusedError: if they allow none, and a person has asked for the training.
+    """
+    try:
+        return train_and_compare(step)
+    except TrainingRefusedError as refused:
+        keep_refusal(step, refused)
+        return None
 
 
-def keep_refusal(step: Step, refused: TrainingRefusedError, warehouse: Warehouse) -> None:
+def keep_refusal(step: Step, refused: TrainingRefusedError) -> None:
     """Take back the decision that the step answers: a training that cannot be made is a reason to wait, not a fault.
 
     Raises:
         TrainingRefusedError: if a person has asked for the training: then the fault is theirs to hear.
     """
-    decided = answered_decision(step, warehouse)
+    decided = answered_decision(step)
     if decided is None:
         raise refused
-    Ledger(warehouse).append(take_back(decided, refused.culprit, step.now))
+    step.ledger.append(take_back(decided, refused.culprit, step.now))
     step.log(f"no version is made: {refused}")
 
 
-def answered_decision(step: Step, warehouse: Warehouse) -> Decision | None:
+def answered_decision(step: Step) -> Decision | None:
     """Return the policy's decision that the step answers, None where a person or an apply has asked for it."""
-    return next(iter(Ledger(warehouse).read(Decision, decision_id=step.tags.get(DECISION_TAG, ""))), None)
+    return next(iter(step.ledger.read(Decision, decision_id=step.tags.get(DECISION_TAG, ""))), None)
 
 
-def train_and_compare(step: Step, model: ModelSpec, warehouse: Warehouse, registry: ModelRegistry) -> dict[str, Any]:
+@recorded
+def train_and_compare(step: Step) -> Made:
     """Train a challenger before the cut, judge it beside the champion, and move the alias if it wins.
 
     A run that died late and is tried again finds the version it had trained, and does not train another.
-    Returns asset metadata.
 
     Raises:
         TrainingRefusedError: if the rows there are make no version, or none that a policy would ask for.
     """
+    model, registry = step.manifest.models[step.name], step.registry
     decision = step.tags.get(DECISION_TAG) or step.run_id
     champion, versions = registry.champion(model.name), registry.versions(model.name)
     made = next((version for version in versions if version.tags.get(DECISION_TAG) == decision), None)
     if champion is not None and made is not None and champion.version == made.version:
         champion = None
-    with warehouse.session() as session:
+    with step.warehouse.session() as session:
         rival = None if champion is None or redefined_for(step.manifest, model, champion, registry) else champion
-        found = training_prospect(session, step, model, warehouse, champion=rival, versions=versions)
-        if made is None and answered_decision(step, warehouse):
+        found = training_prospect(session, step, model, champion=rival, versions=versions)
+        if made is None and answered_decision(step):
             check_worth(model, found)
         rows = training_rows(session, step, model, found.bounds)
-        candidate = candidate_of(made, registry) if made else train_candidate(session, step, model, rows, warehouse)
+        candidate = candidate_of(made, registry) if made else train_candidate(session, step, model, rows)
         outdated = why_outdated(step.manifest, model, rows, champion, registry)
         champion = None if outdated else champion
         comparison = compare_versions(session, model, rows, champion, candidate.bundle, registry)
         comparison = replace(comparison, reasons=(outdated,)) if outdated else comparison
         if made is None and comparison.outcome == "promoted" and model.training.refit:
             candidate = refitted(session, step, model, rows, candidate)
-        challenger = made or register(step, model, candidate, decision, registry)
+        challenger = made or register(step, model, candidate, decision)
     if comparison.outcome == "promoted":
         registry.promote(model.name, challenger.version)
     promotion = promotion_of(step, champion, challenger, comparison, decision)
-    Ledger(warehouse).append(promotion)
+    step.ledger.append(promotion)
     step.log(f"version {challenger.version} {promotion.outcome}: {promotion.reasons}")
-    return {
-        "model_version": challenger.version,
-        "promoted": comparison.outcome == "promoted",
-        "refitted": challenger.refitted,
-        "reasons": promotion.reasons,
-        "decision": decision,
-        "cut": shown(rows.bounds.cut, step.manifest.zone(step.ref)),
-        "rows_excluded_on_purpose": rows.coverage.excluded,
-        "rows_without_label": rows.coverage.unlabelled,
-        **{f"holdout_{name}": value for name, value in candidate.bundle.metrics.items() if value is not None},
-        **({"mlflow": dg.MetadataValue.url(challenger.url)} if challenger.url else {}),
-    }
+    return Made(_metadata(step, challenger, comparison, promotion, rows, candidate))
 
 
 @dataclass(frozen=True)
@@ -157,9 +131,7 @@ def check_worth(model: ModelSpec, found: Prospect) -> None:
         )
 
 
-def train_candidate(
-    session: Session, step: Step, model: ModelSpec, rows: TrainingRows, warehouse: Warehouse
-) -> Candidate:
+def train_candidate(session: Session, step: Step, model: ModelSpec, rows: TrainingRows) -> Candidate:
     """Fit the encoding and the booster on the training split, and evaluate them on the holdout."""
     encoding = fitted_encoding(session, step, model, rows, rows.split.training(rows.frame))
     # Once for all three splits: the joins with the categories cost more than the rows.
@@ -174,7 +146,7 @@ def train_candidate(
         threads=session.threads,
     )
     step.log(f"trained {trained.best_iteration + 1} rounds on {trained.training_rows} rows")
-    bundle = make_bundle(session, step, model, rows, encoded, encoding, trained, warehouse)
+    bundle = make_bundle(session, step, model, rows, encoded, encoding, trained)
     return Candidate(bundle, trained.best_iteration + 1, {f"validation_{trained.metric}": trained.history})
 
 
@@ -217,12 +189,10 @@ def refitted(session: Session, step: Step, model: ModelSpec, rows: TrainingRows,
     return replace(candidate, bundle=bundle)
 
 
-def register(
-    step: Step, model: ModelSpec, candidate: Candidate, decision: str, registry: ModelRegistry
-) -> ModelVersion:
+def register(step: Step, model: ModelSpec, candidate: Candidate, decision: str) -> ModelVersion:
     """Register a candidate as the newest version, with all that is known of its training."""
     bundle = candidate.bundle
-    return registry.new_version(
+    return step.registry.new_version(
         model.name,
         bundle,
         params={**model.training.model_dump(mode="json"), "best_iteration": candidate.rounds - 1},
@@ -240,7 +210,6 @@ def make_bundle(
     encoded: ibis.Table,
     encoding: FittedEncoding,
     trained: TrainedModel,
-    warehouse: Warehouse,
 ) -> ModelBundle:
     """Return the bundle of a booster: holdout metrics, drift reference, and what it was made from.
 
@@ -254,7 +223,7 @@ def make_bundle(
         digest(_score_table(session, SCORE_COLUMNS[model.task], [scores, unseen]))
     )
     feature_set = step.manifest.feature_sets[model.feature_set]
-    inputs = {ref: warehouse.version(ref) or 0 for ref in (f"features.{feature_set.name}", feature_set.spine)}
+    inputs = {ref: step.warehouse.version(ref) or 0 for ref in (f"features.{feature_set.name}", feature_set.spine)}
     definitions = definitions_of(step.manifest, feature_set.name)
     lineage = TrainingLineage(
         trained_from=rows.bounds.start,
@@ -364,3 +333,25 @@ def promotion_of(
         decided_at=step.now,
         run_id=step.run_id,
     )
+
+
+def _metadata(
+    step: Step,
+    challenger: ModelVersion,
+    comparison: Comparison,
+    promotion: Promotion,
+    rows: TrainingRows,
+    candidate: Candidate,
+) -> Metadata:
+    return {
+        "model_version": challenger.version,
+        "promoted": comparison.outcome == "promoted",
+        "refitted": challenger.refitted,
+        "reasons": promotion.reasons,
+        "decision": step.tags.get(DECISION_TAG) or step.run_id,
+        "cut": shown(rows.bounds.cut, step.manifest.zone(step.ref)),
+        "rows_excluded_on_purpose": rows.coverage.excluded,
+        "rows_without_label": rows.coverage.unlabelled,
+        **{f"holdout_{name}": value for name, value in candidate.bundle.metrics.items() if value is not None},
+        **({"mlflow": Url(challenger.url)} if challenger.url else {}),
+    }

@@ -1,53 +1,43 @@
-"""Predictions → assets: each partition scored by the version that the book asks for."""
+"""Predictions: each partition scored by the version that the book asks for."""
 
 from itertools import chain
 
-import dagster as dg
 import ibis
 import pyarrow as pa
 
 from metaplatform.compute.encoding import encode, knows
 from metaplatform.compute.inference import KEPT_PREFIX, Scorer, Share, score, shares
 from metaplatform.errors import RegistryError
-from metaplatform.factories.acted_rows import note_matches
-from metaplatform.factories.asset_specs import asset_spec
-from metaplatform.factories.builds import kept_as_built
-from metaplatform.factories.keys import check_key
-from metaplatform.factories.signatures import with_signature
-from metaplatform.factories.steps import Step, in_partition, materialized, step_of, table_metadata
-from metaplatform.naming import history_ref, op_name
-from metaplatform.resources.clock import Clock
+from metaplatform.naming import history_ref
 from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.session import Session
-from metaplatform.resources.warehouse import Warehouse, WriteResult
+from metaplatform.resources.warehouse import WriteResult
 from metaplatform.specs.definitions import redefined
 from metaplatform.specs.inference import SCORE_COLUMNS, PredictionSpec
 from metaplatform.specs.manifest import Manifest
+from metaplatform.work.acted_rows import note_matches
+from metaplatform.work.builds import recorded
+from metaplatform.work.keys import check_key
+from metaplatform.work.steps import Made, Step, Url, in_partition, table_metadata
 
 
-def prediction_asset(manifest: Manifest, name: str) -> dg.AssetsDefinition:
-    """Return the asset of a prediction."""
-    ref = f"predictions.{name}"
+@recorded
+def predict(step: Step) -> Made:
+    """Score the step's partition (or all rows) by the version that the book asks for.
 
-    @dg.multi_asset(specs=[asset_spec(manifest, ref)], name=op_name(ref))
-    @with_signature
-    def predict(
-        context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
-    ) -> dg.MaterializeResult:
-        step = step_of(context, manifest, ref, clock)
-        spec = manifest.predictions[name]
-        version = version_asked_for(manifest, spec, registry)
-        with kept_as_built(step, warehouse, model_version=version.version) as made:
-            written = score_partition(step, spec, version, warehouse, registry)
-        facts = {
-            **table_metadata(warehouse, ref, written),
-            "model": version.model,
-            "model_version": version.version,
-            **({"mlflow": dg.MetadataValue.url(version.url)} if version.url else {}),
-        }
-        return materialized(step, facts, made.content)
-
-    return predict
+    Raises:
+        RegistryError: if there is no such version yet, or it learnt features of other definitions than the book's.
+    """
+    spec = step.manifest.predictions[step.name]
+    version = version_asked_for(step.manifest, spec, step.registry)
+    written = score_partition(step, spec, version)
+    facts = {
+        **table_metadata(step, written),
+        "model": version.model,
+        "model_version": version.version,
+        **({"mlflow": Url(version.url)} if version.url else {}),
+    }
+    return Made(facts, model_version=version.version)
 
 
 def version_asked_for(manifest: Manifest, spec: PredictionSpec, registry: ModelRegistry) -> ModelVersion:
@@ -79,32 +69,26 @@ def redefined_features(manifest: Manifest, version: ModelVersion, registry: Mode
     return redefined(learnt, manifest, manifest.models[version.model].feature_set)
 
 
-def score_partition(
-    step: Step, spec: PredictionSpec, version: ModelVersion, warehouse: Warehouse, registry: ModelRegistry
-) -> WriteResult:
+def score_partition(step: Step, spec: PredictionSpec, version: ModelVersion) -> WriteResult:
     """Score the step's partition (or all rows) and store it: as the current rows, and in the history of versions.
 
     Each row is scored by the version that is asked for, or by an earlier champion where that has learnt from the row.
     """
-    with warehouse.session() as session:
+    with step.warehouse.session() as session:
         rows = rows_to_score(session, step, spec)
-        scored = [
-            _scored(session, step, spec, share, rows, registry)
-            for share in shares_of(step, spec, version, rows, registry)
-        ]
+        scored = [_scored(session, step, spec, share, rows) for share in shares_of(step, spec, version, rows)]
         batches = pa.RecordBatchReader.from_batches(scored[0].schema, chain.from_iterable(scored))
-        written = warehouse.replace(step.ref, batches, partition=step.partition, metadata=step.commit)
-        _keep_history(session, step, spec, warehouse)
-        note_matches(session, step, spec.name, warehouse)
+        written = step.warehouse.replace(step.ref, batches, partition=step.partition, metadata=step.commit)
+        _keep_history(session, step, spec)
+        note_matches(session, step, spec.name)
     return written
 
 
-def shares_of(
-    step: Step, spec: PredictionSpec, version: ModelVersion, rows: ibis.Table, registry: ModelRegistry
-) -> tuple[Share, ...]:
+def shares_of(step: Step, spec: PredictionSpec, version: ModelVersion, rows: ibis.Table) -> tuple[Share, ...]:
     """Return which version scores which of the ``rows``; the first share is that of the version asked for."""
     if spec.in_sample:
         return (Share(version.version),)
+    registry = step.registry
     champions = registry.champions(spec.model) if spec.version == "champion" else ()
     earlier = champions[champions.index(version) + 1 :] if version in champions else ()
     able = (
@@ -117,13 +101,11 @@ def shares_of(
     return shares([(each.version, each.trained_until) for each in (version, *able)], start)
 
 
-def _scored(
-    session: Session, step: Step, spec: PredictionSpec, share: Share, rows: ibis.Table, registry: ModelRegistry
-) -> pa.RecordBatchReader:
+def _scored(session: Session, step: Step, spec: PredictionSpec, share: Share, rows: ibis.Table) -> pa.RecordBatchReader:
     """Return the rows of a share, scored as they are read."""
     manifest = step.manifest
     model = manifest.models[spec.model]
-    bundle = registry.load(spec.model, share.version)
+    bundle = step.registry.load(spec.model, share.version)
     moment = rows[str(manifest.spine_of(model).event_timestamp)]
     bounds = [moment >= ibis.literal(share.since)] if share.since else []
     bounds += [moment < ibis.literal(share.until)] if share.until else []
@@ -160,8 +142,9 @@ def extra_columns(manifest: Manifest, spec: PredictionSpec) -> list[str]:
     return [name for name in dict.fromkeys(spec.keep) if name not in identity]
 
 
-def _keep_history(session: Session, step: Step, spec: PredictionSpec, warehouse: Warehouse) -> None:
+def _keep_history(session: Session, step: Step, spec: PredictionSpec) -> None:
     """Add to the history what was just written, each version's rows to its own: scores that it has not, not again."""
+    warehouse = step.warehouse
     # A column that has changed its type has done so for readers of the current rows too: older versions' follow.
     types = {field.name: field.type for field in warehouse.schema(step.ref)}
     warehouse.retype(history_ref(step.ref), types, metadata=step.commit)

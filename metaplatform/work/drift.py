@@ -10,21 +10,16 @@ from metaplatform.compute.drift import detect_drift
 from metaplatform.compute.findings import Finding
 from metaplatform.compute.profile import profile
 from metaplatform.errors import DataError
-from metaplatform.factories.judged import Judged
-from metaplatform.factories.steps import Step, in_partition, report_link
-from metaplatform.resources.exports import Exports
-from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.session import Session
-from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.inference import SCORE_COLUMNS
 from metaplatform.specs.monitoring import DriftMonitor
+from metaplatform.work.judged import Judged
+from metaplatform.work.steps import Step, in_partition, report_link
 
 _CHECKS = ("profile", "data_drift", "prediction_drift")
 
 
-def judge_drift(
-    step: Step, monitor: DriftMonitor, warehouse: Warehouse, registry: ModelRegistry, exports: Exports
-) -> Judged:
+def judge_drift(step: Step, monitor: DriftMonitor) -> Judged:
     """Return the profile's, the features' and the predictions' verdicts on the step's partition.
 
     Only the rows that its newest version has scored are judged: they are compared with what that one has learnt.
@@ -35,16 +30,16 @@ def judge_drift(
     prediction = step.manifest.predictions[monitor.prediction]
     model = step.manifest.models[prediction.model]
     score_column = SCORE_COLUMNS[model.task]
-    version = scoring_version(step, monitor.prediction, warehouse)
+    version = scoring_version(step, monitor.prediction)
     if version is None:
         reason = "no row here has a prediction: each champion there was has learnt from them"
         skipped = {check: Finding(check, "", None, None, "skipped", reason) for check in _CHECKS}
         return Judged(skipped, {}, model.name, 0, 0, {})
-    bundle = registry.load(model.name, version)
+    bundle = step.registry.load(model.name, version)
     reference = Digest.from_json(json.dumps(dict(bundle.reference)))
     since = None if prediction.in_sample else bundle.lineage.trained_until
     moment = str(step.manifest.spine_of(model).event_timestamp)
-    with warehouse.session() as session:
+    with step.warehouse.session() as session:
         features = _judged_rows(session, f"features.{model.feature_set}", step, moment, since)
         scores = _judged_rows(session, f"predictions.{monitor.prediction}", step, moment, since)
         current = digest(features, bundle.encoding.names).joined(digest(scores, [score_column]))
@@ -61,23 +56,23 @@ def judge_drift(
         model=model.name,
         version=version,
         rows=current.rows,
-        links=report_link(exports, drift.html, name=monitor.name, part=f"{step.partition or 'all'}-v{version}"),
+        links=report_link(step, drift.html, name=monitor.name, part=f"{step.partition or 'all'}-v{version}"),
     )
 
 
-def scoring_version(step: Step, prediction: str, warehouse: Warehouse) -> int | None:
+def scoring_version(step: Step, prediction: str) -> int | None:
     """Return the newest model version that scored rows of the step's partition, None if none of them has a score.
 
     Raises:
         DataError: if nothing was ever scored.
     """
-    if not warehouse.exists(f"predictions.{prediction}"):
+    if not step.warehouse.exists(f"predictions.{prediction}"):
         raise DataError(
             owner=step.ref,
             culprit=f"predictions.{prediction} does not exist yet",
             fix=f"materialize predictions.{prediction} first",
         )
-    state = warehouse.partitions(f"predictions.{prediction}").get(step.partition or "")
+    state = step.warehouse.partitions(f"predictions.{prediction}").get(step.partition or "")
     return state.model_version if state else None
 
 

@@ -13,12 +13,12 @@ from filelock import FileLock
 from ibis import Table
 
 from metaplatform.compute.sql_columns import where
-from metaplatform.factories.steps import BACKFILL_TAGS, STAND_BY_TAG, Step, in_partition
 from metaplatform.resources.match_records import FOLDER, MatchRecords
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.matches import Matches
 from metaplatform.specs.reactions import ReactionSpec
+from metaplatform.work.steps import BACKFILL_TAGS, STAND_BY_TAG, Step, in_partition
 
 _ACTION, _VERSION, _AT = "action_id", "model_version", "acted_at"
 
@@ -38,8 +38,9 @@ class ActedRows:
     Everything is seen as it was when ``session`` first looked.
     """
 
-    def __init__(self, session: Session, warehouse: Warehouse, reaction: ReactionSpec, step: Step) -> None:
-        self._session, self._warehouse, self._reaction, self._step = session, warehouse, reaction, step
+    def __init__(self, session: Session, reaction: ReactionSpec, step: Step) -> None:
+        warehouse = step.warehouse
+        self._session, self._reaction, self._step = session, reaction, step
         self._ref = f"reactions.{reaction.name}"
         self._identity = step.manifest.identity_of(reaction.prediction)
         prediction = f"predictions.{reaction.prediction}"
@@ -71,7 +72,7 @@ class ActedRows:
         rows = self._count(new)
         if rows:
             made = new if self._kept is None else self._kept.select(*new.columns).union(new)
-            self._warehouse.replace(
+            self._step.warehouse.replace(
                 self._ref,
                 self._session.reader(self._session.materialize_temp(made, owner=self._ref)),
                 partition=self._step.partition,
@@ -98,14 +99,14 @@ class ActedRows:
         return int(self._session.reader(rows.aggregate(rows=rows.count())).read_all()["rows"][0].as_py())
 
 
-def note_matches(session: Session, step: Step, prediction: str, warehouse: Warehouse) -> None:
+def note_matches(session: Session, step: Step, prediction: str) -> None:
     """Count, for each reaction to ``prediction``, what it has to act on in the partition that was just scored.
 
     What a backfill scores is left alone, unless the reaction says otherwise.
     """
     if STAND_BY_TAG in step.tags:
         return
-    records = MatchRecords(warehouse.root_path)
+    warehouse, records = step.warehouse, MatchRecords(step.warehouse.root_path)
     version = warehouse.partitions(f"predictions.{prediction}").get(step.partition or "")
     for reaction in step.manifest.reactions.values():
         if reaction.prediction != prediction:
@@ -113,7 +114,7 @@ def note_matches(session: Session, step: Step, prediction: str, warehouse: Wareh
         rows = 0
         if version is not None:
             with acting(warehouse, reaction.name):
-                acted = ActedRows(session, warehouse, reaction, step)
+                acted = ActedRows(session, reaction, step)
                 if BACKFILL_TAGS.isdisjoint(step.tags) or reaction.on_backfill:
                     rows = acted.open_count()
                 else:

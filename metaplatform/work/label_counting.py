@@ -21,9 +21,6 @@ from metaplatform.compute.label_counts import (
 )
 from metaplatform.compute.training import LABEL
 from metaplatform.errors import MetaplatformError
-from metaplatform.factories.label_maturity import labels_known_at
-from metaplatform.factories.labelled_rows import order_of
-from metaplatform.factories.steps import Step
 from metaplatform.naming import stable_id
 from metaplatform.resources.label_records import Counted, LabelRecords
 from metaplatform.resources.model_registry import ModelVersion
@@ -33,6 +30,9 @@ from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import Window
 from metaplatform.specs.training import ModelSpec
+from metaplatform.work.label_maturity import labels_known_at
+from metaplatform.work.labelled_rows import order_of
+from metaplatform.work.steps import Step
 
 
 def mature_until(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, now: datetime) -> datetime:
@@ -91,7 +91,7 @@ def prospect_of(
     )
 
 
-def keep_label_counts(session: Session, step: Step, feature_set: str, warehouse: Warehouse) -> None:
+def keep_label_counts(session: Session, step: Step, feature_set: str) -> None:
     """Count the labels of the step's features for every model that learns from them.
 
     What is wrong with a target is the business of its training: features, and what follows from them, go on.
@@ -100,7 +100,7 @@ def keep_label_counts(session: Session, step: Step, feature_set: str, warehouse:
         if model.feature_set != feature_set:
             continue
         try:
-            recount(session, step.manifest, model, warehouse, [step.partition or ""])
+            recount(session, step.manifest, model, step.warehouse, [step.partition or ""])
         except MetaplatformError as error:
             step.log(f"the labels of models.{model.name} are not counted: {error}")
 

@@ -11,12 +11,12 @@ from metaplatform.compute.encoding import encode
 from metaplatform.compute.features import labels, mature, training_frame
 from metaplatform.compute.inference import Predictor
 from metaplatform.compute.training import LABEL, in_order
-from metaplatform.factories.keys import check_key
 from metaplatform.resources.session import Session
 from metaplatform.specs.encoding import FittedEncoding
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import Window
 from metaplatform.specs.training import ModelSpec
+from metaplatform.work.keys import check_key
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from metaplatform.factories.steps import Step
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.manifest import Manifest
@@ -70,7 +69,3 @@ def store(warehouse: Warehouse, manifest: Manifest, orders: pa.Table) -> None:
         warehouse.replace("raw.orders", part, partition=key, metadata={})
         features = part.select(["id", "at"]).append_column("price", part["amount"])
         warehouse.replace("features.facts", features, partition=key, metadata={})
-
-
-def step_of(manifest: Manifest, now: dt.datetime, partition: str | None = None) -> Step:
-    return Step(manifest, "features.facts", "run", partition, now, {}, lambda _: None)

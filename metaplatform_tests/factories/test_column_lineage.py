@@ -1,6 +1,6 @@
 """Which columns a feature comes of, as Dagster shows it."""
 
-from metaplatform.factories.features import column_lineage
+from metaplatform.factories.column_lineage import column_lineage
 from metaplatform.specs.features import FeatureSetSpec
 
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaplatform.compute.label_counts import prospect
-from metaplatform.factories.label_counting import count_by_step, keep_label_counts, kept_counts, mature_until, recount
-from metaplatform.factories.labelled_rows import labelled_frame, labels_of
-from metaplatform.factories.steps import Step
-from metaplatform.factories.training_rows import training_rows
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
-from metaplatform_tests.factories.orders import DAYS, ROWS, START, book_of, rows, step_of, store
+from metaplatform.work.label_counting import count_by_step, keep_label_counts, kept_counts, mature_until, recount
+from metaplatform.work.labelled_rows import labelled_frame, labels_of
+from metaplatform.work.training_rows import training_rows
+from metaplatform_tests.work.orders import DAYS, ROWS, START, book_of, rows, store
+from metaplatform_tests.work.steps import step_at
 
 
 @pytest.fixture(scope="module", params=["month", "day", ""])
@@ -52,7 +52,7 @@ def test_what_the_policy_counts_without_reading_is_what_the_trainer_gets_to_the_
         if found is None:
             assert known == 0
             return
-        trained = training_rows(session, step_of(manifest, now), model, found.bounds)
+        trained = training_rows(session, step_at(manifest, "models.returns", warehouse, now), model, found.bounds)
         split = trained.split
         frames = {
             "training": split.training(trained.frame).union(split.validation(trained.frame)),
@@ -95,9 +95,9 @@ def test_a_target_that_fails_on_a_row_leaves_the_features_in_peace(stored: tuple
     manifest.models["broken"] = broken
     lines: list[str] = []
     key = next(iter(warehouse.partitions("features.facts")))
-    step = Step(manifest, "features.facts", "run", key or None, START, {}, lines.append)
+    step = step_at(manifest, "features.facts", warehouse, START, key or None, log=lines.append)
     with warehouse.session() as session:
-        keep_label_counts(session, step, "facts", warehouse)
+        keep_label_counts(session, step, "facts")
     assert len(lines) == 1
     assert lines[0].startswith("the labels of models.broken are not counted")
 

@@ -2,21 +2,21 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import ibis
 
 from metaplatform.compute.label_counts import Prospect
 from metaplatform.compute.splitting import Bounds, Split, boundary_query, timed_split
 from metaplatform.compute.training import TrainingRefusedError
-from metaplatform.factories.label_counting import counted_partitions, kept_counts, mature_until, prospect_of, recount
-from metaplatform.factories.labelled_rows import LabelCoverage, count_labels, labelled_frame, labels_of, order_of
-from metaplatform.factories.steps import Step
 from metaplatform.resources.model_registry import ModelVersion
 from metaplatform.resources.session import Session
-from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.moments import shown
 from metaplatform.specs.partitions import Window
 from metaplatform.specs.training import ModelSpec
+from metaplatform.work.label_counting import counted_partitions, kept_counts, mature_until, prospect_of, recount
+from metaplatform.work.labelled_rows import LabelCoverage, count_labels, labelled_frame, labels_of, order_of
+from metaplatform.work.steps import Step
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,6 @@ def training_prospect(
     session: Session,
     step: Step,
     model: ModelSpec,
-    warehouse: Warehouse,
     *,
     champion: ModelVersion | None,
     versions: Collection[ModelVersion],
@@ -46,8 +45,9 @@ def training_prospect(
     Raises:
         TrainingRefusedError: if there is no labelled row.
     """
-    manifest, mature = step.manifest, mature_until(step.manifest, model, warehouse, step.now)
-    recount(session, manifest, model, warehouse, list(_partitions(step, model, warehouse)))
+    manifest, warehouse = step.manifest, step.warehouse
+    mature = mature_until(manifest, model, warehouse, step.now)
+    recount(session, manifest, model, warehouse, list(_partitions(step, model, mature)))
     found = prospect_of(
         model,
         kept_counts(manifest, model, warehouse, mature),
@@ -83,11 +83,11 @@ def training_rows(session: Session, step: Step, model: ModelSpec, bounds: Bounds
     return TrainingRows(frame, split, bounds, count_labels(session, labels), order_of(manifest, model))
 
 
-def _partitions(step: Step, model: ModelSpec, warehouse: Warehouse) -> Iterator[str]:
-    """Yield the partitions that no run has counted, and those that a training window before ``now`` reaches into."""
+def _partitions(step: Step, model: ModelSpec, mature: datetime) -> Iterator[str]:
+    """Yield the partitions that no run has counted, and those that a training window before ``mature`` reaches into."""
     ref = f"features.{model.feature_set}"
-    line, known = step.manifest.partitions(ref), counted_partitions(step.manifest, model, warehouse)
-    start = model.training.window.before(mature_until(step.manifest, model, warehouse, step.now))
-    for key in warehouse.partitions(ref):
+    line, known = step.manifest.partitions(ref), counted_partitions(step.manifest, model, step.warehouse)
+    start = model.training.window.before(mature)
+    for key in step.warehouse.partitions(ref):
         if line is None or key not in known or line.window(key).end >= start:
             yield key

@@ -9,18 +9,19 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from metaplatform.factories.acted_rows import note_matches
 from metaplatform.factories.automation.sensors import reactions
 from metaplatform.factories.automation.state import Loop
-from metaplatform.factories.reactions import act
-from metaplatform.factories.steps import APPLY_TAG, STAND_BY_TAG, Step
 from metaplatform.resources.ledger import Ledger
 from metaplatform.resources.match_records import MatchRecords
 from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.records import Action, Observation
+from metaplatform.work.acted_rows import note_matches
+from metaplatform.work.reactions import act
+from metaplatform.work.steps import APPLY_TAG, STAND_BY_TAG, Metadata, Step
 from metaplatform_tests.compute.policy.books import SHOP, book
+from metaplatform_tests.work.steps import step_at
 
 DAY = "2024-01-01"
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
@@ -44,7 +45,16 @@ class Shop:
 
     def step(self, ref: str, partition: str | None, tags: dict[str, str] | None = None) -> Step:
         self.runs += 1
-        return Step(self.manifest, ref, f"run{self.runs}", partition, NOW, tags or {}, lambda _: None)
+        return step_at(
+            self.manifest,
+            ref,
+            self.warehouse,
+            NOW,
+            partition,
+            run_id=f"run{self.runs}",
+            notifier=self.notifier,
+            tags=tags,
+        )
 
     def score(
         self,
@@ -68,13 +78,12 @@ class Shop:
         step = self.step("predictions.likely", partition, tags)
         self.warehouse.replace(step.ref, rows, partition=partition, metadata=step.commit)
         with self.warehouse.session() as session:
-            note_matches(session, step, "likely", self.warehouse)
+            note_matches(session, step, "likely")
         found = MatchRecords(self.root).read("alarm").get(partition or "")
         return found.rows if found else 0
 
-    def react(self, partition: str | None = DAY) -> dict[str, Any]:
-        step = self.step("reactions.alarm", partition)
-        return act(step, self.manifest.reactions["alarm"], self.warehouse, self.notifier)
+    def react(self, partition: str | None = DAY) -> Metadata:
+        return act(self.step("reactions.alarm", partition)).metadata
 
     @property
     def acted(self) -> list[int]:

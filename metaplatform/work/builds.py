@@ -1,64 +1,69 @@
-"""Around each step that makes something: what it was made from is read before, and kept after it succeeded."""
+"""Around the work of each step: what it makes its asset from is read before, and kept after it has succeeded."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
 
 import ibis
 
 from metaplatform.compute.partition_profiles import row_profiles
 from metaplatform.compute.policy.road import made_by_reactions
-from metaplatform.factories.steps import REPLAY_TAG, Step, in_partition
 from metaplatform.naming import stable_id
 from metaplatform.resources.build_records import BuildRecords
 from metaplatform.resources.delta_types import PARTITION_COLUMN
 from metaplatform.resources.root_use import mark_root
 from metaplatform.resources.session import Session
-from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.builds import BuiltPartition
 from metaplatform.specs.fingerprints import Contents
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.snapshots import entity_fields, snapshot_of
+from metaplatform.work.steps import REPLAY_TAG, Made, Step, in_partition
 
 _NO_CONTENT = {"predictions": frozenset({PARTITION_COLUMN, "run_id", "scored_at"})}
 """Columns that are not content: the same scores made once more change nothing for those who read them."""
 
 
-class Made:
-    """What a step has stored: ``content`` is a token of its rows, ``""`` until its block has ended, and of none."""
-
-    content: str = ""
-
-
-@contextmanager
-def kept_as_built(step: Step, warehouse: Warehouse, *, model_version: int | None = None) -> Iterator[Made]:
-    """Keep what the step made its asset from, once the block has succeeded; ``model_version`` is the one that scores.
+def recorded(work: Callable[[Step], Made]) -> Callable[[Step], Made]:
+    """Return ``work`` that keeps what it made an asset from, once it has succeeded.
 
     Inputs are asked for before anything is read: should one be replaced meanwhile, the record is older than the
     truth, and the asset made once more. What no replay makes, none can make again: its storage root is live.
     """
-    if REPLAY_TAG not in step.tags:
-        mark_root(warehouse.root_path, "live")
-    records = BuildRecords(warehouse.root_path)
-    inputs = inputs_of(step.manifest, step.ref, step.partition, records)
-    read = contents_read(step, records)
-    started, stored = time.perf_counter(), Made()
-    yield stored
-    seconds = time.perf_counter() - started
-    stored.content, periods = stored_contents(step, warehouse)
-    made = BuiltPartition(
+
+    @wraps(work)
+    def record(step: Step) -> Made:
+        if REPLAY_TAG not in step.tags:
+            mark_root(step.warehouse.root_path, "live")
+        records = BuildRecords(step.warehouse.root_path)
+        inputs = inputs_of(step.manifest, step.ref, step.partition, records)
+        read = contents_read(step, records)
+        started = time.perf_counter()
+        made = work(step)
+        return _kept(step, made, records, inputs=inputs, read=read, seconds=time.perf_counter() - started)
+
+    return record
+
+
+def _kept(
+    step: Step, made: Made, records: BuildRecords, *, inputs: dict[str, str], read: dict[str, str], seconds: float
+) -> Made:
+    """Keep the record of what a step made in so many ``seconds``; return it with the token of its rows."""
+    content, periods = stored_contents(step)
+    built = BuiltPartition(
         step.manifest.spec_hash(step.ref),
         inputs,
         round(seconds, 3),
         step.run_id,
-        model_version=model_version,
+        model_version=made.model_version,
         read=read,
-        content=stored.content,
+        content=content,
         periods=periods,
     )
-    records.keep(step.ref, entity_fields(step.manifest.entities[step.ref]), step.partition or "", made)
+    records.keep(step.ref, entity_fields(step.manifest.entities[step.ref]), step.partition or "", built)
     keep_book(step.manifest, records)
+    return replace(made, content=content)
 
 
 def inputs_of(manifest: Manifest, ref: str, partition: str | None, records: BuildRecords) -> dict[str, str]:
@@ -83,15 +88,15 @@ def contents_read(step: Step, records: BuildRecords) -> dict[str, str]:
     return Contents(step.manifest, built).read(step.ref, step.partition or "")
 
 
-def stored_contents(step: Step, warehouse: Warehouse) -> tuple[str, dict[str, dict[str, str]]]:
+def stored_contents(step: Step) -> tuple[str, dict[str, dict[str, str]]]:
     """Return a token of the rows that the step has stored, and tokens by event timestamp where readers need them.
 
     The rows of a source's partition have their event timestamps in it; those of others need not.
     """
-    if step.ref.startswith("models.") or not warehouse.exists(step.ref):
+    if step.ref.startswith("models.") or not step.warehouse.exists(step.ref):
         return "", {}
     time, lines = step.manifest.event_timestamp(step.ref), _lines_to_tell(step)
-    with warehouse.session() as session:
+    with step.warehouse.session() as session:
         rows = in_partition(session.table(step.ref), step.partition)
         rows = rows.drop(*(_NO_CONTENT.get(step.ref.split(".")[0], frozenset({PARTITION_COLUMN})) & set(rows.columns)))
         whole = _profile(session, row_profiles(rows, owner=step.ref))

@@ -23,6 +23,7 @@ from metaplatform.specs.ingestion import SourceSpec
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.source_contents import FileContent, PartitionContent, SourceContents
+from metaplatform.work.steps import Step
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
@@ -117,25 +118,18 @@ def check_sums(ref: str, *, read: int, stored: int, quarantined: int) -> None:
         )
 
 
-def staged_contents(
-    session: Session,
-    manifest: Manifest,
-    source: SourceSpec,
-    warehouse: Warehouse,
-    *,
-    arrived: datetime,
-    as_planned: bool = False,
-) -> SourceContents:
+def staged_contents(session: Session, step: Step, source: SourceSpec, *, as_planned: bool = False) -> SourceContents:
     """Return what is staged of a source, read anew if files or contract have changed since.
 
     ``as_planned`` takes what was read last, as the loop has looked at it, as long as the contract is the same.
     """
+    manifest, warehouse = step.manifest, step.warehouse
     known = ContentRecords(warehouse.root_path).read(source.name)
     if known is not None and warehouse.exists(staged_ref(f"raw.{source.name}")):
         same = known.spec_hash == manifest.spec_hash(f"raw.{source.name}")
         if (as_planned and same) or known.mark == mark_of(manifest, source).mark:
             return known
-    return read_source(session, manifest, source, warehouse, arrived=arrived)
+    return read_source(session, manifest, source, warehouse, arrived=step.clock.now())
 
 
 def _unchanged(

@@ -11,21 +11,18 @@ from metaplatform.compute.evidently_performance import performance_report
 from metaplatform.compute.findings import Finding
 from metaplatform.compute.performance import Baseline, judge_performance
 from metaplatform.compute.training import LABEL
-from metaplatform.factories.judged import Judged
-from metaplatform.factories.keys import check_key
-from metaplatform.factories.label_maturity import labels_known_at
-from metaplatform.factories.labelled_rows import labels_of
-from metaplatform.factories.steps import Step, report_link
 from metaplatform.naming import history_ref
-from metaplatform.resources.exports import Exports
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.model_registry import ModelVersion
 from metaplatform.specs.inference import SCORE_COLUMNS
 from metaplatform.specs.monitoring import PerformanceMonitor
 from metaplatform.specs.partitions import Window
 from metaplatform.specs.records import Observation
 from metaplatform.specs.training import ModelSpec
+from metaplatform.work.judged import Judged
+from metaplatform.work.keys import check_key
+from metaplatform.work.label_maturity import labels_known_at
+from metaplatform.work.labelled_rows import labels_of
+from metaplatform.work.steps import Step, report_link
 
 
 @dataclass(frozen=True)
@@ -37,19 +34,17 @@ class Realized:
     scores: npt.NDArray[np.float64]
 
 
-def judge_realized(
-    step: Step, monitor: PerformanceMonitor, warehouse: Warehouse, registry: ModelRegistry, exports: Exports
-) -> Judged:
+def judge_realized(step: Step, monitor: PerformanceMonitor) -> Judged:
     """Return a verdict for each metric on the rows of the step's partition whose labels are mature."""
     model = step.manifest.models[step.manifest.predictions[monitor.prediction].model]
-    realized = realized_rows(step, monitor.prediction, model, warehouse, registry)
+    realized = realized_rows(step, monitor.prediction, model)
     version = realized.version
     if version is None:
         reason = "no version scored these rows without having been trained on them"
         skipped = [Finding(metric, "", None, None, "skipped", reason) for metric in monitor.metrics]
         return Judged({finding.check: finding for finding in skipped}, {}, model.name, 0, 0, {})
     evaluation = evaluate(realized.labels, realized.scores, model.task)
-    baseline = baseline_of(step, monitor, version, warehouse, registry)
+    baseline = baseline_of(step, monitor, version)
     findings = judge_performance(evaluation.scores, evaluation.rows, monitor, baseline)
     links: dict[str, Any] = {}
     if evaluation.rows >= monitor.min_rows:
@@ -59,24 +54,22 @@ def judge_realized(
             "version": str(version.version),
         }
         html = performance_report(realized.labels, realized.scores, model.task, metadata=facts)
-        links = report_link(exports, html, name=monitor.name, part=f"{step.partition or 'all'}-v{version.version}")
+        links = report_link(step, html, name=monitor.name, part=f"{step.partition or 'all'}-v{version.version}")
     verdicts = {finding.check: finding for finding in findings}
     return Judged(verdicts, {}, model.name, version.version, evaluation.rows, links)
 
 
-def baseline_of(
-    step: Step, monitor: PerformanceMonitor, version: ModelVersion, warehouse: Warehouse, registry: ModelRegistry
-) -> dict[str, Baseline]:
+def baseline_of(step: Step, monitor: PerformanceMonitor, version: ModelVersion) -> dict[str, Baseline]:
     """Return the version's scores to lose from, by metric: of its holdout, else of the first partition judged.
 
     A holdout of one class gives no score; a monitor that only counts losses would be silent for good.
     """
-    holdout = registry.load(version.model, version.version).metrics
+    holdout = step.registry.load(version.model, version.version).metrics
     found: dict[str, Baseline] = {name: (score, "holdout") for name, score in holdout.items() if score is not None}
     if found.keys() >= monitor.metrics.keys():
         return found
     first: dict[str, Baseline] = {}
-    judged = Ledger(warehouse).read(Observation, monitor=monitor.name, model_version=version.version, column="")
+    judged = step.ledger.read(Observation, monitor=monitor.name, model_version=version.version, column="")
     for seen in sorted(judged, key=lambda seen: (seen.partition, seen.observed_at), reverse=True):
         earlier = seen.partition < step.partition if step.partition else seen.observed_at < step.now
         if earlier and seen.score is not None and seen.rows >= monitor.min_rows:
@@ -85,20 +78,18 @@ def baseline_of(
     return {**first, **found}
 
 
-def realized_rows(
-    step: Step, prediction: str, model: ModelSpec, warehouse: Warehouse, registry: ModelRegistry
-) -> Realized:
+def realized_rows(step: Step, prediction: str, model: ModelSpec) -> Realized:
     """Return the mature labels of the step's partition beside the newest out-of-sample scores of those rows.
 
     Every version's scores are in the history; one counts for rows behind the end of its own training rows.
     """
-    manifest, history = step.manifest, history_ref(f"predictions.{prediction}")
+    manifest, warehouse, history = step.manifest, step.warehouse, history_ref(f"predictions.{prediction}")
     nothing = Realized(None, np.empty(0), np.empty(0))
     if not warehouse.exists(history):
         return nothing
     column, score_column = manifest.spine_of(model).event_timestamp, SCORE_COLUMNS[model.task]
     key = list(manifest.spine_of(model).key)
-    versions = sorted(registry.versions(model.name), key=lambda found: -found.version)
+    versions = sorted(step.registry.versions(model.name), key=lambda found: -found.version)
     with warehouse.session() as session:
         table = session.table(history)
         if step.partition:

@@ -1,16 +1,13 @@
-"""What a monitor found → observations that are kept, and check results that people see."""
+"""What a monitor found, and the observations that are kept of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-import dagster as dg
-
-from metaplatform.compute.findings import Finding, as_markdown
-from metaplatform.factories.steps import Step
+from metaplatform.compute.findings import Finding
 from metaplatform.naming import stable_id
 from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
 from metaplatform.specs.records import Observation
+from metaplatform.work.steps import Metadata, Step
 
 
 @dataclass(frozen=True)
@@ -18,7 +15,7 @@ class Judged:
     """What a monitor found about ``rows`` rows scored by ``version``.
 
     ``verdicts`` gives one finding for each check of the monitor, ``details`` what it rests on, by the same
-    check. ``links`` are metadata values for people.
+    check. ``links`` are metadata for people.
     """
 
     verdicts: Mapping[str, Finding]
@@ -26,7 +23,7 @@ class Judged:
     model: str
     version: int
     rows: int
-    links: Mapping[str, Any]
+    links: Metadata
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -58,25 +55,3 @@ def observations_of(step: Step, monitor: DriftMonitor | PerformanceMonitor, judg
         )
         for finding in judged.findings
     ]
-
-
-def check_result(key: dg.AssetCheckKey, check: str, judged: Judged) -> dg.AssetCheckResult:
-    """Return a check's verdict in Dagster's words; what could not be judged passes, and says so."""
-    verdict = judged.verdicts[check]
-    metadata: dict[str, Any] = {
-        "status": verdict.status,
-        "model_version": judged.version,
-        "rows": judged.rows,
-        **{name: float(value) for name in ("score", "threshold") if (value := getattr(verdict, name)) is not None},
-        **judged.links,
-    }
-    if details := judged.details.get(check):
-        metadata["findings"] = dg.MetadataValue.md(as_markdown(details))
-    return dg.AssetCheckResult(
-        asset_key=key.asset_key,
-        check_name=key.name,
-        passed=verdict.status != "failed",
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=verdict.detail or None,
-        metadata=metadata,
-    )

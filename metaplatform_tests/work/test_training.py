@@ -2,9 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,19 +13,17 @@ from metaplatform.compute.policy.retraining import taken_back
 from metaplatform.compute.training import TrainingRefusedError
 from metaplatform.factories.automation.sensors import pending_retrains
 from metaplatform.factories.automation.state import Loop, training_state
-from metaplatform.factories.performance import baseline_of
-from metaplatform.factories.steps import NOW_TAG, Step
-from metaplatform.factories.training import DECISION_TAG, model_asset
-from metaplatform.resources.clock import Clock
 from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.model_registry import ModelRegistry
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.monitoring import MetricLimit, PerformanceMonitor
 from metaplatform.specs.records import Decision, Observation, Promotion
-from metaplatform_tests.factories.orders import DAYS, START, book_of, rows, store
+from metaplatform.work.performance import baseline_of
+from metaplatform.work.steps import REPLAY_TAG
+from metaplatform.work.training import DECISION_TAG, retrain
+from metaplatform_tests.work.orders import DAYS, START, book_of, rows, store
+from metaplatform_tests.work.steps import registry_of, step_at
 
-pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 NOW = START + dt.timedelta(days=DAYS)
 
 
@@ -40,7 +36,7 @@ class Platform:
         )
         root = folder / "storage"
         self.warehouse = Warehouse(root=str(root))
-        self.registry = ModelRegistry(tracking_uri=f"sqlite:///{root}/mlflow.db", artifact_root=str(root / "models"))
+        self.registry = registry_of(root)
         store(self.warehouse, self.manifest, orders)
 
     @property
@@ -50,21 +46,18 @@ class Platform:
     def decide(self, name: str, now: dt.datetime = NOW) -> None:
         self.ledger.append(Decision(name, "returns", "retrain", "drift", "drift was seen", now, "watch/v1/2024-01"))
 
-    def train(self, now: dt.datetime = NOW, **tags: str) -> tuple[int, Any]:
-        """Run the model's asset; return how often it was materialized, and the error of a failed run."""
-        with dg.DagsterInstance.ephemeral() as instance:
-            result = dg.materialize(
-                [model_asset(self.manifest, "returns")],
-                resources={"warehouse": self.warehouse, "registry": self.registry, "clock": Clock()},
-                tags={NOW_TAG: now.isoformat(), **tags},
-                instance=instance,
-                raise_on_error=False,
-            )
-            made = len(result.get_asset_materialization_events())
-            if result.success:
-                return made, None
-            (failure,) = result.get_step_failure_events()
-            return made, failure.step_failure_data.error.cause
+    def train(self, now: dt.datetime = NOW, **tags: str) -> bool:
+        """Do the work of a training run; tell whether a version was made."""
+        step = step_at(
+            self.manifest,
+            "models.returns",
+            self.warehouse,
+            now,
+            run_id=f"run at {now}",
+            registry=self.registry,
+            tags={REPLAY_TAG: "true", **tags},
+        )
+        return retrain(step) is not None
 
     def loop(self, now: dt.datetime = NOW) -> Loop:
         return Loop(self.manifest, self.warehouse, self.registry, now)
@@ -80,7 +73,7 @@ def of_one_class_until(orders: pa.Table, moment: dt.datetime) -> pa.Table:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Platform:
     platform = Platform(tmp_path_factory.mktemp("trained"), rows())
     platform.decide("first")
-    assert platform.train(**{DECISION_TAG: "first"}) == (1, None)
+    assert platform.train(**{DECISION_TAG: "first"})
     return platform
 
 
@@ -148,7 +141,7 @@ def test_a_refitted_champion_is_compared_on_the_whole_holdout_by_what_was_judged
     before = NOW - dt.timedelta(days=6)
     for name, moment in (("first", before), ("second", NOW)):
         platform.decide(name, moment)
-        assert platform.train(moment, **{DECISION_TAG: name}) == (1, None)
+        assert platform.train(moment, **{DECISION_TAG: name})
     first, second = platform.registry.versions("returns")
     verdict = platform.ledger.read(Promotion)[-1]
     assert verdict.champion_version == first.version
@@ -162,7 +155,7 @@ def test_without_refit_what_was_judged_is_what_scores(tmp_path: Path) -> None:
     model = platform.manifest.models["returns"]
     unrefitted = model.model_copy(update={"training": model.training.model_copy(update={"refit": False})})
     platform.manifest.models["returns"] = unrefitted
-    assert platform.train() == (1, None)
+    assert platform.train()
     (version,) = platform.registry.versions("returns")
     assert not version.refitted
     assert version.trained_until == version.holdout_from < version.cut
@@ -175,7 +168,7 @@ def test_a_first_version_whose_holdout_has_one_class_is_taken_and_told_to_have_n
     orders = orders.set_column(orders.column_names.index("returned"), "returned", labels)
     platform = Platform(tmp_path, orders)
     platform.decide("first")
-    assert platform.train(**{DECISION_TAG: "first"}) == (1, None)
+    assert platform.train(**{DECISION_TAG: "first"})
     (verdict,) = platform.ledger.read(Promotion)
     assert (verdict.outcome, verdict.challenger_score) == ("promoted", None)
     assert "there is no champion yet; it has no score, for roc_auc is undefined" in verdict.reasons
@@ -186,8 +179,10 @@ def test_a_first_version_whose_holdout_has_one_class_is_taken_and_told_to_have_n
     )
 
     def baseline(partition: str) -> object:
-        step = Step(platform.manifest, "monitoring.watch", "run", partition, NOW, {}, lambda _: None)
-        found = baseline_of(step, monitor, version, platform.warehouse, platform.registry)
+        step = step_at(
+            platform.manifest, "monitoring.watch", platform.warehouse, NOW, partition, registry=platform.registry
+        )
+        found = baseline_of(step, monitor, version)
         return found.get("roc_auc")
 
     assert baseline("2024-03") is None
@@ -198,9 +193,9 @@ def test_a_first_version_whose_holdout_has_one_class_is_taken_and_told_to_have_n
     assert baseline("2024-05") == baseline("2024-06") == (0.8, "2024-04")
 
 
-def test_a_retrain_on_the_very_labels_of_the_last_is_taken_back_by_a_run_that_succeeds(trained: Platform) -> None:
+def test_a_retrain_on_the_very_labels_of_the_last_is_taken_back_and_no_version_is_made(trained: Platform) -> None:
     trained.decide("again", NOW + dt.timedelta(hours=1))
-    assert trained.train(**{DECISION_TAG: "again"}) == (0, None)
+    assert not trained.train(**{DECISION_TAG: "again"})
     assert len(trained.registry.versions("returns")) == 1
     decisions = trained.ledger.read(Decision, model="returns")
     assert "no label has matured" in taken_back(decisions)["again"].reasons
@@ -215,7 +210,7 @@ def test_one_class_that_only_the_split_shows_is_a_reason_to_wait_and_no_failed_r
     # Before the holdout there are both classes, but the second one in what validates alone.
     platform = Platform(tmp_path, of_one_class_until(rows(), NOW - dt.timedelta(days=13)))
     platform.decide("first")
-    assert platform.train(**{DECISION_TAG: "first"}) == (0, None)
+    assert not platform.train(**{DECISION_TAG: "first"})
     assert not platform.registry.versions("returns")
     (back,) = taken_back(platform.ledger.read(Decision, model="returns")).values()
     assert "one class only" in back.reasons
@@ -227,8 +222,6 @@ def test_one_class_that_only_the_split_shows_is_a_reason_to_wait_and_no_failed_r
 
 def test_a_person_who_asks_for_a_training_that_cannot_be_made_hears_why(tmp_path: Path) -> None:
     platform = Platform(tmp_path, of_one_class_until(rows(), NOW))
-    made, error = platform.train()
-    assert not made
-    assert error.cls_name == TrainingRefusedError.__name__
-    assert "one class only" in error.message
+    with pytest.raises(TrainingRefusedError, match="one class only"):
+        platform.train()
     assert not platform.ledger.read(Decision)

@@ -1,0 +1,1 @@
+"""What a step does, without Dagster: read, build, train, score, judge, export, react."""

@@ -1,0 +1,73 @@
+"""Sources: what is staged of their files, stored as raw tables."""
+
+from metaplatform.compute.policy.quarantine import beyond_share
+from metaplatform.compute.visible_rows import visible
+from metaplatform.errors import DataError
+from metaplatform.naming import stable_id, staged_ref
+from metaplatform.specs.ingestion import FileSource
+from metaplatform.specs.records import Arrival
+from metaplatform.specs.source_contents import EMPTY, SourceContents, closed_until
+from metaplatform.work.builds import recorded
+from metaplatform.work.contracts import approved_findings, contract_metadata
+from metaplatform.work.staging import check_sums, staged_contents
+from metaplatform.work.steps import PLAN_TAG, Made, Step, table_metadata
+
+
+@recorded
+def ingest(step: Step) -> Made:
+    """Store what is staged of a source (its partition only, if it has any).
+
+    Files that have changed are read first, unless the loop has planned the step from those it has looked at.
+
+    Raises:
+        DataError: if more of it is in quarantine than the book lets pass, and nobody has approved that.
+    """
+    source, warehouse = step.manifest.sources[step.name], step.warehouse
+    with warehouse.session() as session:
+        contents = staged_contents(session, step, source, as_planned=PLAN_TAG in step.tags)
+        _refuse_quarantined(step, source, contents)
+        staged = session.table(staged_ref(step.ref))
+        rows = session.materialize_temp(visible(staged, source, now=step.now, window=step.window))
+        written = warehouse.replace(
+            step.ref, session.reader(rows, owner=step.ref), partition=step.partition, metadata=step.commit
+        )
+    fingerprint = _arrived(step, source, contents, written.rows)
+    arrival = Arrival(
+        arrival_id=stable_id("arrival", source.name, step.partition, fingerprint, step.run_id),
+        source=source.name,
+        partition=step.partition or "",
+        fingerprint=fingerprint,
+        rows=written.rows,
+        quarantined=contents.quarantined,
+        arrived_at=step.now,
+        run_id=step.run_id,
+    )
+    step.ledger.append(arrival)
+    return Made({**table_metadata(step, written), **contract_metadata(contents)})
+
+
+def _refuse_quarantined(step: Step, source: FileSource, contents: SourceContents) -> None:
+    found = beyond_share(source, contents, approved_findings(step.ledger, source.name))
+    told = [str(each) for each in found if each.partition in {"", step.partition}]
+    if told:
+        partition = f" --partition {step.partition}" if step.partition else ""
+        raise DataError(
+            owner=step.ref,
+            culprit=f"{'; '.join(told)}, more than the share of {source.quarantine_share:g} that may be",
+            fix=f"correct the files, or take them as they are: metaplatform approve {step.ref}{partition}",
+        )
+
+
+def _arrived(step: Step, source: FileSource, contents: SourceContents, rows: int) -> str:
+    """Return the fingerprint of what was stored, as the loop finds it in the contents; of a part, where not all is."""
+    if step.partition is None:
+        if source.event_timestamp is None:
+            check_sums(step.ref, read=contents.stored, stored=rows, quarantined=0)
+        return contents.fingerprints(source, closed_until(step.manifest, step.now))[""]
+    held = contents.partitions.get(step.partition)
+    expected = held.rows if held else 0
+    if rows == expected:
+        return held.fingerprint if held else EMPTY
+    if step.window is not None and step.window.end <= step.now:
+        check_sums(step.ref, read=expected, stored=rows, quarantined=0)
+    return stable_id("part", rows)

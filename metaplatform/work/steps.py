@@ -1,0 +1,125 @@
+"""A step as its work sees it: its asset, run and partition, its ``now``, and the resources it works with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import ibis
+
+from metaplatform.naming import HIDDEN_TAG
+from metaplatform.resources.clock import Clock
+from metaplatform.resources.exports import Exports
+from metaplatform.resources.ledger import Ledger
+from metaplatform.resources.model_registry import ModelRegistry
+from metaplatform.resources.notifier import Notifier
+from metaplatform.resources.warehouse import Warehouse, WriteResult
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.partitions import Window
+
+PLAN_TAG = f"{HIDDEN_TAG}plan"
+"""Run tag with the key of the plan that asked for the run."""
+APPLY_TAG = "metaplatform/apply"
+"""Run tag of an apply: to reactions what it scores again is a backfill."""
+BACKFILL_TAGS = frozenset({APPLY_TAG, "dagster/backfill"})
+"""Run tags of what is made again because somebody asked for it, not because something new has come."""
+STAND_BY_TAG = f"{HIDDEN_TAG}reactions_stand_by"
+"""Run tag of a replay without reactions: what it scores sets nothing in motion, then or later."""
+NOW_TAG = f"{HIDDEN_TAG}now"
+"""Run tag that holds the run's ``now``: a retry or a re-execution sees the same moment."""
+REPLAY_TAG = "metaplatform/replay"
+"""Run tag of a replay: its predictions set nothing in motion later, and what it makes can be made again."""
+
+Metadata = Mapping[str, Any]
+"""What people are shown of what a step made, by Dagster's names: numbers, texts, and the values that follow here."""
+
+
+class Url(str):
+    """Metadata that is a link."""
+
+    __slots__ = ()
+
+
+class Markdown(str):
+    """Metadata that is formatted text."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a step has made: what is shown of it, the version of a model that scored, and a token of its rows.
+
+    ``content`` is ``""`` where nothing is stored, and until the record of the step is kept.
+    """
+
+    metadata: Metadata
+    model_version: int | None = None
+    content: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """The facts of one step (the asset it makes, its run and partition, the run's ``now``) and its resources.
+
+    ``tags`` are the run's; ``log`` tells people what happens.
+    """
+
+    manifest: Manifest
+    ref: str
+    run_id: str
+    partition: str | None
+    now: datetime
+    warehouse: Warehouse
+    registry: ModelRegistry
+    exports: Exports
+    notifier: Notifier
+    clock: Clock = field(default_factory=Clock)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    log: Callable[[str], None] = lambda _: None
+
+    @property
+    def name(self) -> str:
+        """Return the name of the asset's entity in its chapter."""
+        return self.ref.partition(".")[2]
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Return the loop's memory."""
+        return Ledger(self.warehouse)
+
+    @property
+    def window(self) -> Window | None:
+        """Return the window of the step's partition, None where there is none."""
+        spec = self.manifest.partitions(self.ref)
+        return spec.window(self.partition) if spec and self.partition else None
+
+    @property
+    def commit(self) -> dict[str, str]:
+        """Return what each commit of this step says of its origin."""
+        return {"dagster_run_id": self.run_id, "spec_hash": self.manifest.spec_hash(self.ref)}
+
+
+def in_partition(table: ibis.Table, partition: str | None) -> ibis.Table:
+    """Return the rows of a stored table's partition; all of them if there is none."""
+    return table.filter(table["_partition"] == partition) if partition else table
+
+
+def table_metadata(step: Step, written: WriteResult) -> dict[str, Any]:
+    """Return the standard metadata of the step's table, just written: rows, bytes, version, place, columns."""
+    return {
+        "dagster/row_count": written.rows,
+        "dagster/size_bytes": written.bytes,
+        "dagster/uri": str(step.warehouse.path(step.ref)),
+        "dagster/column_schema": step.warehouse.schema(step.ref),
+        "delta_version": written.version,
+    }
+
+
+def report_link(step: Step, html: str, *, name: str, part: str | None) -> dict[str, Any]:
+    """Store a page and return the metadata that links to it; nothing if there is no page."""
+    if not html:
+        return {}
+    page = step.exports.write_report(html, name=name, partition=part)
+    return {"report": Url(page.url) if page.url else page.path}
