@@ -4,6 +4,7 @@ Asked of many columns at once, so that thousands of them take seconds.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -14,11 +15,13 @@ from metaplatform.specs.exact_casts import guesses
 
 MARKERS = (
     *("", "NA", "N/A", "n/a", "#N/A", "<NA>", "N.A.", "n.a.", "NULL", "Null", "null", "NIL", "nil", "None", "none"),
-    *("NaN", "nan", "NaT", "-", "--", ".", "?", "\\N"),
+    *("NaN", "nan", "NaT", "-", "--", "\u2013", "\u2014", ".", "..", "...", "?", "\\N"),
+    *("(null)", "n.v.", "k.A.", "k. A."),
+    *("#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!"),
 )
 """Texts that stand for nothing in files found in the wild."""
-UNMISTAKABLE = frozenset({"\\N", "NULL", "null", "<NA>", "#N/A", "N/A", "n/a"})
-"""Those of them that stand for nothing in a column of words too: `NA` may be Namibia, `-` a dash."""
+UNMISTAKABLE = frozenset({"", "\\N", "NULL", "null", "(null)", "<NA>", "#N/A", "N/A", "n/a"})
+"""Those of them that stand for nothing in a column of words too."""
 DATE_FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m%d")
 CLOCK_FORMATS = ("", " %H:%M", " %H:%M:%S")
 _DECIMAL_COMMA = r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+"
@@ -57,14 +60,39 @@ def _facts(connection: duckdb.DuckDBPyConnection, table: str, types: Mapping[str
     counts, distinct = exp.Sum(this=exp.column("rows")), exp.Count(this=exp.Star())
     listed = exp.func("list_sort", exp.ArrayAgg(this=_VALUE.copy()), dialect="duckdb")
     few = exp.Case(ifs=[exp.If(this=exp.LTE(this=distinct, expression=exp.Literal.number(FEW)), true=listed)])
-    held = _by_column(connection, [counts, distinct.copy(), few])
+    longest = exp.Max(this=exp.func("length", _VALUE.copy(), dialect="duckdb"))
+    space = exp.func("contains", _VALUE.copy(), exp.Literal.string(" "), dialect="duckdb")
+    spaced = exp.func("bool_or", space, dialect="duckdb")
+    held = _by_column(connection, [counts, distinct.copy(), few, longest, spaced])
     ends = {**_ends_of_text(connection, tests, fits), **_ends_of_moments(connection, table, types)}
     for at, (name, kind) in enumerate(types.items()):
         place = f"c{at}"
-        values, different, told = held.get(place, (0, 0, None))
+        values, different, told, longest, spaced = held.get(place, (0, 0, None, 0, False))
         first, last = ends.get(place, (None, None))
         fitting, marked = fits.get(place, frozenset()), markers.get(place, {})
-        yield ColumnFacts(name, kind, int(values), different, fitting, marked, first, last, tuple(told or ()))
+        few_values = tuple(told or ())
+        found = ColumnFacts(name, kind, int(values), different, fitting, marked, first, last, few_values)
+        found = replace(found, longest=int(longest or 0), spaced=bool(spaced))
+        yield _with_words_kept(found) if kind == _TEXT else found
+
+
+def _with_words_kept(facts: ColumnFacts) -> ColumnFacts:
+    """Return the facts of a column of words with its markers as values again: `NA` may be Namibia, `-` a dash."""
+    kept = {mark: rows for mark, rows in facts.markers.items() if mark not in UNMISTAKABLE}
+    if facts.fits or not facts.values or not kept:
+        return facts
+    few = tuple(sorted((*facts.few, *kept))) if facts.few and len(facts.few) + len(kept) <= FEW else ()
+    values, distinct = facts.values + sum(kept.values()), facts.distinct + len(kept)
+    return replace(facts, values=values, distinct=distinct, few=few, kept=frozenset(kept))
+
+
+def moment_sql(facts: ColumnFacts) -> exp.Expr:
+    """Return the moment that a column's value says, as an expression over the table that was looked at."""
+    value: exp.Expr = exp.column(facts.name, quoted=True)
+    if facts.type == _TEXT:
+        tests = _tests(value)
+        value = next(tests[kind] for kind in _TIMES if kind in facts.fits)
+    return exp.cast(value, "timestamp", dialect="duckdb")
 
 
 def _make_cells(connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """What a look at a source's files finds: facts of its columns, and of the sample as a whole."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -15,8 +15,10 @@ class ColumnFacts:
 
     ``type`` is DuckDB's (VARCHAR for text files). ``values`` are neither null nor a marker, ``distinct`` counts
     those. ``fits`` names the types, and the formats of dates, that every value is of; empty for columns
-    that are not text. ``markers`` counts texts that may stand for null. ``first`` and ``last`` bound a column of
-    dates or moments (UTC). ``few`` holds the values, as text, if there are at most :data:`FEW`.
+    that are not text. ``markers`` counts texts that may stand for null; those of ``kept`` are values among the words of
+    this column, and counted as such. ``first`` and ``last`` bound a column of dates or moments (UTC). ``few`` holds the
+    values, as text, if there are at most :data:`FEW`; ``longest`` is the length of the longest that is not a
+    marker, and ``spaced`` says whether one holds a space.
     """
 
     name: str
@@ -28,6 +30,33 @@ class ColumnFacts:
     first: datetime | None
     last: datetime | None
     few: tuple[str, ...]
+    kept: frozenset[str] = frozenset()
+    longest: int = 0
+    spaced: bool = False
+
+    @property
+    def is_measure(self) -> bool:
+        """Tell whether the values are measured, with decimals: such a column names nothing."""
+        if self.type.startswith(("DOUBLE", "FLOAT", "DECIMAL")):
+            return True
+        return bool(self.fits & {"double", "decimal comma"}) and not self.fits & {"bigint", "digits"}
+
+
+@dataclass(frozen=True)
+class TimeFacts:
+    """How the moments of a column lie, told from a sample whose rows are in the files' order.
+
+    ``distinct`` counts different moments, ``clocked`` is the share of rows with a time of day, ``in_order`` the share
+    of rows that are not behind their neighbour in time, ``daily`` how many rows there are a day. ``slots`` counts by
+    grain (hour, day, week, month, quarter, year) how many of them have a row. Nearly all rows lie before ``mostly_by``.
+    """
+
+    distinct: int
+    clocked: float
+    in_order: float
+    daily: float
+    slots: Mapping[str, int]
+    mostly_by: datetime
 
 
 @dataclass(frozen=True)
@@ -43,7 +72,11 @@ class Sample:
     rows: int
     whole: bool
     columns: tuple[ColumnFacts, ...]
-    unique: tuple[tuple[str, ...], ...]
+    unique: tuple[str, ...]
+    composite: tuple[tuple[str, ...], ...] = ()
+    numbered: frozenset[str] = frozenset()
+    times: Mapping[str, TimeFacts] = field(default_factory=dict)
+    earlier: frozenset[tuple[str, str]] = frozenset()
     delimiter: str | None = None
     rejected: str = ""
     twins: tuple[str, ...] = ()

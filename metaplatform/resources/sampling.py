@@ -10,8 +10,9 @@ from metaplatform.errors import DataError
 from metaplatform.resources.column_facts import Step, column_facts
 from metaplatform.resources.duckdb_connections import memory_connection
 from metaplatform.resources.opened_files import opened
-from metaplatform.resources.sampled_columns import twin_columns, unique_keys
+from metaplatform.resources.sampled_columns import composite_keys, numbered_columns, twin_columns, unique_columns
 from metaplatform.resources.sampled_rows import SAMPLE_TABLE, load_sample
+from metaplatform.resources.sampled_times import time_facts
 from metaplatform.resources.samples import Sample
 from metaplatform.resources.source_files import unreadable
 from metaplatform.resources.source_paths import find_files, name_for_people
@@ -42,12 +43,18 @@ def sample_source(
             rows = int(connection.table(SAMPLE_TABLE).count("*").fetchall()[0][0])
             _refuse_empty(rows, name_for_people(paths[0], spec, project_root), loaded.rejected, owner=owner)
             columns = column_facts(connection, SAMPLE_TABLE, step=step)
+            unique = unique_columns(columns, rows)
+            times, earlier = time_facts(connection, SAMPLE_TABLE, columns, rows)
             return Sample(
                 paths,
                 rows,
                 loaded.whole,
                 columns,
-                unique_keys(connection, SAMPLE_TABLE, columns, rows),
+                tuple(column.name for column in unique),
+                composite_keys(connection, SAMPLE_TABLE, columns, rows),
+                numbered_columns(connection, SAMPLE_TABLE, unique, rows),
+                times,
+                earlier,
                 loaded.delimiter,
                 rejected=loaded.rejected,
                 twins=twin_columns(connection, SAMPLE_TABLE, columns, twins_of, rows),

@@ -2,15 +2,16 @@
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
 from sqlglot import exp
 
-from metaplatform.resources.column_facts import CLOCK_FORMATS, DATE_FORMATS, UNMISTAKABLE
+from metaplatform.resources.column_facts import CLOCK_FORMATS, DATE_FORMATS
 from metaplatform.resources.samples import ColumnFacts
+from metaplatform.scaffolding.null_marks import without
 from metaplatform.scaffolding.yaml_text import sql_column
 from metaplatform.specs.base import Name
 
@@ -25,40 +26,43 @@ _PLAIN = (
 )
 """Types in the order they are tried, with what people call their values."""
 _TIMES = {"date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamptz"}
+_BY_CHANCE, _YEARS = 5, (1900, 2100)
 
 
 @dataclass(frozen=True)
 class ColumnGuess:
     """What a column of a file is taken for.
 
-    ``type`` is DuckDB's and ``note`` says why. ``markers`` are texts to be read as null. ``derived`` is a column
-    (name, expression) that holds the value where the file's own form is not a type of SQL. ``time`` names the column
-    that has the moment, if this is one; ``full`` if no value is missing.
+    ``type`` is DuckDB's and ``note`` says why. ``derived`` is a column (name, expression) that holds the value where
+    the file's own form is not a type of SQL. ``time`` names the column that has the moment, if this is one; ``full``
+    if no value is missing.
     """
 
     name: str
     type: str
     note: str
     full: bool
-    markers: tuple[str, ...] = ()
     derived: tuple[str, str] | None = None
     time: str | None = None
     first: datetime | None = None
     last: datetime | None = None
 
 
-def guess_column(facts: ColumnFacts, *, rows: int, taken: Collection[str], as_text: bool) -> ColumnGuess:
-    """Return what the column is; ``taken`` are the names of columns, ``as_text`` if nested values come as text."""
+def guess_column(
+    facts: ColumnFacts, *, rows: int, taken: Collection[str], as_text: bool, marks: Sequence[str] = ()
+) -> ColumnGuess:
+    """Return what the column is; ``taken`` are the names of columns, ``as_text`` if nested values come as text.
+
+    ``marks`` are texts that stand for nothing in this column, and are not read as null by the source.
+    """
     full = facts.values == rows
-    kind, note, derived = _text(facts, taken) if facts.type == "VARCHAR" else _typed(facts, as_text=as_text)
-    moment = derived[0] if derived and facts.first else (facts.name if kind.split()[0] in _TIMES else None)
-    words = kind == "varchar" and derived is None
+    kind, note, derived = _text(facts, taken, marks) if facts.type == "VARCHAR" else _typed(facts, as_text=as_text)
+    moment = derived[0] if derived and _is_time(facts) else (facts.name if kind.split()[0] in _TIMES else None)
     return ColumnGuess(
         name=facts.name,
         type=kind,
         note=note if full else f"{note}; {rows - facts.values} of {rows} missing",
         full=full,
-        markers=tuple(mark for mark in facts.markers if not words or mark in UNMISTAKABLE),
         derived=derived,
         time=moment,
         first=facts.first if moment else None,
@@ -66,36 +70,63 @@ def guess_column(facts: ColumnFacts, *, rows: int, taken: Collection[str], as_te
     )
 
 
-def _text(facts: ColumnFacts, taken: Collection[str]) -> tuple[str, str, tuple[str, str] | None]:
+def _text(facts: ColumnFacts, taken: Collection[str], marks: Sequence[str]) -> tuple[str, str, tuple[str, str] | None]:
     """Return type, note and derived column of a column of text."""
     count = facts.values
     if not count:
         return "varchar", "no value to tell by: check", None
     fits = facts.fits
-    for kind, words in _PLAIN:
-        if kind in fits:
-            return kind, f"all {count} values are {words}", None
-    if "digits" in fits:
-        return "varchar", "digits with zeros in front, or too many for a number: kept as text", None
-    if "double" in fits:
-        return "double", f"all {count} values are numbers", None
-    return _written(facts, fits, taken)
+    value = without(sql_column(facts.name), marks)
+    told = f", and {_quoted(marks)} for nothing" if marks else ""
+    if not _are_days(facts):
+        for kind, words in _PLAIN:
+            if kind in fits:
+                return _as(kind, f"all {count} values are {words}{told}", facts, taken, value if marks else "")
+        if "digits" in fits:
+            return "varchar", "digits with zeros in front, or too many for a number: kept as text", None
+        if "double" in fits:
+            return _as("double", f"all {count} values are numbers{told}", facts, taken, value if marks else "")
+    return _written(facts, taken, value, told)
+
+
+def _as(
+    kind: str, note: str, facts: ColumnFacts, taken: Collection[str], value: str
+) -> tuple[str, str, tuple[str, str] | None]:
+    """Return a column of a type; where marks are to be taken out first (``value``), a derived column is of it."""
+    if not value:
+        return kind, note, None
+    name = free_name(f"{plain_name(facts.name)}_{'at' if kind in _TIMES else 'value'}", taken)
+    return "varchar", f"{note}: see {name}", (name, f"{value}::{kind}")
+
+
+def _are_days(facts: ColumnFacts) -> bool:
+    """Tell whether whole numbers are days without separators, as 20241231: too many of them to be so by chance."""
+    if "%Y%m%d" not in facts.fits or facts.first is None or facts.last is None:
+        return False
+    return facts.distinct >= _BY_CHANCE and facts.first.year >= _YEARS[0] and facts.last.year <= _YEARS[1]
+
+
+def _is_time(facts: ColumnFacts) -> bool:
+    return facts.first is not None and ("bigint" not in facts.fits or _are_days(facts))
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    return " and ".join(repr(text) for text in texts)
 
 
 def _written(
-    facts: ColumnFacts, fits: Collection[str], taken: Collection[str]
+    facts: ColumnFacts, taken: Collection[str], column: str, told: str
 ) -> tuple[str, str, tuple[str, str] | None]:
     """Return type, note and derived column of text that is not a type of SQL as it is written."""
-    column = sql_column(facts.name)
-    if "decimal comma" in fits:
+    if "decimal comma" in facts.fits and not _are_days(facts):
         name = free_name(f"{plain_name(facts.name)}_number", taken)
-        return "varchar", f"numbers with a decimal comma: see {name}", (name, _comma_number(column))
-    forms = [day + clock for day in DATE_FORMATS for clock in CLOCK_FORMATS if day + clock in fits]
+        return "varchar", f"numbers with a decimal comma{told}: see {name}", (name, _comma_number(column))
+    forms = [day + clock for day in DATE_FORMATS for clock in CLOCK_FORMATS if day + clock in facts.fits]
     if forms:
         name = free_name(f"{plain_name(facts.name)}_at", taken)
         also = f" (or {forms[1]}: check)" if len(forms) > 1 else ""
         form = exp.Literal.string(forms[0]).sql("duckdb")
-        return "varchar", f"written as {forms[0]}{also}: see {name}", (name, f"strptime({column}, {form})")
+        return "varchar", f"written as {forms[0]}{also}{told}: see {name}", (name, f"strptime({column}, {form})")
     return "varchar", f"text, {facts.distinct} different in the sample", None
 
 

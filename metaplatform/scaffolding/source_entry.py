@@ -8,10 +8,14 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from metaplatform.errors import DataError
-from metaplatform.resources.column_facts import MARKERS, Step
+from metaplatform.resources.clock import Clock
+from metaplatform.resources.column_facts import Step
 from metaplatform.resources.samples import Sample
 from metaplatform.resources.sampling import sample_source
 from metaplatform.scaffolding.columns import ColumnGuess, guess_column, plain_name
+from metaplatform.scaffolding.keys import Key, choose_key
+from metaplatform.scaffolding.null_marks import file_wide, left_over
+from metaplatform.scaffolding.table_role import Moments, TableRole, role_of
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar
 from metaplatform.specs.base import ColumnName
 from metaplatform.specs.file_endings import ENDINGS, kind_of_file
@@ -25,9 +29,8 @@ _KINDS: dict[str, type[CsvSource | ParquetSource | JsonSource]] = {
     "json": JsonSource,
 }
 _FEW_ROWS = 20
-_MONTHLY_FROM_DAYS = 60
+_MONTHLY_FROM_DAYS, _DAYS_OF_A_MONTH = 60, 30.44
 _DAY_IN_NAME, _MONTH_IN_NAME = re.compile(r"\d{4}-?\d{2}-?\d{2}"), re.compile(r"\d{4}-\d{2}")
-_UNKEYED = ("double", "float", "decimal", "date", "timestamp")
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,10 @@ def _lines(name: str, spec: SourceSpec, sample: Sample) -> Iterator[str]:
     lacking = [column.name for column in columns if column.name in sample.not_everywhere]
     if lacking and not isinstance(spec, JsonSource):
         yield commented("    contract: evolve", f"the first or the last file lacks {', '.join(lacking)}")
-    markers = [mark for mark in MARKERS if mark and any(mark in column.markers for column in columns)]
+    markers = _null_values(spec, sample)
     if markers:
-        yield commented(f"    null_values: {listed(['', *markers])}", "texts that stand for nothing")
+        default = CsvSource.model_fields["null_values"].default
+        yield commented(f"    null_values: {listed([*default, *markers])}", "texts that stand for nothing")
     yield "    columns:"
     for column in columns:
         yield commented(f"      {scalar(column.name)}: {_type(column.type)}", column.note)
@@ -125,15 +129,24 @@ def _lines(name: str, spec: SourceSpec, sample: Sample) -> Iterator[str]:
     if derived:
         yield "    derive:"
         yield from (f"      {scalar(to)}: {scalar(sql)}" for to, sql in derived)
-    yield from _key(sample, columns)
-    yield from _time(sample, columns)
+    key = choose_key(sample)
+    role = role_of(sample, columns, key, by_file=_by_file(sample) is not None, now=Clock().now())
+    yield from _key(sample, columns, key)
+    yield from _time(sample, columns, role)
+
+
+def _null_values(spec: SourceSpec, sample: Sample) -> tuple[str, ...]:
+    """Return the texts that the source reads as null besides the empty one; only CSV can."""
+    return file_wide(sample.columns) if isinstance(spec, CsvSource) else ()
 
 
 def _guesses(spec: SourceSpec, sample: Sample) -> list[ColumnGuess]:
     taken = [facts.name for facts in sample.columns]
+    everywhere = _null_values(spec, sample)
     guesses = []
     for facts in sample.columns:
-        guess = guess_column(facts, rows=sample.rows, taken=taken, as_text=isinstance(spec, JsonSource))
+        marks = left_over(facts, everywhere)
+        guess = guess_column(facts, rows=sample.rows, taken=taken, as_text=isinstance(spec, JsonSource), marks=marks)
         taken += [guess.derived[0]] if guess.derived else []
         guesses.append(guess)
     return guesses
@@ -158,46 +171,71 @@ def _type(kind: str) -> str:
     return kind if re.fullmatch(r"[a-z][a-z0-9 ]*", kind) else scalar(kind)
 
 
-def _key(sample: Sample, columns: Sequence[ColumnGuess]) -> Iterator[str]:
-    kinds = {column.name: column.type for column in columns}
-    usable = [key for key in sample.unique if not (len(key) == 1 and kinds[key[0]].startswith(_UNKEYED))]
-    keys = usable or list(sample.unique)
-    if not keys:
+def _key(sample: Sample, columns: Sequence[ColumnGuess], key: Key) -> Iterator[str]:
+    if not key.columns:
         yield "    # key: []  # no column, pair or triple of columns is unique and never null in the sample"
         return
-    others = f"; so are: {' '.join(listed(key) for key in keys[1:4])}" if len(keys) > 1 else ""
+    # What a column says of time stands in the column derived from it, where there is one.
+    named = {column.name: column.time or column.name for column in columns}
+    shown = [listed(named[name] for name in each) for each in key.others]
+    others = f"; so are: {' '.join(shown[:3])}" if shown else ""
     doubt = "; few rows: check" if sample.rows < _FEW_ROWS else ""
-    yield commented(f"    key: {listed(keys[0])}", f"unique and never null in the sample{others}{doubt}")
+    line = f"    key: {listed(named[name] for name in key.columns)}"
+    yield commented(line, f"unique and never null in the sample{others}{doubt}")
 
 
-def _time(sample: Sample, columns: Sequence[ColumnGuess]) -> Iterator[str]:
-    """Yield event timestamp and partitions, if a column has a moment for every row."""
-    timed = [column for column in columns if column.time and column.full and column.first and column.last]
-    timed.sort(key=lambda column: column.type == "date")
-    if not timed:
-        yield "    # event_timestamp:  # no column has a moment for every row; features in time, and models, need one"
+def _time(sample: Sample, columns: Sequence[ColumnGuess], role: TableRole) -> Iterator[str]:
+    """Yield event timestamp and partitions, if the rows are events; for a table of things, what could be one."""
+    if not role.moments:
+        partly = next((scalar(column.time) for column in columns if column.time and not column.full), "")
+        why = "no column has a moment for every row; features in time, and models, need one"
+        yield f"    # event_timestamp: {partly}  # {why}"
         return
-    chosen = timed[0]
-    others = f"; or: {', '.join(str(column.time) for column in timed[1:4])}" if len(timed) > 1 else ""
-    yield commented(f"    event_timestamp: {scalar(str(chosen.time))}", f"the moment a row is about{others}")
-    first, last = chosen.first, chosen.last
-    if first is None or last is None or (last - first).days < 1:
+    chosen = role.moments[0]
+    at = scalar(str(chosen.guess.time))
+    if not role.is_stream:
+        why = f"taken for facts of things, not for events ({role.why}); name it if rows happen then"
+        yield commented(f"    # event_timestamp: {at}", why)
+        return
+    others = ", ".join(str(each.guess.time) for each in role.moments[1:4])
+    yield commented(f"    event_timestamp: {at}", f"the moment a row is about{f'; or: {others}' if others else ''}")
+    yield from _partitions(sample, chosen)
+
+
+def _partitions(sample: Sample, chosen: Moments) -> Iterator[str]:
+    days = (chosen.last - chosen.first).days
+    if days < 1:
         yield "    # partitions:  # all rows are of one day"
         return
-    every, why = _granularity(sample, (last - first).days)
-    start = first.strftime(PartitionSpec.model_validate({"every": every, "start": _any_start(every)}).format)
-    comment = f"{why}; {first:%Y-%m-%d} to {last:%Y-%m-%d} in the sample"
-    yield commented(f"    partitions: {{every: {every}, start: {start}}}", comment)
+    every, why = _granularity(sample, chosen, days)
+    if every is None:
+        yield f"    # partitions:  # {why}"
+    else:
+        start = chosen.first.strftime(PartitionSpec.model_validate({"every": every, "start": _any_start(every)}).format)
+        comment = f"{why}; {chosen.first:%Y-%m-%d} to {chosen.last:%Y-%m-%d} in the sample"
+        yield commented(f"    partitions: {{every: {every}, start: {start}}}", comment)
     yield "    # outcomes: {columns: [], delay: 1 day}  # columns known only later: name them, or a feature may peek"
 
 
-def _granularity(sample: Sample, days: int) -> tuple[str, str]:
+def _by_file(sample: Sample) -> str | None:
+    """Return whether the files are named by day or by month; None if they are not."""
     names = [path.name for path in sample.paths]
     if len(names) > 1 and all(_DAY_IN_NAME.search(name) for name in names):
-        return "day", "the files are named by day"
+        return "day"
     if len(names) > 1 and all(_MONTH_IN_NAME.search(name) for name in names):
-        return "month", "the files are named by month"
-    return ("month" if days >= _MONTHLY_FROM_DAYS else "day"), f"the sample spans {counted(days, 'day')}"
+        return "month"
+    return None
+
+
+def _granularity(sample: Sample, chosen: Moments, days: int) -> tuple[str | None, str]:
+    by_file = _by_file(sample)
+    if by_file is not None:
+        return by_file, f"the files are named by {by_file}"
+    if days < _MONTHLY_FROM_DAYS:
+        return "day", f"the sample spans {counted(days, 'day')}"
+    if chosen.grain in {"quarter", "year"} or chosen.facts.daily * _DAYS_OF_A_MONTH < 1:
+        return None, f"hardly a row a month in {counted(days, 'day')}: made whole"
+    return "month", f"the sample spans {counted(days, 'day')}"
 
 
 def _any_start(every: str) -> str:
