@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metaplatform.factories.staging import read_source
 from metaplatform.naming import staged_ref
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.ingestion import CsvSource
 from metaplatform.specs.loading import read_book
+from metaplatform.work.staging import read_source
 from metaplatform_tests.scaffolding.asking import ask
 from metaplatform_tests.scaffolding.varied_tables import TABLES
 
