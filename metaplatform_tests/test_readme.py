@@ -15,9 +15,9 @@ import typer
 
 from metaplatform.cli import commands
 from metaplatform.resources.model_registry import ModelRegistry
+from metaplatform.specs.chapters import CHAPTERS
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book, read_book
-from metaplatform.specs.manifest import CHAPTERS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -194,7 +194,7 @@ def _add_one(
 ) -> None:
     """Add one entry of a chapter, made from the book that it goes into."""
     from metaplatform.scaffolding.book_entries import refuse_names, sound_book
-    from metaplatform.specs.manifest import CHAPTERS
+    from metaplatform.specs.chapters import CHAPTERS
 
     folder = deployment_of(book, None).book
     manifest = sound_book(folder)

@@ -111,7 +111,7 @@ def _summary(manifest: "Manifest | None", errors: int, warnings: int, *, failed:
     if manifest is None or failed:
         strictly = "; --strict takes warnings for faults" if not errors else ""
         return f"The book has {counted(errors, 'error')} and {counted(warnings, 'warning')}{strictly}."
-    from metaplatform.specs.manifest import CHAPTERS
+    from metaplatform.specs.chapters import CHAPTERS
 
     counts = ", ".join(
         counted(len(entities), chapter.removesuffix("s").replace("_", " "))

@@ -1,6 +1,5 @@
 """One entity of the book → one Dagster asset spec: key, group, kinds, owners, tags, lineage, versions."""
 
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,8 @@ from typing import Any
 import dagster as dg
 
 from metaplatform.naming import asset_path
-from metaplatform.specs.base import Entity
 from metaplatform.specs.descriptions import description_of
-from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import FileOutput, ReportOutput, ViewsOutput
 from metaplatform.specs.partitions import PartitionSpec
 
 _KINDS = {
@@ -53,7 +49,7 @@ def asset_spec(manifest: Manifest, ref: str) -> dg.AssetSpec:
         deps=[_dependency(manifest, ref, parent) for parent in manifest.upstream(ref)],
         description=description_of(entity),
         group_name=asset_path(ref)[0],
-        kinds=set(_kinds(ref, entity)),
+        kinds=set(entity.asset_kinds or _KINDS[asset_path(ref)[0]]),
         owners=list(entity.owners),
         tags=dict(entity.tags),
         metadata=asset_metadata(manifest, ref),
@@ -72,21 +68,6 @@ def _dependency(manifest: Manifest, ref: str, parent: str) -> dg.AssetDep:
 def _mapping(offsets: tuple[int, int]) -> dg.TimeWindowPartitionMapping:
     first, last = offsets
     return dg.TimeWindowPartitionMapping(first, last, allow_nonexistent_upstream_partitions=True)
-
-
-def _kinds(ref: str, entity: Entity) -> Iterable[str]:
-    prefix = asset_path(ref)[0]
-    match entity:
-        case FileSource():
-            return (str(getattr(entity, "kind", "file")), *_KINDS["raw"])
-        case FileOutput():
-            return (entity.kind,)
-        case ViewsOutput():
-            return ("duckdb",)
-        case ReportOutput():
-            return ("html", "deltalake")
-        case _:
-            return _KINDS[prefix]
 
 
 def asset_metadata(manifest: Manifest, ref: str) -> dict[str, Any]:

@@ -4,19 +4,18 @@ import dagster as dg
 
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.specs.expressions import referenced_columns
-from metaplatform.specs.features import FeatureSetSpec, JoinedFeatures
+from metaplatform.specs.features import FeatureSetSpec
 
 
 def column_lineage(spec: FeatureSetSpec) -> dg.TableColumnLineage:
     """Return which columns of which tables each feature is computed from."""
     deps: dict[str, list[dg.TableColumnDep]] = {}
     for block in spec.features:
-        joined = isinstance(block, JoinedFeatures)
-        table = block.table if isinstance(block, JoinedFeatures) else spec.spine
+        table = block.joined or spec.spine
         for feature, expression in block.columns.items():
             read: dict[tuple[str, ...], dg.TableColumnDep] = {}
             for column in referenced_columns(expression):
-                above = [] if joined else deps.get(column, [])
+                above = [] if block.joined else deps.get(column, [])
                 for dep in above or [dg.TableColumnDep(asset_key(table), column)]:
                     # Two features above may come of one column, which Dagster takes once.
                     read[(*dep.asset_key.path, dep.column_name)] = dep

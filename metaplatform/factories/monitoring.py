@@ -13,28 +13,16 @@ from metaplatform.naming import op_name
 from metaplatform.resources.mlflow_logging import point_in_time
 from metaplatform.specs.descriptions import description_of
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
-from metaplatform.work.drift import judge_drift
-from metaplatform.work.judged import Judged, observations_of
-from metaplatform.work.performance import judge_realized
+from metaplatform.specs.monitoring import MonitorSpec
+from metaplatform.work.judged import Judged
+from metaplatform.work.monitoring import watch
 from metaplatform.work.steps import Step
-
-DRIFT_CHECKS = ("profile", "data_drift", "prediction_drift")
-
-
-def checks_of(manifest: Manifest, monitor: str) -> tuple[str, ...]:
-    """Return what a monitor judges: the checks of drift, or one for each metric."""
-    match manifest.monitors[monitor]:
-        case DriftMonitor():
-            return DRIFT_CHECKS
-        case PerformanceMonitor() as performance:
-            return tuple(performance.metrics)
 
 
 def check_keys(manifest: Manifest, monitor: str) -> tuple[dg.AssetCheckKey, ...]:
     """Return the asset check keys of a monitor; they sit on the prediction it watches."""
     prediction = asset_key(f"predictions.{manifest.monitors[monitor].prediction}")
-    return tuple(dg.AssetCheckKey(prediction, f"{monitor}_{check}") for check in checks_of(manifest, monitor))
+    return tuple(dg.AssetCheckKey(prediction, f"{monitor}_{check}") for check in manifest.monitors[monitor].checks)
 
 
 def monitoring_spec(manifest: Manifest, name: str) -> dg.AssetSpec:
@@ -62,30 +50,26 @@ def monitor_checks(manifest: Manifest, name: str) -> dg.AssetChecksDefinition:
     ]
     keys = set(RESOURCES)
     # Only realized metrics are logged over time, and importing MLflow's tracking takes seconds.
-    keys |= {"mlflow"} if isinstance(monitor, PerformanceMonitor) else set()
+    keys |= {"mlflow"} if monitor.waits_for_labels else set()
 
     @dg.multi_asset_check(specs=check_specs, name=op_name(ref), required_resource_keys=keys)
     @with_signature
-    def watch(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    def judge(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         step = step_of(context, manifest, ref)
-        if isinstance(monitor, PerformanceMonitor):
-            judged = judge_realized(step, monitor)
+        judged = watch(step)
+        if monitor.waits_for_labels:
             _log_metrics(context.resources.mlflow, monitor, judged, step)
-        else:
-            judged = judge_drift(step, monitor)
-        observations = observations_of(step, monitor, judged)
-        step.ledger.append(*observations)
-        facts = {"observations": len(observations), "model_version": judged.version, **in_dagster(judged.links)}
+        facts = {"observations": len(judged.findings), "model_version": judged.version, **in_dagster(judged.links)}
         context.op_execution_context.log_event(
             dg.AssetMaterialization(asset_key(ref), metadata=facts, partition=step.partition)
         )
-        for key, check in zip(check_keys(manifest, name), checks_of(manifest, name), strict=True):
+        for key, check in zip(check_keys(manifest, name), monitor.checks, strict=True):
             yield check_result(key, check, judged)
 
-    return watch
+    return judge
 
 
-def _log_metrics(mlflow: Any, monitor: PerformanceMonitor, judged: Judged, step: Step) -> None:
+def _log_metrics(mlflow: Any, monitor: MonitorSpec, judged: Judged, step: Step) -> None:
     """Log realized metrics to MLflow, at the end of the partition they are about."""
     moment = step.window.end if step.window else step.now
     for metric, verdict in judged.verdicts.items():

@@ -22,7 +22,8 @@ from metaplatform.resources.book_connections import (
 from metaplatform.resources.book_layout import complete, holds_book
 from metaplatform.resources.book_tables import book_tables, chapters_of_tables, content_tables, owner_columns
 from metaplatform.resources.book_triggers import audited_by_entity
-from metaplatform.specs.manifest import CHAPTERS, Manifest
+from metaplatform.specs.chapters import CHAPTERS
+from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.relational.reading import snapshot_of_rows
 from metaplatform.specs.relational.rows import Rows, rows_of
 from metaplatform.specs.snapshot_changes import (

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from metaplatform.resources.book_tables import AUDIT, book_tables, chapters_of_tables, content_tables, owner_columns
-from metaplatform.specs.manifest import CHAPTERS
+from metaplatform.specs.chapters import CHAPTERS
 
 NOBODY = "unknown"
 """Who changed a row by hand in SQLite, which knows no users."""

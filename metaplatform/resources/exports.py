@@ -22,7 +22,6 @@ from metaplatform.resources.duckdb_connections import duckdb_connection, load_de
 from metaplatform.resources.session import Session
 from metaplatform.specs.builds import Built
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput, ViewsOutput
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,127}")
 _WHOLE = "all"
@@ -111,7 +110,8 @@ def lost_files(manifest: Manifest, built: Mapping[str, Built], root: Path) -> di
         made, spec_hash = built.get(ref), manifest.spec_hash(ref)
         if made is None:
             continue
-        folder, file_name = _place(root, output)
+        place, file_name = output.files
+        folder = root / place
         names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         # What was made from another book may have had another place.
         lost = {
@@ -122,17 +122,6 @@ def lost_files(manifest: Manifest, built: Mapping[str, Built], root: Path) -> di
         if lost:
             found[ref] = lost
     return found
-
-
-def _place(root: Path, output: OutputSpec) -> tuple[Path, str]:
-    """Return the folder of an output's files, and a template of their names."""
-    match output:
-        case FileOutput():
-            return root / "exports" / output.name, f"{{}}.{output.kind}"
-        case ReportOutput():
-            return root / "reports" / output.name, "{}.html"
-        case ViewsOutput():
-            return root, "warehouse.duckdb"
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from metaplatform.specs.base import Entity, Many
+from metaplatform.specs.base import Many
+from metaplatform.specs.entity import Entity
 from metaplatform.specs.reactions import NotificationSpec
 
 
@@ -14,3 +15,8 @@ class AlertSpec(Entity):
     """
 
     notify: Many[NotificationSpec] = Field(min_length=1)
+
+    @property
+    def told(self) -> str:
+        """Return what people are told of."""
+        return "Tells people of the platform's own troubles."

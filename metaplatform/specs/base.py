@@ -3,7 +3,7 @@
 import keyword
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -97,35 +97,3 @@ class Spec(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False
     )
-
-
-class Entity(Spec):
-    """What every entity of the book has.
-
-    ``name`` is the entity's key in its chapter. ``after`` orders it behind assets it does not read.
-    ``description``, ``owners``, ``tags`` and ``docs`` (a URL) are shown in Dagster's UI; neither they nor
-    ``after`` ever make anything stale.
-    """
-
-    name: Name
-    description: str = ""
-    owners: Many[Owner] = ()
-    tags: dict[str, str] = {}
-    docs: str | None = None
-    after: Many[Ref] = ()
-
-    def semantic_fields(self) -> dict[str, Any]:
-        """Return what decides the entity's own result, as JSON values: presentation, order and policies left out."""
-        found = self.model_dump(mode="json", exclude={*PRESENTATION, "after", *self.policy_fields})
-        unused = {name for name in self.later_fields if getattr(self, name) == type(self).model_fields[name].default}
-        return {name: value for name, value in found.items() if name not in unused}
-
-    @property
-    def later_fields(self) -> frozenset[str]:
-        """Return fields that earlier releases did not have: a book that does not use them means what it meant."""
-        return frozenset()
-
-    @property
-    def policy_fields(self) -> frozenset[str]:
-        """Return the fields that decide when something is done with the entity, not what it is."""
-        return frozenset()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metaplatform.errors import Issue, Location
+from metaplatform.specs.chapters import CHAPTERS
 from metaplatform.specs.language.versions import DEFAULTS_KEY, IGNORED_PREFIX, PARAMETERS_KEY
-from metaplatform.specs.manifest import CHAPTERS
 from metaplatform.specs.yaml_source import Node, YamlError, read_yaml, repeated_keys
 
 _SUFFIXES = {".yaml", ".yml"}

@@ -47,9 +47,9 @@ class KnownColumns:
         if ref not in self._queries:
             entity = self._manifest.entities.get(ref)
             found = QueryColumns(None, ())
-            if isinstance(entity, TableSpec | ReportOutput):
+            if entity is not None and entity.query is not None:
                 with suppress(SqlError):
-                    found = query_columns(shared_query(entity.sql), self.of)
+                    found = query_columns(shared_query(entity.query), self.of)
             self._queries[ref] = found
         return self._queries[ref]
 

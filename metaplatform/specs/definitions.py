@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from metaplatform.naming import stable_id
 from metaplatform.specs.expressions import canonical_fields, canonical_sql, referenced_columns, referenced_tables
-from metaplatform.specs.features import ExpressionFeatures, JoinedFeatures
 from metaplatform.specs.ingestion import FileSource, TableSpec
 from metaplatform.specs.manifest import Manifest
 
@@ -20,10 +19,10 @@ def definitions_of(manifest: Manifest, feature_set: str) -> dict[str, str]:
     above: dict[str, str] = {}
     for block in spec.features:
         facts = json.dumps(canonical_fields(block.model_dump(mode="json", exclude={"columns"})), sort_keys=True)
-        if isinstance(block, JoinedFeatures):
-            facts += stable_id(_table(manifest, block.table), *(above.get(own.lower(), "") for own in block.on))
+        if block.joined is not None:
+            facts += stable_id(_table(manifest, block.joined), *(above.get(own.lower(), "") for own in block.matches))
         for name, sql in block.columns.items():
-            reads_above = isinstance(block, ExpressionFeatures)
+            reads_above = block.joined is None
             read = (above.get(column.lower(), "") for column in referenced_columns(sql)) if reads_above else ()
             found[name] = stable_id(spine, facts, canonical_sql(sql), *read)
             if reads_above:

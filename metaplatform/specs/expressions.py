@@ -9,7 +9,7 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from metaplatform.specs.canonical_sql import canonical_text
-from metaplatform.specs.sql_safety import SqlError, check_expression, check_query
+from metaplatform.specs.sql_safety import SqlError, check_expression, check_query, position_of
 
 _DUCKDB = sqlglot.Dialect.get_or_raise("duckdb")
 _FEATURE_KINDS = frozenset({"expression", "lookup", "as_of", "window"})
@@ -78,6 +78,20 @@ def referenced_tables(sql: str) -> tuple[str, ...]:
         SqlError: as ``parse_query`` does.
     """
     return tuple(sorted({f"{table.db}.{table.name}" for table in shared_query(sql).find_all(exp.Table) if table.db}))
+
+
+@lru_cache(maxsize=_CACHED_TEXTS)
+def table_uses(sql: str) -> tuple[tuple[str, tuple[int, int]], ...]:
+    """Return each reference of a query with the line and column of its first use; none if it does not parse."""
+    try:
+        tree = shared_query(sql)
+    except SqlError:
+        return ()
+    found: dict[str, tuple[int, int]] = {}
+    for table in tree.find_all(exp.Table, bfs=False):
+        if table.db:
+            found.setdefault(f"{table.db}.{table.name}", position_of(table.args["db"]))
+    return tuple(found.items())
 
 
 @lru_cache(maxsize=_CACHED_TEXTS)

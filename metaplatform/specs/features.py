@@ -1,21 +1,64 @@
 """Chapter ``feature_sets``: features of an entity, known at its event timestamp."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from metaplatform.specs.base import ColumnName, Entity, Expression, Interval, Many, Name, Ref, Spec
+from metaplatform.specs.base import ColumnName, Expression, Interval, Many, Name, Ref, Spec
+from metaplatform.specs.chapters import TIMED
 from metaplatform.specs.duration import Duration
+from metaplatform.specs.entity import Entity, Neighbours
+from metaplatform.specs.plurals import counted
+from metaplatform.specs.reads import AS_MADE, SAME, SAME_ONLY, Reach, from_any_row
+from metaplatform.specs.references import Path, Reference, whole
 
 
-class ExpressionFeatures(Spec):
+class FeaturesBlock(Spec):
+    """Features of the rows of the spine, some in each block."""
+
+    @property
+    def joined(self) -> Ref | None:
+        """Return the reference of the table that is joined to the spine; None for features of the row itself."""
+        return None
+
+    @property
+    def matches(self) -> Mapping[str, str]:
+        """Return which columns of the spine match which of the joined table."""
+        return {}
+
+    @property
+    def known_after(self) -> Duration | None:
+        """Return how long after its event timestamp a row of the joined table is known; None if it is not asked."""
+        return None
+
+    @property
+    def reach(self) -> Reach:
+        """Return how much of the joined table is read."""
+        return SAME
+
+    @property
+    def aggregates(self) -> bool:
+        """Tell whether each feature is an aggregate over many rows of the joined table."""
+        return False
+
+    def conditions(self) -> Iterator[tuple[str, str]]:
+        """Yield each condition on rows of the joined table: its field and its SQL."""
+        yield from ()
+
+    def empty_spans(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield each span of time that holds no row: its field, its value, why it holds none, and the fix."""
+        yield from ()
+
+
+class ExpressionFeatures(FeaturesBlock):
     """Features computed from the spine's columns and from features above this block: ``columns``, by name."""
 
     kind: Literal["expression"]
     columns: dict[Name, Expression] = Field(min_length=1)
 
 
-class JoinedFeatures(Spec):
+class JoinedFeatures(FeaturesBlock):
     """What blocks that read another ``table`` share: ``on`` maps a spine column to that table's column.
 
     ``columns`` are the features by name, each an expression over that table's columns.
@@ -25,6 +68,16 @@ class JoinedFeatures(Spec):
     on: dict[ColumnName, ColumnName] = Field(min_length=1)
     columns: dict[Name, Expression] = Field(min_length=1)
 
+    @property
+    def joined(self) -> Ref | None:
+        """Return the reference of the table that is joined to the spine."""
+        return self.table
+
+    @property
+    def matches(self) -> Mapping[str, str]:
+        """Return which columns of the spine match which of the joined table."""
+        return self.on
+
 
 class LookupFeatures(JoinedFeatures):
     """Facts of a slowly changing table, joined by key; a row without a match keeps nulls.
@@ -33,6 +86,11 @@ class LookupFeatures(JoinedFeatures):
     """
 
     kind: Literal["lookup"]
+
+    @property
+    def reach(self) -> Reach:
+        """Return all there is: facts that are looked up count as they are when the row is described."""
+        return AS_MADE
 
 
 class AsOfFeatures(JoinedFeatures):
@@ -44,6 +102,22 @@ class AsOfFeatures(JoinedFeatures):
     kind: Literal["as_of"]
     delay: Interval = Duration()
     within: Interval | None = None
+
+    @property
+    def known_after(self) -> Duration | None:
+        """Return how long after its event timestamp a row of the joined table is known."""
+        return self.delay
+
+    @property
+    def reach(self) -> Reach:
+        """Return the rows not older than ``within``; all that lie before where it is left out."""
+        return Reach("span", None if self.within is None else from_any_row((self.within,)), delay=self.delay)
+
+    def empty_spans(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield ``within`` where a latest row is too old when it becomes known."""
+        if self.within and self.within.longest <= self.delay.shortest:
+            why = f"a row known {self.delay} after its moment is older than {self.within} by then"
+            yield "within", str(self.within), why, "make 'within' longer than 'delay'"
 
 
 class WindowFeatures(JoinedFeatures):
@@ -57,6 +131,32 @@ class WindowFeatures(JoinedFeatures):
     window: Interval
     delay: Interval = Duration()
     where: Expression | None = None
+
+    @property
+    def known_after(self) -> Duration | None:
+        """Return how long after its event timestamp a row of the joined table is known."""
+        return self.delay
+
+    @property
+    def reach(self) -> Reach:
+        """Return the rows of the window before any row of a partition."""
+        return Reach("span", from_any_row((self.window, self.delay)), delay=self.delay)
+
+    @property
+    def aggregates(self) -> bool:
+        """Return True."""
+        return True
+
+    def empty_spans(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield a window of no length; a delay moves a window back as a whole."""
+        if not self.window.longest:
+            why = f"no row lies in a window of {self.window}"
+            yield "window", str(self.window), why, "make 'window' longer than nothing"
+
+    def conditions(self) -> Iterator[tuple[str, str]]:
+        """Yield the condition on the rows that are aggregated, if there is one."""
+        if self.where is not None:
+            yield "where", self.where
 
 
 FeatureBlock = Annotated[
@@ -78,5 +178,43 @@ class FeatureSetSpec(Entity):
     @property
     def tables(self) -> tuple[str, ...]:
         """Return the references of every table read, spine first, without repeats."""
-        joined = (block.table for block in self.features if isinstance(block, JoinedFeatures))
+        joined = (block.joined for block in self.features if block.joined is not None)
         return tuple(dict.fromkeys((self.spine, *joined)))
+
+    @property
+    def told(self) -> str:
+        """Return how many features of which rows there are."""
+        return f"{counted(len(self.feature_names), 'feature')} of the rows of {self.spine}."
+
+    def expressions(self) -> Iterator[tuple[Path, str]]:
+        """Yield every SQL expression of the blocks with its path."""
+        for index, block in enumerate(self.features):
+            yield from ((("features", index, "columns", name), sql) for name, sql in block.columns.items())
+            yield from ((("features", index, field), sql) for field, sql in block.conditions())
+
+    def references(self) -> Iterator[Reference]:
+        """Yield what the set is ordered behind, its spine, and the tables that are joined."""
+        yield from super().references()
+        yield whole(("spine",), self.spine, TIMED)
+        for index, block in enumerate(self.features):
+            if block.joined is not None:
+                yield whole(("features", index, "table"), block.joined, TIMED)
+
+    def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
+        """Return the spine's same partition, and what the blocks look back on: features never look ahead."""
+        del book
+        found: dict[str, tuple[Reach, ...]] = {self.spine: SAME_ONLY}
+        for block in self.features:
+            if block.joined is not None:
+                found[block.joined] = tuple(dict.fromkeys((*found.get(block.joined, ()), block.reach)))
+        return found
+
+    def partition_parent(self, book: Neighbours) -> str | None:
+        """Return the spine."""
+        del book
+        return self.spine
+
+    def described_rows(self, book: Neighbours) -> str | None:
+        """Return the spine."""
+        del book
+        return self.spine

@@ -1,10 +1,14 @@
 """Chapter ``predictions``: which rows are scored by which model version."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
-from metaplatform.specs.base import ColumnName, Entity, Many, Name
+from metaplatform.specs.base import ColumnName, Many, Name
+from metaplatform.specs.entity import Entity, Neighbours
+from metaplatform.specs.reads import SAME_ONLY, WHOLE, Reach
+from metaplatform.specs.references import Reference, named
 
 SCORE_COLUMNS = {"binary": "probability", "regression": "prediction"}
 """Name of the column that holds the score, by task."""
@@ -24,6 +28,42 @@ class PredictionSpec(Entity):
     version: Literal["champion"] | int = Field(default="champion")
     keep: Many[ColumnName] = ()
     in_sample: bool = False
+
+    @property
+    def told(self) -> str:
+        """Return which version of which model scores."""
+        version = "the champion" if self.version == "champion" else f"version {self.version}"
+        return f"Scores of models.{self.model}, by {version}."
+
+    def references(self) -> Iterator[Reference]:
+        """Yield what the prediction is ordered behind, and its model."""
+        yield from super().references()
+        yield named(("model",), "models", self.model)
+
+    def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
+        """Return the features' same partition, the spine's if columns of it are kept, and the champion.
+
+        Training a model again changes nothing for one whose pinned version scores.
+        """
+        feature_set = book.models[self.model].feature_set
+        found: dict[str, tuple[Reach, ...]] = {f"features.{feature_set}": SAME_ONLY}
+        if self.version == "champion":
+            found[f"models.{self.model}"] = (WHOLE,)
+        return {**found, book.feature_sets[feature_set].spine: SAME_ONLY} if self.keep else found
+
+    def upstream(self, book: Neighbours) -> Iterator[str]:
+        """Yield the model first, also one whose pinned version scores."""
+        yield f"models.{self.model}"
+        yield from super().upstream(book)
+
+    def partition_parent(self, book: Neighbours) -> str | None:
+        """Return the features that are scored, the model where it is not there."""
+        model = book.models.get(self.model)
+        return f"features.{model.feature_set}" if model else f"models.{self.model}"
+
+    def described_rows(self, book: Neighbours) -> str | None:
+        """Return the spine of the features that are scored."""
+        return book.feature_sets[book.models[self.model].feature_set].spine
 
     @property
     def later_fields(self) -> frozenset[str]:

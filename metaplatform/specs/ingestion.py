@@ -1,12 +1,18 @@
 """Chapters ``sources`` and ``tables``: what is read from outside, and SQL over it."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from metaplatform.specs.base import ColumnName, Entity, Expression, Interval, Many, Query, Ref, Spec
+from metaplatform.specs.base import ColumnName, Expression, Interval, Many, Query, Ref, Spec
 from metaplatform.specs.duration import Duration
+from metaplatform.specs.entity import Entity, Neighbours
+from metaplatform.specs.expressions import referenced_tables
 from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.query_entity import query_reads, query_references
+from metaplatform.specs.reads import WHOLE, Reach
+from metaplatform.specs.references import Path, Reference
 
 
 class OutcomeSpec(Spec):
@@ -30,6 +36,11 @@ class TimedTable(Entity):
     key: Many[ColumnName] = ()
     event_timestamp: ColumnName | None = None
     outcomes: OutcomeSpec | None = None
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Return the columns that say which row it is, and when: key, then event timestamp."""
+        return tuple(dict.fromkeys(name for name in (*self.key, self.event_timestamp) if name))
 
 
 class FileSource(TimedTable):
@@ -61,6 +72,20 @@ class FileSource(TimedTable):
     max_ahead: Interval = Duration(seconds=86_400)
     quarantine_share: float = Field(default=0.1, ge=0, le=1)
     deletes: Literal["follow", "keep"] = "follow"
+
+    @property
+    def asset_kinds(self) -> tuple[str, ...]:
+        """Return the kind of the files, and that of the raw table."""
+        return (str(getattr(self, "kind", "file")), "deltalake")
+
+    @property
+    def told(self) -> str:
+        """Return where the rows are from."""
+        return f"Rows of {self.path}."
+
+    def expressions(self) -> Iterator[tuple[Path, str]]:
+        """Yield the derived columns."""
+        yield from ((("derive", name), sql) for name, sql in self.derive.items())
 
     @property
     def policy_fields(self) -> frozenset[str]:
@@ -137,6 +162,34 @@ class TableSpec(TimedTable):
         if self.partitioned_by is None and (self.look_back is not None or self.look_ahead is not None):
             raise ValueError("look_back and look_ahead start from the partitions of 'partitioned_by:'")
         return self
+
+    @property
+    def told(self) -> str:
+        """Return what the query reads."""
+        return f"SQL over {', '.join(referenced_tables(self.sql)) or 'nothing of the book'}."
+
+    @property
+    def query(self) -> str | None:
+        """Return the query that makes the table."""
+        return self.sql
+
+    def references(self) -> Iterator[Reference]:
+        """Yield what the table is ordered behind, what its query reads, and what it has its partitions from."""
+        yield from super().references()
+        yield from query_references(self.sql, self.partitioned_by)
+
+    def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
+        """Return what the query reads: of others than ``partitioned_by`` all, or so far as it looks back and ahead."""
+        del book
+        others = WHOLE
+        if self.look_back is not None or self.look_ahead is not None:
+            others = Reach("span", (self.look_back or Duration(),), self.look_ahead or Duration())
+        return query_reads(self.sql, self.partitioned_by, others=others)
+
+    def partition_parent(self, book: Neighbours) -> str | None:
+        """Return what the table has its partitions from."""
+        del book
+        return self.partitioned_by
 
     @property
     def later_fields(self) -> frozenset[str]:

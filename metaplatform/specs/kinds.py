@@ -6,7 +6,7 @@ from contextlib import suppress
 from sqlglot import exp
 
 from metaplatform.specs.expressions import shared_expression, shared_query
-from metaplatform.specs.features import ExpressionFeatures, FeatureSetSpec, JoinedFeatures
+from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.inference import SCORE_COLUMNS, PredictionSpec
 from metaplatform.specs.ingestion import FileSource, TableSpec, TimedTable
 from metaplatform.specs.manifest import Manifest
@@ -45,9 +45,9 @@ class KnownKinds:
         if ref not in self._queries:
             entity = self._manifest.entities.get(ref)
             found = QueryKinds(None, ())
-            if isinstance(entity, TableSpec | ReportOutput):
+            if entity is not None and entity.query is not None:
                 with suppress(SqlError):
-                    found = query_kinds(shared_query(entity.sql), self.of)
+                    found = query_kinds(shared_query(entity.query), self.of)
             self._queries[ref] = found
         return self._queries[ref]
 
@@ -55,13 +55,13 @@ class KnownKinds:
         """Yield every feature's block, name, SQL and kind, in book order."""
         scope = dict(self.of(feature_set.spine) or {})
         for index, block in enumerate(feature_set.features):
-            theirs = self.of(block.table) if isinstance(block, JoinedFeatures) else None
+            theirs = self.of(block.joined) if block.joined else None
             for name, sql in block.columns.items():
-                found = kind_in(sql, scope if isinstance(block, ExpressionFeatures) else theirs or {})
+                found = kind_in(sql, (theirs or {}) if block.joined else scope)
                 yield index, name, sql, found
-                if isinstance(block, ExpressionFeatures):
+                if not block.joined:
                     scope[name.lower()] = found.kind
-            if isinstance(block, JoinedFeatures):
+            if block.joined:
                 scope |= dict.fromkeys(map(str.lower, block.columns))
 
     def _find(self, ref: str) -> Kinds:

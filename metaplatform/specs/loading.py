@@ -7,12 +7,13 @@ from types import MappingProxyType
 from typing import Any
 
 from metaplatform.errors import BookError, Issue, Location
-from metaplatform.specs.base import Entity
 from metaplatform.specs.book_files import BookFiles, read_files
+from metaplatform.specs.chapters import CHAPTERS
+from metaplatform.specs.entity import Entity
 from metaplatform.specs.language.book_text import BookText, read_text
 from metaplatform.specs.language.overlays import read_overlay
 from metaplatform.specs.language.places import YamlPlaces, issue_of
-from metaplatform.specs.manifest import CHAPTERS, Manifest
+from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.rules import check_book
 from metaplatform.specs.source_looks import Look
 

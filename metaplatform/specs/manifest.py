@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from metaplatform.errors import Location
 from metaplatform.naming import stable_id
 from metaplatform.specs.alerts import AlertSpec
-from metaplatform.specs.base import Entity
+from metaplatform.specs.chapters import ASSETS, CHAPTERS
 from metaplatform.specs.duration import Duration
+from metaplatform.specs.entity import Entity
 from metaplatform.specs.expressions import canonical_fields
 from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.following import Following
@@ -18,24 +19,11 @@ from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.ingestion import FileSource, SourceSpec, TableSpec, TimedTable
 from metaplatform.specs.lineage import Lineage
 from metaplatform.specs.monitoring import DriftMonitor, MonitorSpec, PerformanceMonitor
-from metaplatform.specs.outputs import FileOutput, OutputSpec, ReportOutput, ViewsOutput
+from metaplatform.specs.outputs import OutputSpec, ViewsOutput
 from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.reactions import ReactionSpec
-from metaplatform.specs.reads import WHOLE, Reach, reads_of, rows_followed
+from metaplatform.specs.reads import WHOLE, Reach, rows_followed
 from metaplatform.specs.training import ModelSpec
-
-CHAPTERS: dict[str, str] = {
-    "sources": "raw",
-    "tables": "tables",
-    "feature_sets": "features",
-    "models": "models",
-    "predictions": "predictions",
-    "outputs": "outputs",
-    "monitors": "monitoring",
-    "reactions": "reactions",
-    "alerts": "alerts",
-}
-"""Chapter of the book → prefix of its references (asset key prefix, Dagster group, storage folder)."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +61,7 @@ class Manifest:
     @cached_property
     def assets(self) -> tuple[str, ...]:
         """Return the references of all that runs make or judge: who is told of troubles is not an asset."""
-        return tuple(ref for ref in self.entities if ref.split(".")[0] != CHAPTERS["alerts"])
+        return tuple(ref for ref in self.entities if ref.split(".")[0] in ASSETS)
 
     def timed_table(self, ref: str) -> TimedTable:
         """Return the source or SQL table behind ``ref``.
@@ -105,25 +93,12 @@ class Manifest:
 
     def identity_of(self, prediction: str) -> tuple[str, ...]:
         """Return the columns that say which row a prediction is about, and when: key, then event timestamp."""
-        spine = self.spine_of(self.models[self.predictions[prediction].model])
-        return tuple(dict.fromkeys(name for name in (*spine.key, spine.event_timestamp) if name))
+        return self.spine_of(self.models[self.predictions[prediction].model]).identity
 
     def upstream(self, ref: str) -> tuple[str, ...]:
         """Return the references that ``ref`` reads or is ordered after, without repeats."""
         entity = self.entities[ref]
-        return tuple(dict.fromkeys((*self._reads(entity), *entity.after)))
-
-    def _reads(self, entity: Entity) -> Iterator[str]:
-        match entity:
-            case PredictionSpec():
-                yield f"models.{entity.model}"
-                yield from reads_of(entity, self.models, self.feature_sets)
-            case DriftMonitor() | PerformanceMonitor():
-                yield f"predictions.{entity.prediction}"
-            case ReactionSpec():
-                yield from (f"predictions.{entity.prediction}", *entity.materialize)
-            case _:
-                yield from reads_of(entity, self.models, self.feature_sets)
+        return tuple(dict.fromkeys((*entity.upstream(self), *entity.after)))
 
     def reads(self, ref: str) -> dict[str, tuple[Reach, ...]]:
         """Return what the result of ``ref`` is computed from, and how much of it.
@@ -131,7 +106,7 @@ class Manifest:
         Unlike ``upstream`` without what only comes first (``after``), and without a model whose pinned
         version scores: training it again changes nothing there.
         """
-        reached = reads_of(self.entities[ref], self.models, self.feature_sets)
+        reached = self.entities[ref].reads(self)
         own = self.partitions(ref)
         if own is None:
             return dict.fromkeys(reached, (WHOLE,))
@@ -149,14 +124,11 @@ class Manifest:
 
     def event_timestamp(self, ref: str) -> str | None:
         """Return the column of a stored table that says when its rows are; None if there is none."""
-        match self.entities.get(ref):
-            case TimedTable() as table:
-                return table.event_timestamp
-            case FeatureSetSpec() as feature_set:
-                return self.timed_table(feature_set.spine).event_timestamp
-            case PredictionSpec() as prediction:
-                return self.spine_of(self.models[prediction.model]).event_timestamp
-        return None
+        entity = self.entities.get(ref)
+        if entity is None or isinstance(entity, TimedTable):
+            return entity.event_timestamp if entity else None
+        rows = entity.described_rows(self)
+        return self.timed_table(rows).event_timestamp if rows else None
 
     def partitions(self, ref: str) -> PartitionSpec | None:
         """Return the partitions of ``ref``, which flow down from a source; None if there are none, or no source."""
@@ -167,24 +139,12 @@ class Manifest:
             entity = self.entities[current]
             if isinstance(entity, FileSource):
                 return entity.partitions
-            current = self.partition_parent(current)
+            current = entity.partition_parent(self)
         return None
 
     def partition_parent(self, ref: str) -> str | None:
         """Return the reference whose partitions ``ref`` has; None for a source, and for what has no partitions."""
-        match self.entities[ref]:
-            case TableSpec() | ReportOutput() as made:
-                return made.partitioned_by
-            case FeatureSetSpec() as feature_set:
-                return feature_set.spine
-            case PredictionSpec() as prediction:
-                model = self.models.get(prediction.model)
-                return f"features.{model.feature_set}" if model else f"models.{prediction.model}"
-            case FileOutput() as output:
-                return output.table
-            case DriftMonitor() | PerformanceMonitor() | ReactionSpec() as watcher:
-                return f"predictions.{watcher.prediction}"
-        return None
+        return self.entities[ref].partition_parent(self)
 
     @cached_property
     def timezone(self) -> str:

@@ -1,11 +1,56 @@
 """Chapter ``monitors``: what is watched, and from where on it fails."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from metaplatform.specs.base import Entity, Many, Name, Spec
+from metaplatform.specs.base import Many, Name, Spec
+from metaplatform.specs.entity import Entity, Neighbours
+from metaplatform.specs.references import Reference, named
 from metaplatform.specs.training import Metric
+
+
+class Monitor(Entity):
+    """What every monitor has: the ``prediction`` it watches."""
+
+    kind: str
+    prediction: Name
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """Return the names of what is judged, each an asset check of the prediction."""
+        raise NotImplementedError
+
+    @property
+    def waits_for_labels(self) -> bool:
+        """Tell whether the monitor judges rows once their labels are mature, and not as soon as they are scored."""
+        return False
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """Return the features that are not judged."""
+        return ()
+
+    @property
+    def told(self) -> str:
+        """Return what is kept here."""
+        return f"What the checks of {self.kind} on predictions.{self.prediction} have found."
+
+    def references(self) -> Iterator[Reference]:
+        """Yield what the monitor is ordered behind, and its prediction."""
+        yield from super().references()
+        yield named(("prediction",), "predictions", self.prediction)
+
+    def upstream(self, book: Neighbours) -> Iterator[str]:
+        """Yield the prediction."""
+        del book
+        yield f"predictions.{self.prediction}"
+
+    def partition_parent(self, book: Neighbours) -> str | None:
+        """Return the prediction."""
+        del book
+        return f"predictions.{self.prediction}"
 
 
 class ProfileLimits(Spec):
@@ -18,7 +63,7 @@ class ProfileLimits(Spec):
     new_category_share: float = Field(default=0.1, ge=0, le=1)
 
 
-class DriftMonitor(Entity):
+class DriftMonitor(Monitor):
     """Evidently data drift of features and scores of ``prediction`` against the champion's training reference.
 
     A column drifts when its distance (Wasserstein over standard deviation for numbers, Jensen-Shannon
@@ -28,12 +73,21 @@ class DriftMonitor(Entity):
     """
 
     kind: Literal["drift"]
-    prediction: Name
     threshold: float = Field(default=0.1, gt=0)
     drift_share: float = Field(default=0.5, gt=0, le=1)
     min_rows: int = Field(default=300, ge=1)
     exclude: Many[Name] = ()
     profile: ProfileLimits = ProfileLimits()
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """Return the checks of the data's profile, of the features' drift and of the scores' drift."""
+        return ("profile", "data_drift", "prediction_drift")
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """Return the features that are not judged."""
+        return self.exclude
 
 
 class MetricLimit(Spec):
@@ -53,16 +107,25 @@ class MetricLimit(Spec):
         return self
 
 
-class PerformanceMonitor(Entity):
+class PerformanceMonitor(Monitor):
     """Realized ``metrics`` of ``prediction`` where labels are mature, by a version not trained on those rows.
 
     Under ``min_rows`` nothing is judged.
     """
 
     kind: Literal["performance"]
-    prediction: Name
     metrics: dict[Metric, MetricLimit] = Field(min_length=1)
     min_rows: int = Field(default=300, ge=1)
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """Return the metrics, each a check."""
+        return tuple(self.metrics)
+
+    @property
+    def waits_for_labels(self) -> bool:
+        """Return True: realized performance is that of labels."""
+        return True
 
 
 MonitorSpec = Annotated[DriftMonitor | PerformanceMonitor, Field(discriminator="kind")]

@@ -1,10 +1,14 @@
 """Chapter ``reactions``: what a prediction sets in motion."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from metaplatform.specs.base import ColumnName, Entity, EnvironmentVariable, Expression, Many, Name, Ref, Spec
+from metaplatform.specs.base import ColumnName, EnvironmentVariable, Expression, Many, Name, Ref, Spec
+from metaplatform.specs.chapters import MATERIALIZED
+from metaplatform.specs.entity import Entity, Neighbours
+from metaplatform.specs.references import Path, Reference, named, whole
 
 
 class FileNotification(Spec):
@@ -41,3 +45,30 @@ class ReactionSpec(Entity):
     on_new_version: bool = False
     columns: Many[ColumnName] = ()
     rank_by: Expression | None = None
+
+    @property
+    def told(self) -> str:
+        """Return when the reaction acts."""
+        return f"Acts when new rows of predictions.{self.prediction} meet {self.when}."
+
+    def expressions(self) -> Iterator[tuple[Path, str]]:
+        """Yield the condition, and what ranks the rows."""
+        yield ("when",), self.when
+        if self.rank_by is not None:
+            yield ("rank_by",), self.rank_by
+
+    def references(self) -> Iterator[Reference]:
+        """Yield what the reaction is ordered behind, its prediction, and what it has made."""
+        yield from super().references()
+        yield named(("prediction",), "predictions", self.prediction)
+        yield from (whole(("materialize", index), made, MATERIALIZED) for index, made in enumerate(self.materialize))
+
+    def upstream(self, book: Neighbours) -> Iterator[str]:
+        """Yield the prediction, and what the reaction has made."""
+        del book
+        yield from (f"predictions.{self.prediction}", *self.materialize)
+
+    def partition_parent(self, book: Neighbours) -> str | None:
+        """Return the prediction."""
+        del book
+        return f"predictions.{self.prediction}"

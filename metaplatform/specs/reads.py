@@ -4,15 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from metaplatform.specs.base import Entity
 from metaplatform.specs.duration import Duration
-from metaplatform.specs.expressions import referenced_tables
-from metaplatform.specs.features import AsOfFeatures, FeatureSetSpec, JoinedFeatures, LookupFeatures, WindowFeatures
-from metaplatform.specs.inference import PredictionSpec
-from metaplatform.specs.ingestion import TableSpec
-from metaplatform.specs.outputs import FileOutput, ReportOutput, ViewsOutput
 from metaplatform.specs.partitions import EARLIEST, LATEST, Window
-from metaplatform.specs.training import ModelSpec
 
 _NOTHING = Duration()
 _LONGEST_CLAMP = Duration(seconds=4 * 86_400)
@@ -50,6 +43,7 @@ class Reach:
 
 
 SAME, WHOLE, AS_MADE = Reach("same"), Reach("whole"), Reach("as_made")
+SAME_ONLY = (SAME,)
 Reads = Mapping[str, tuple[Reach, ...]]
 """Input → how much of it is read, by each of those who read it."""
 
@@ -69,74 +63,9 @@ def rows_followed(ref: str, reads: Reads) -> dict[str, tuple[Reach, ...]]:
 
 def looked_back(window: Window, *, back: tuple[Duration, ...]) -> Window:
     """Return the window with its start moved back by durations: at least what rows in it can look back on."""
-    return Window(Reach("span", _from_any_row(back)).interval(window).start, window.end)
+    return Window(Reach("span", from_any_row(back)).interval(window).start, window.end)
 
 
-def _from_any_row(back: tuple[Duration, ...]) -> tuple[Duration, ...]:
+def from_any_row(back: tuple[Duration, ...]) -> tuple[Duration, ...]:
     """Return durations that reach at least as far back from a window's start as these do from any row in it."""
     return (*back, *(_LONGEST_CLAMP for duration in back if duration.months))
-
-
-def reads_of(
-    entity: Entity, models: Mapping[str, ModelSpec], feature_sets: Mapping[str, FeatureSetSpec]
-) -> dict[str, tuple[Reach, ...]]:
-    """Return the references that an entity's result is computed from, as if all had its partitions.
-
-    Raises:
-        KeyError: if the entity names a model or a feature set that is not there.
-    """
-    match entity:
-        case TableSpec() | ReportOutput():
-            # A page for people tells what was known when it was made.
-            others = _of_other_inputs(entity) if isinstance(entity, TableSpec) else (AS_MADE,)
-            return {ref: SAME_ONLY if ref == entity.partitioned_by else others for ref in referenced_tables(entity.sql)}
-        case FeatureSetSpec():
-            return _reads_of_features(entity)
-        case ModelSpec():
-            return {f"features.{entity.feature_set}": (WHOLE,), feature_sets[entity.feature_set].spine: (WHOLE,)}
-        case PredictionSpec():
-            model = models[entity.model]
-            return _reads_of_prediction(entity, model, feature_sets[model.feature_set])
-        case FileOutput() | ViewsOutput():
-            return dict.fromkeys(entity.tables if isinstance(entity, ViewsOutput) else (entity.table,), SAME_ONLY)
-    return {}
-
-
-SAME_ONLY = (SAME,)
-
-
-def _of_other_inputs(table: TableSpec) -> tuple[Reach, ...]:
-    """Return how much a partitioned table reads of the inputs that it is not partitioned by."""
-    if table.look_back is None and table.look_ahead is None:
-        return (WHOLE,)
-    return (Reach("span", (table.look_back or _NOTHING,), table.look_ahead or _NOTHING),)
-
-
-def _reads_of_features(feature_set: FeatureSetSpec) -> dict[str, tuple[Reach, ...]]:
-    """Features look back, never ahead; facts that are looked up count as they are when the row is described."""
-    found: dict[str, tuple[Reach, ...]] = {feature_set.spine: SAME_ONLY}
-    for block in feature_set.features:
-        if isinstance(block, JoinedFeatures):
-            found[block.table] = tuple(dict.fromkeys((*found.get(block.table, ()), _of_block(block))))
-    return found
-
-
-def _of_block(block: JoinedFeatures) -> Reach:
-    match block:
-        case WindowFeatures():
-            return Reach("span", _from_any_row((block.window, block.delay)), delay=block.delay)
-        case AsOfFeatures():
-            back = None if block.within is None else _from_any_row((block.within,))
-            return Reach("span", back, delay=block.delay)
-        case LookupFeatures():
-            return AS_MADE
-    raise TypeError(block)
-
-
-def _reads_of_prediction(
-    prediction: PredictionSpec, model: ModelSpec, feature_set: FeatureSetSpec
-) -> dict[str, tuple[Reach, ...]]:
-    found: dict[str, tuple[Reach, ...]] = {f"features.{model.feature_set}": SAME_ONLY}
-    if prediction.version == "champion":
-        found[f"models.{prediction.model}"] = (WHOLE,)
-    return {**found, feature_set.spine: SAME_ONLY} if prediction.keep else found

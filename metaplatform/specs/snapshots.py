@@ -5,8 +5,9 @@ from pathlib import PurePath
 from typing import Any
 
 from metaplatform.errors import BookError, Issue, Location
-from metaplatform.specs.base import Entity
-from metaplatform.specs.manifest import CHAPTERS, Manifest
+from metaplatform.specs.chapters import CHAPTERS
+from metaplatform.specs.entity import Entity
+from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.relational.places import TablePlaces, fault_in_rows
 from metaplatform.specs.rules import check_book
 from metaplatform.specs.source_looks import Look

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from metaplatform.specs.alerts import AlertSpec
-from metaplatform.specs.base import Entity
+from metaplatform.specs.entity import Entity
 from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.inference import PredictionSpec
 from metaplatform.specs.ingestion import SourceSpec, TableSpec
@@ -17,6 +17,7 @@ from metaplatform.specs.monitoring import MonitorSpec
 from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.outputs import OutputSpec
 from metaplatform.specs.reactions import ReactionSpec
+from metaplatform.specs.references import Path
 from metaplatform.specs.spec_types import bare, inside, variants
 from metaplatform.specs.training import ModelSpec
 
@@ -50,8 +51,6 @@ _LIMITS = {
 }
 """Pydantic's name of a broken limit → what is allowed."""
 _ABSENT = object()
-Path = tuple[str | int, ...]
-"""Keys and list indexes from an entity's mapping down to a value."""
 
 CHAPTER_TYPES: Mapping[str, Any] = {
     "sources": SourceSpec,

@@ -1,10 +1,14 @@
 """Chapter ``models``: what is learnt, from what, when again, and when the new one is taken."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from metaplatform.specs.base import Entity, Expression, Interval, Many, Name, Spec
+from metaplatform.specs.base import Expression, Interval, Many, Name, Spec
+from metaplatform.specs.entity import Entity, Neighbours
+from metaplatform.specs.reads import WHOLE, Reach
+from metaplatform.specs.references import Path, Reference, named
 
 Task = Literal["binary", "regression"]
 Metric = Literal["roc_auc", "log_loss", "brier", "rmse", "mae", "r2"]
@@ -119,6 +123,31 @@ class ModelSpec(Entity):
     training: TrainingSpec
     promotion: PromotionSpec
     retrain: RetrainPolicy | None = None
+
+    @property
+    def told(self) -> str:
+        """Return what is learnt from what."""
+        return f"Learns {self.target.sql} from features.{self.feature_set}."
+
+    def expressions(self) -> Iterator[tuple[Path, str]]:
+        """Yield the target, and what is excluded from it."""
+        yield ("target", "sql"), self.target.sql
+        if self.target.exclude is not None:
+            yield ("target", "exclude"), self.target.exclude
+
+    def references(self) -> Iterator[Reference]:
+        """Yield what the model is ordered behind, its feature set, and the monitors that can ask for a training."""
+        yield from super().references()
+        yield named(("feature_set",), "features", self.feature_set)
+        for trigger in ("drift", "performance"):
+            vote = getattr(self.retrain, trigger, None)
+            for index, monitor in enumerate(vote.monitors if vote else ()):
+                path = ("retrain", trigger, "monitors", index)
+                yield Reference(path, f"monitoring.{monitor}", ("monitoring",), monitor, orders=False)
+
+    def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
+        """Return all features, and all rows that they describe: labels come of these."""
+        return {f"features.{self.feature_set}": (WHOLE,), book.feature_sets[self.feature_set].spine: (WHOLE,)}
 
     @property
     def policy_fields(self) -> frozenset[str]:

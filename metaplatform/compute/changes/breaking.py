@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from metaplatform.specs.base import Entity
 from metaplatform.specs.columns import KnownColumns
+from metaplatform.specs.entity import Entity
 from metaplatform.specs.expressions import canonical_type
 from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.inference import PredictionSpec

@@ -13,10 +13,9 @@ from metaplatform.compute.changes.plan import ACTIONS, Change, Plan
 from metaplatform.compute.policy.road import made_by_reactions, topological_order
 from metaplatform.compute.policy.stale import stale_partitions, with_followers
 from metaplatform.specs.builds import Built, BuiltPartition
+from metaplatform.specs.chapters import CHAPTERS
 from metaplatform.specs.fingerprints import Contents
-from metaplatform.specs.inference import PredictionSpec
-from metaplatform.specs.manifest import CHAPTERS, Manifest
-from metaplatform.specs.outputs import ViewsOutput
+from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.plurals import counted
 from metaplatform.specs.snapshots import Snapshot, entity_fields, past_manifest, snapshot_of
 
@@ -165,15 +164,14 @@ class _Comparison:
 
     def _held_up(self, ref: str) -> str:
         """Return what the remaking of something waits for, empty if for nothing: views show what there is."""
-        views = isinstance(self._manifest.entities[ref], ViewsOutput)
+        views = self._manifest.entities[ref].shows
         return "" if views and not self._waiting.intersection(self._manifest.reads(ref)) else self._lacking(ref)
 
     def _lacking(self, ref: str) -> str:
         """Return which of what an entity needs is not there, or waits itself; empty if it can be made."""
-        entity = self._manifest.entities[ref]
         # A pinned version is not read anew when its model is trained, and is needed all the same.
-        model = [f"models.{entity.model}"] if isinstance(entity, PredictionSpec) else []
-        needed = dict.fromkeys((*self._manifest.reads(ref), *model))
+        models = (other for other in self._manifest.upstream(ref) if other.startswith("models."))
+        needed = dict.fromkeys((*self._manifest.reads(ref), *models))
         lacking = [other for other in needed if other in self._waiting or not self._there(other)]
         return f"it waits for {', '.join(lacking)}" if lacking else ""
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.ingestion import TableSpec
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.monitoring import DriftMonitor, MonitorSpec
+from metaplatform.specs.monitoring import MonitorSpec
 from metaplatform.specs.outputs import FileOutput, ReportOutput, ViewsOutput
 from metaplatform.specs.partitions import PartitionSpec
 
@@ -73,7 +73,7 @@ class Road:
             hindered = not stuck.isdisjoint(self.parents[ref])
             if not (follows or hindered) or not self._made_by_itself(ref, line):
                 continue
-            shows = follows and isinstance(self.manifest.entities[ref], ViewsOutput)
+            shows = follows and self.manifest.entities[ref].shows
             made = not hindered and self._may_score(ref, stock, partition, score)
             if shows or (made and self._can(ref, stock, line, partition, chosen)):
                 chosen[ref] = None
@@ -123,7 +123,7 @@ class Road:
             name
             for name, monitor in self.manifest.monitors.items()
             if f"predictions.{monitor.prediction}" in selected
-            and (isinstance(monitor, DriftMonitor) or self._mature(monitor, partition, known))
+            and (not monitor.waits_for_labels or self._mature(monitor, partition, known))
         )
 
     def _mature(self, monitor: MonitorSpec, partition: str, known: Mapping[str, datetime] | None) -> bool:
@@ -143,9 +143,7 @@ class Road:
     def _can_again(self, ref: str, stock: Stock, line: PartitionSpec | None, partition: str) -> bool:
         """Tell whether what was made can be made once more: views show what there is."""
         made_of_all = self._can(ref, stock, line, partition, ())
-        return self._may_score(ref, stock, partition, score=True) and (
-            made_of_all or isinstance(self.manifest.entities[ref], ViewsOutput)
-        )
+        return self._may_score(ref, stock, partition, score=True) and (made_of_all or self.manifest.entities[ref].shows)
 
     def _can(self, ref: str, stock: Stock, line: PartitionSpec | None, partition: str, chosen: Collection[str]) -> bool:
         return all(

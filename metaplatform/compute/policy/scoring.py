@@ -7,7 +7,6 @@ from datetime import datetime
 from metaplatform.compute.policy.plans import RunPlan, run_key
 from metaplatform.compute.policy.road import Road, Stock, labels_mature
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.monitoring import PerformanceMonitor
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def plan_performance(manifest: Manifest, state: ScoringState, now: datetime) -> 
     known = {**dict.fromkeys(manifest.models, now), **state.known}
     for monitor in manifest.monitors.values():
         ref = f"predictions.{monitor.prediction}"
-        if not isinstance(monitor, PerformanceMonitor) or manifest.partitions(ref) is None or ref in state.busy:
+        if not monitor.waits_for_labels or manifest.partitions(ref) is None or ref in state.busy:
             continue
         for partition in sorted(state.scored.get(monitor.prediction, {})):
             judged = (monitor.name, partition) in state.judged

@@ -7,7 +7,6 @@ from metaplatform.naming import stable_id
 from metaplatform.specs.builds import Built
 from metaplatform.specs.fingerprints import Contents
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import ViewsOutput
 from metaplatform.specs.reads import Reach
 
 Stale = Mapping[str, Mapping[str, str]]
@@ -23,7 +22,7 @@ def stale_partitions(manifest: Manifest, built: Mapping[str, Built]) -> dict[str
     left_out = made_by_reactions(manifest)
     for ref, made in built.items():
         entity = manifest.entities.get(ref)
-        if entity is None or ref in left_out or made.unfinished or isinstance(entity, ViewsOutput):
+        if entity is None or ref in left_out or made.unfinished or entity.shows:
             continue
         stale = _stale(ref, made, manifest, contents)
         if stale:
@@ -50,7 +49,7 @@ def with_followers(manifest: Manifest, built: Mapping[str, Built], stale: Stale)
     left_out = made_by_reactions(manifest)
     for ref in topological_order(manifest):
         made = built.get(ref)
-        views = isinstance(manifest.entities[ref], ViewsOutput)
+        views = manifest.entities[ref].shows
         if made is None or ref in left_out or views or ref.startswith(("raw.", "models.")):
             continue
         for other, reaches in manifest.reads(ref).items():

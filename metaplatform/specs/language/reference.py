@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from metaplatform.specs import base
+from metaplatform.specs.entity import Entity
 from metaplatform.specs.language.versions import PARAMETERS_KEY
 from metaplatform.specs.parameters import ParameterSpec
 from metaplatform.specs.spec_types import bare, hints_of, models_of
@@ -37,8 +38,8 @@ _ALIASES: tuple[tuple[Any, str], ...] = (
     (float, "number"),
 )
 _UNIONS = {Union, UnionType}
-_BASES = (base.Entity, base.Spec, BaseModel, object)
-_SHARED_BY_ALL = frozenset(base.Entity.model_fields)
+_BASES = (Entity, base.Spec, BaseModel, object)
+_SHARED_BY_ALL = frozenset(Entity.model_fields)
 
 
 def render_page(page: str) -> str:
@@ -52,7 +53,7 @@ def render_page(page: str) -> str:
 
 def _section(chapter: str) -> str:
     if chapter == "entity":
-        return "\n".join(_table(base.Entity, _SHARED_BY_ALL - {"name"}))
+        return "\n".join(_table(Entity, _SHARED_BY_ALL - {"name"}))
     if chapter == PARAMETERS_KEY:
         return "\n".join(_describe(ParameterSpec, path="", hidden=frozenset({"name"}), seen=set()))
     return "\n".join(_describe(CHAPTER_TYPES[chapter], path="", hidden=_SHARED_BY_ALL, seen=set()))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from metaplatform.specs import base
+from metaplatform.specs.chapters import CHAPTERS
 from metaplatform.specs.language.versions import (
     DEFAULTS_KEY,
     FIRST_VERSION,
@@ -22,7 +23,6 @@ from metaplatform.specs.language.versions import (
     PARAMETERS_KEY,
     VERSION_KEY,
 )
-from metaplatform.specs.manifest import CHAPTERS
 from metaplatform.specs.parameters import ParameterSpec
 from metaplatform.specs.spec_types import bare, hints_of, models_of
 from metaplatform.specs.structure import CHAPTER_TYPES

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from metaplatform.errors import Issue, Location
+from metaplatform.specs.chapters import CHAPTERS
 from metaplatform.specs.language.versions import (
     DEFAULTS_KEY,
     IGNORED_PREFIX,
     PARAMETERS_KEY,
     VERSION_KEY,
 )
-from metaplatform.specs.manifest import CHAPTERS
 from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.yaml_source import Node
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from metaplatform.errors import Location
-from metaplatform.specs.manifest import CHAPTERS
+from metaplatform.specs.chapters import CHAPTERS
+from metaplatform.specs.references import Path
 from metaplatform.specs.relational.layout import (
     BLOCK_COLUMNS,
     ENTITY_TABLES,
@@ -18,7 +19,7 @@ from metaplatform.specs.relational.layout import (
     Column,
     ListTable,
 )
-from metaplatform.specs.structure import Fault, Path
+from metaplatform.specs.structure import Fault
 
 _CHAPTERS = {prefix: chapter for chapter, prefix in CHAPTERS.items()}
 

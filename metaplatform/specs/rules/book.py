@@ -6,15 +6,15 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 from metaplatform.errors import Issue, Location
-from metaplatform.specs.base import Entity
 from metaplatform.specs.columns import KnownColumns
+from metaplatform.specs.entity import Entity
 from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.ingestion import TimedTable
 from metaplatform.specs.kinds import KnownKinds
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.references import Path
 from metaplatform.specs.source_looks import Looks, real_columns
-from metaplatform.specs.structure import Path
 from metaplatform.specs.training import ModelSpec
 
 _MOST_COMPARISONS = 200_000

@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Mapping
 
 from metaplatform.errors import Issue
+from metaplatform.specs.references import Reference
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.rules.references import Use, uses_of
 
-Graph = Mapping[str, Mapping[str, Use]]
+Graph = Mapping[str, Mapping[str, Reference]]
 
 
 def dependency_cycles(book: Book) -> Iterator[Issue]:
     """Yield each loop once, at the first entity of it in the book, with the whole path."""
     graph: Graph = {
-        ref: {use.target: use for use in reversed([*uses_of(entity)]) if use.orders} for ref, entity in book.entities()
+        ref: {use.target: use for use in reversed([*entity.references()]) if use.orders}
+        for ref, entity in book.entities()
     }
     in_loop: set[str] = set()
     for ref in _on_loops(graph):

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.features import FeatureSetSpec, WindowFeatures
-from metaplatform.specs.monitoring import DriftMonitor
+from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.rules.sql_texts import expressions_of, facts_of
-from metaplatform.specs.structure import Path
+from metaplatform.specs.rules.sql_texts import facts_of
 
 
 def unknown_features(book: Book) -> Iterator[Issue]:
@@ -41,7 +40,7 @@ def unknown_features(book: Book) -> Iterator[Issue]:
 def misplaced_aggregates(book: Book) -> Iterator[Issue]:
     """Yield aggregates where one row is looked at, and window features that are none."""
     for ref, entity in book.entities():
-        for path, sql in expressions_of(entity):
+        for path, sql in entity.expressions():
             facts = facts_of(sql)
             if facts.error is not None:
                 continue
@@ -62,7 +61,7 @@ def misplaced_aggregates(book: Book) -> Iterator[Issue]:
 def _of_window(entity: object, path: Path) -> bool:
     if not isinstance(entity, FeatureSetSpec) or path[-1] == "where" or not isinstance(path[1], int):
         return False
-    return isinstance(entity.features[path[1]], WindowFeatures)
+    return entity.features[path[1]].aggregates
 
 
 def _not_aggregated(book: Book, ref: str, path: Path, culprit: str) -> Issue:
@@ -79,10 +78,10 @@ def _not_aggregated(book: Book, ref: str, path: Path, culprit: str) -> Issue:
 def _excluded_from_monitors(book: Book) -> Iterator[Issue]:
     for name, monitor in book.manifest.monitors.items():
         model = book.model_of(monitor.prediction)
-        if not isinstance(monitor, DriftMonitor) or model is None or book.feature_set(model) is None:
+        if model is None or book.feature_set(model) is None:
             continue
         known = book.manifest.features_of(model)
-        for index, feature in enumerate(monitor.exclude):
+        for index, feature in enumerate(monitor.excluded):
             if feature not in known:
                 yield _unknown(book, f"monitoring.{name}", ("exclude", index), feature, known)
 

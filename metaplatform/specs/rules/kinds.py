@@ -5,13 +5,13 @@ from typing import Literal
 
 from metaplatform.errors import Issue
 from metaplatform.specs.expressions import canonical_type
-from metaplatform.specs.features import FeatureSetSpec, JoinedFeatures, WindowFeatures
+from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.kinds import kind_in
 from metaplatform.specs.query_kinds import Kinds
+from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.sql_safety import SqlError
-from metaplatform.specs.structure import Path
 from metaplatform.specs.value_kinds import Kind, KindFault, kind_of_type, shown_kind
 
 _INEXACT = ("DOUBLE", "REAL", "FLOAT")
@@ -61,18 +61,16 @@ def impossible_targets(book: Book) -> Iterator[Issue]:
 
 def joins_of_different_kinds(book: Book) -> Iterator[Issue]:
     """Yield blocks that join columns of different kinds; text that may hold the other kind is a warning."""
-    for ref, feature_set in book.entities():
-        if not isinstance(feature_set, FeatureSetSpec):
-            continue
+    for name, feature_set in book.manifest.feature_sets.items():
         above: set[str] = set()
         spine = book.kinds.of(feature_set.spine) or {}
         for index, block in enumerate(feature_set.features):
-            theirs = (book.kinds.of(block.table) if isinstance(block, JoinedFeatures) else None) or {}
-            for own, their in block.on.items() if isinstance(block, JoinedFeatures) else ():
+            theirs = (book.kinds.of(block.joined) if block.joined else None) or {}
+            for own, their in block.matches.items():
                 pair = (spine.get(own.lower()), theirs.get(their.lower()))
                 if own.lower() not in above and None not in pair and pair[0] != pair[1]:
-                    yield _uneven_join(book, ref, ("features", index, "on", own), (own, their), pair)
-            above |= {name.lower() for name in block.columns}
+                    yield _uneven_join(book, f"features.{name}", ("features", index, "on", own), (own, their), pair)
+            above |= {feature.lower() for feature in block.columns}
 
 
 def wrong_event_timestamps(book: Book) -> Iterator[Issue]:
@@ -127,8 +125,8 @@ def _expressions(book: Book, ref: str) -> Iterator[tuple[Path, str, Kinds]]:
         yield from ((("derive", name), sql, kinds) for name, sql in entity.derive.items())
     elif isinstance(entity, FeatureSetSpec):
         for index, block in enumerate(entity.features):
-            if isinstance(block, WindowFeatures) and block.where is not None:
-                yield ("features", index, "where"), block.where, book.kinds.of(block.table)
+            for field, sql in block.conditions():
+                yield ("features", index, field), sql, book.kinds.of(block.joined) if block.joined else None
     elif ref.startswith("models."):
         model = book.manifest.models[entity.name]
         feature_set = book.feature_set(model)

@@ -4,19 +4,15 @@ from collections.abc import Iterable, Iterator
 
 from metaplatform.errors import Issue
 from metaplatform.specs.duration import Duration
-from metaplatform.specs.expressions import canonical_sql
+from metaplatform.specs.expressions import canonical_sql, table_uses
 from metaplatform.specs.features import (
-    AsOfFeatures,
-    ExpressionFeatures,
     FeatureBlock,
-    JoinedFeatures,
-    WindowFeatures,
 )
 from metaplatform.specs.ingestion import FileSource, TimedTable
+from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.rules.sql_texts import facts_of, query_tables
+from metaplatform.specs.rules.sql_texts import facts_of
 from metaplatform.specs.rules.timing import identity_of
-from metaplatform.specs.structure import Path
 from metaplatform.specs.training import ModelSpec
 
 
@@ -28,8 +24,8 @@ def leaked_outcomes(book: Book) -> Iterator[Issue]:
         for index, block in enumerate(feature_set.features):
             if spine is not None:
                 yield from _own_outcomes(book, f"features.{name}", index, block, outcomes_of(spine) - above)
-            if isinstance(block, JoinedFeatures):
-                yield from _others_outcomes(book, f"features.{name}", index, block)
+            if block.joined is not None:
+                yield from _others_outcomes(book, f"features.{name}", index, block, block.joined)
             above |= {feature.lower() for feature in block.columns}
 
 
@@ -49,7 +45,7 @@ def undeclared_outcomes(book: Book) -> Iterator[Issue]:
         own = {column.lower(): column for column in book.columns.of(f"tables.{name}") or ()}
         if table.event_timestamp is None:
             continue
-        for ref, place in query_tables(table.sql):
+        for ref, place in table_uses(table.sql):
             source = book.timed(ref)
             handed_on = (outcomes_of(source) if source else set()) & set(own) - outcomes_of(table)
             for column in sorted(handed_on):
@@ -91,10 +87,9 @@ def leaked_targets(book: Book) -> Iterator[Issue]:
             continue
         used = {feature.lower() for feature in book.manifest.features_of(model)}
         for block in feature_set.features:
-            if isinstance(block, ExpressionFeatures):
-                for feature, sql in block.columns.items():
-                    if feature.lower() in used and not facts_of(sql).error:
-                        yield from _target_issue(book, f"models.{name}", model, feature, sql)
+            for feature, sql in block.columns.items() if block.joined is None else ():
+                if feature.lower() in used and not facts_of(sql).error:
+                    yield from _target_issue(book, f"models.{name}", model, feature, sql)
 
 
 def outcomes_of(table: TimedTable) -> set[str]:
@@ -110,8 +105,8 @@ def outcomes_of(table: TimedTable) -> set[str]:
 def _own_outcomes(book: Book, ref: str, index: int, block: FeatureBlock, outcomes: set[str]) -> Iterator[Issue]:
     """Yield what a block reads of its own row that is an outcome; a feature above hides a column of its name."""
     why = "it is not known at the row's event timestamp"
-    if isinstance(block, JoinedFeatures):
-        for own in block.on:
+    if block.joined is not None:
+        for own in block.matches:
             if own.lower() in outcomes:
                 yield _leak(book, ref, ("features", index, "on", own), own, why, at_key=True)
         return
@@ -121,24 +116,24 @@ def _own_outcomes(book: Book, ref: str, index: int, block: FeatureBlock, outcome
         hidden.add(name.lower())
 
 
-def _others_outcomes(book: Book, ref: str, index: int, block: JoinedFeatures) -> Iterator[Issue]:
+def _others_outcomes(book: Book, ref: str, index: int, block: FeatureBlock, joined: str) -> Iterator[Issue]:
     """Yield what a block reads of another table's rows that may not be known yet."""
-    table = book.timed(block.table)
+    table = book.timed(joined)
     if table is None or table.outcomes is None:
         return
-    why = f"of '{block.table}' it is known {table.outcomes.delay} after the event only"
-    if isinstance(block, AsOfFeatures | WindowFeatures):
-        if not _may_be_shorter(block.delay, table.outcomes.delay):
+    why = f"of '{joined}' it is known {table.outcomes.delay} after the event only"
+    if block.known_after is not None:
+        if not _may_be_shorter(block.known_after, table.outcomes.delay):
             return
-        why += f", and 'delay' is {block.delay}"
+        why += f", and 'delay' is {block.known_after}"
     outcomes = outcomes_of(table)
-    for own, theirs in block.on.items():
+    for own, theirs in block.matches.items():
         if theirs.lower() in outcomes:
             yield _leak(book, ref, ("features", index, "on", own), theirs, why)
     for name, sql in block.columns.items():
         yield from _leaks_in(book, ref, ("features", index, "columns", name), sql, outcomes, why)
-    if isinstance(block, WindowFeatures) and block.where is not None:
-        yield from _leaks_in(book, ref, ("features", index, "where"), block.where, outcomes, why)
+    for field, sql in block.conditions():
+        yield from _leaks_in(book, ref, ("features", index, field), sql, outcomes, why)
 
 
 def _leaks_in(book: Book, ref: str, path: Path, sql: str, outcomes: set[str], why: str) -> Iterator[Issue]:

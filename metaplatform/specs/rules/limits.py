@@ -6,13 +6,13 @@ from typing import Literal
 from sqlglot import exp
 
 from metaplatform.errors import Issue
-from metaplatform.specs.base import Entity
+from metaplatform.specs.entity import Entity
 from metaplatform.specs.expressions import shared_expression
 from metaplatform.specs.inference import SCORE_COLUMNS
 from metaplatform.specs.monitoring import MetricLimit, PerformanceMonitor
+from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
-from metaplatform.specs.structure import Path
 from metaplatform.specs.training import HIGHER_IS_BETTER
 
 _RANGES: Mapping[str, tuple[float, float]] = {

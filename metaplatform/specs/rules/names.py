@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from metaplatform.errors import Issue
 from metaplatform.specs.inference import SCORE_COLUMNS, STAMP_COLUMNS
 from metaplatform.specs.ingestion import FileSource, TimedTable
+from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.structure import Path
 
 _LEDGERS = frozenset({"observations", "decisions", "promotions", "actions", "arrivals"})
 """Tables below ``monitoring`` that the platform keeps itself."""

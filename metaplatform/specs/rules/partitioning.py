@@ -3,24 +3,24 @@
 from collections.abc import Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.ingestion import TableSpec
-from metaplatform.specs.outputs import ReportOutput
+from metaplatform.specs.chapters import STORED
+from metaplatform.specs.expressions import table_uses
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.rules.sql_texts import STORED, query_error, query_tables
+from metaplatform.specs.rules.sql_texts import query_error
 
 
 def wrong_partitions(book: Book) -> Iterator[Issue]:
     """Yield tables and reports partitioned by what has no partitions, or what their SQL does not read."""
     for ref, entity in book.entities():
-        if not isinstance(entity, TableSpec | ReportOutput) or entity.partitioned_by is None:
+        parent = entity.partition_parent(book.manifest)
+        if entity.query is None or parent is None:
             continue
-        parent = entity.partitioned_by
         if parent not in book.defined or parent.split(".", 1)[0] not in STORED:
             continue
         if _partitions_are_known(book, parent) and book.manifest.partitions(parent) is None:
             message, fix = f"'{parent}' has no partitions", "name a partitioned input, or leave it out"
             yield book.issue("not-partitioned", ref, ("partitioned_by",), culprit=parent, message=message, fix=fix)
-        if query_error(entity.sql) is None and parent not in dict(query_tables(entity.sql)):
+        if query_error(entity.query) is None and parent not in dict(table_uses(entity.query)):
             message, fix = f"the SQL does not read '{parent}'", "name one of the tables that it reads"
             yield book.issue("partition-not-read", ref, ("partitioned_by",), culprit=parent, message=message, fix=fix)
 
@@ -28,11 +28,11 @@ def wrong_partitions(book: Book) -> Iterator[Issue]:
 def unbounded_reads(book: Book) -> Iterator[Issue]:
     """Warn of partitioned tables that read all partitions of an input, as nothing says how far their SQL looks."""
     manifest = book.manifest
-    for ref, table in book.entities():
-        if not isinstance(table, TableSpec) or table.partitioned_by is None or query_error(table.sql) is not None:
+    for name, table in manifest.tables.items():
+        if table.partitioned_by is None or query_error(table.sql) is not None:
             continue
         declared = table.look_back is not None or table.look_ahead is not None
-        for other, place in query_tables(table.sql):
+        for other, place in table_uses(table.sql):
             whole = other != table.partitioned_by and other in manifest.entities and manifest.partitions(other)
             if not whole or (declared and manifest.event_timestamp(other)):
                 continue
@@ -41,7 +41,7 @@ def unbounded_reads(book: Book) -> Iterator[Issue]:
                 fix = f"give '{other}' an event_timestamp, and declare `look_back` or `look_ahead` here"
             yield book.issue(
                 "unbounded-read",
-                ref,
+                f"tables.{name}",
                 ("sql",),
                 culprit=other,
                 message=f"every partition reads all of '{other}', and is made again whenever that gets rows",

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from metaplatform.errors import Issue
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.rules.references import uses_of
 
 _TAG_VALUE = re.compile(r"[A-Za-z0-9_.-]{0,63}")
 _TAG_KEY = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}")
@@ -33,7 +32,7 @@ def invalid_tags(book: Book) -> Iterator[Issue]:
 
 def unused_entities(book: Book) -> Iterator[Issue]:
     """Warn of sources, tables, feature sets and models that nothing in the book reads."""
-    used = {use.target for _, entity in book.entities() for use in uses_of(entity)}
+    used = {use.target for _, entity in book.entities() for use in entity.references()}
     broken = book.defined - set(book.manifest.entities)
     for ref, _ in book.entities():
         if ref.startswith(_MADE_TO_BE_READ) and ref not in used and not broken:

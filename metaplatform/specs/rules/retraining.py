@@ -9,9 +9,9 @@ from croniter import croniter  # type: ignore[import-untyped]
 from metaplatform.errors import Issue
 from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
 from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.xgboost_parameters import KNOWN, OBJECTIVES, OWNED
-from metaplatform.specs.structure import Path
 from metaplatform.specs.training import METRICS, ModelSpec, VoteSpec
 
 _CRON_FIELDS = 5

@@ -8,9 +8,9 @@ from metaplatform.specs.addresses import shown_path
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.plurals import counted
+from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.source_looks import Misfit, SourceLook
-from metaplatform.specs.structure import Path
 
 _MANY = 3
 _LACKING_FIX = "name it as the files do, or take it out"

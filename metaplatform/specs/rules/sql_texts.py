@@ -7,73 +7,27 @@ from functools import lru_cache
 from sqlglot import exp
 
 from metaplatform.errors import Issue
-from metaplatform.specs.base import Entity
+from metaplatform.specs.chapters import STORED
 from metaplatform.specs.duckdb_functions import AGGREGATES
 from metaplatform.specs.expressions import canonical_type, column_uses, shared_expression, shared_query
-from metaplatform.specs.features import FeatureSetSpec, WindowFeatures
-from metaplatform.specs.ingestion import FileSource, TableSpec
-from metaplatform.specs.outputs import ReportOutput
-from metaplatform.specs.reactions import ReactionSpec
+from metaplatform.specs.ingestion import FileSource
+from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.sql_safety import SqlError, position_of
-from metaplatform.specs.structure import Path
-from metaplatform.specs.training import ModelSpec
 
-STORED = ("raw", "tables", "features", "predictions", "outputs")
-"""Prefixes of what SQL can read."""
 _CACHED_TEXTS = 65_536
 
 
 def broken_sql(book: Book) -> Iterator[Issue]:
     """Yield SQL that does not parse, or does what SQL in the book may not; and column types unknown to DuckDB."""
     for ref, entity in book.entities():
-        for path, sql in expressions_of(entity):
+        for path, sql in entity.expressions():
             yield from _sql_issue(book, ref, path, facts_of(sql).error)
-        for path, sql in queries_of(entity):
-            yield from _sql_issue(book, ref, path, query_error(sql))
+        if entity.query is not None:
+            yield from _sql_issue(book, ref, ("sql",), query_error(entity.query))
         if isinstance(entity, FileSource):
             for column, written in entity.columns.items():
                 yield from _sql_issue(book, ref, ("columns", column), _type_error(written))
-
-
-def expressions_of(entity: Entity) -> Iterator[tuple[Path, str]]:
-    """Yield every expression of an entity with its path."""
-    match entity:
-        case FileSource():
-            yield from ((("derive", name), sql) for name, sql in entity.derive.items())
-        case FeatureSetSpec():
-            for index, block in enumerate(entity.features):
-                yield from ((("features", index, "columns", name), sql) for name, sql in block.columns.items())
-                if isinstance(block, WindowFeatures) and block.where is not None:
-                    yield ("features", index, "where"), block.where
-        case ModelSpec():
-            yield ("target", "sql"), entity.target.sql
-            if entity.target.exclude is not None:
-                yield ("target", "exclude"), entity.target.exclude
-        case ReactionSpec():
-            yield ("when",), entity.when
-            if entity.rank_by is not None:
-                yield ("rank_by",), entity.rank_by
-
-
-def queries_of(entity: Entity) -> Iterator[tuple[Path, str]]:
-    """Yield every query of an entity with its path."""
-    if isinstance(entity, TableSpec | ReportOutput):
-        yield ("sql",), entity.sql
-
-
-@lru_cache(maxsize=_CACHED_TEXTS)
-def query_tables(sql: str) -> tuple[tuple[str, tuple[int, int]], ...]:
-    """Return each reference of a query with the line and column of its first use; none if it does not parse."""
-    try:
-        tree = shared_query(sql)
-    except SqlError:
-        return ()
-    found: dict[str, tuple[int, int]] = {}
-    for table in tree.find_all(exp.Table, bfs=False):
-        if table.db:
-            found.setdefault(f"{table.db}.{table.name}", position_of(table.args["db"]))
-    return tuple(found.items())
 
 
 @dataclass(frozen=True)

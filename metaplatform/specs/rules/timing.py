@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.features import AsOfFeatures, FeatureSetSpec, WindowFeatures
+from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.ingestion import TimedTable
+from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.structure import Path
 
 
 def missing_event_timestamps(book: Book) -> Iterator[Issue]:
     """Yield as-of and window blocks between tables that do not both have an event timestamp."""
     for name, feature_set in book.manifest.feature_sets.items():
         for index, block in enumerate(feature_set.features):
-            if isinstance(block, AsOfFeatures | WindowFeatures):
-                for table in dict.fromkeys((feature_set.spine, block.table)):
+            if block.joined is not None and block.known_after is not None:
+                for table in dict.fromkeys((feature_set.spine, block.joined)):
                     found = book.timed(table)
                     if found is not None and found.event_timestamp is None:
                         yield _needs(book, f"features.{name}", ("features", index, "table"), table, "event_timestamp")
@@ -63,15 +63,9 @@ def missing_label_delays(book: Book) -> Iterator[Issue]:
 
 def _empty_feature_spans(book: Book, ref: str, feature_set: FeatureSetSpec) -> Iterator[Issue]:
     for index, block in enumerate(feature_set.features):
-        if isinstance(block, WindowFeatures) and not block.window.longest:
-            text, fix = f"no row lies in a window of {block.window}", "make 'window' longer than nothing"
-            path: Path = ("features", index, "window")
-            yield book.issue("empty-span", ref, path, culprit=str(block.window), message=text, fix=fix)
-        # A delay moves a window back as a whole; a latest row can be too old when it becomes known.
-        if isinstance(block, AsOfFeatures) and block.within and block.within.longest <= block.delay.shortest:
-            text = f"a row known {block.delay} after its moment is older than {block.within} by then"
-            path, fix = ("features", index, "within"), "make 'within' longer than 'delay'"
-            yield book.issue("empty-span", ref, path, culprit=str(block.within), message=text, fix=fix)
+        for field, culprit, message, fix in block.empty_spans():
+            path: Path = ("features", index, field)
+            yield book.issue("empty-span", ref, path, culprit=culprit, message=message, fix=fix)
 
 
 def _empty(book: Book, ref: str, key: str, culprit: str, message: str) -> Issue:

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.features import ExpressionFeatures, FeatureSetSpec, JoinedFeatures, WindowFeatures
+from metaplatform.specs.features import FeatureBlock
 from metaplatform.specs.ingestion import FileSource, TimedTable
 from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.query_columns import HIDDEN, MOST_FAULTS, Columns
+from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
-from metaplatform.specs.structure import Path
 
 _ADVICE = {
     "unknown-column": ("there is no column '{}' here", "name a column the tables read here have"),
@@ -53,17 +53,16 @@ def unknown_columns_of_queries(book: Book) -> Iterator[Issue]:
 
 def unknown_columns_of_features(book: Book) -> Iterator[Issue]:
     """Yield columns in feature sets that neither the table read nor, for the spine, a feature above has."""
-    for ref, feature_set in book.entities():
-        if not isinstance(feature_set, FeatureSetSpec):
-            continue
+    for name, feature_set in book.manifest.feature_sets.items():
+        ref = f"features.{name}"
         spine = book.columns.of(feature_set.spine) if book.timed(feature_set.spine) else None
         above: list[str] = []
         for index, block in enumerate(feature_set.features):
             path: Path = ("features", index)
-            if isinstance(block, ExpressionFeatures):
+            if block.joined is None:
                 yield from _expression_block(book, ref, path, block, spine, above)
             else:
-                yield from _joined_block(book, ref, path, block, spine, above)
+                yield from _joined_block(book, ref, path, block, block.joined, spine, above)
             above.extend(block.columns)
 
 
@@ -110,7 +109,7 @@ def _spine_columns(book: Book, model: str) -> Columns:
 
 
 def _expression_block(
-    book: Book, ref: str, path: Path, block: ExpressionFeatures, spine: Columns, above: list[str]
+    book: Book, ref: str, path: Path, block: FeatureBlock, spine: Columns, above: list[str]
 ) -> Iterator[Issue]:
     available = [*(spine or ()), *above]
     for name, sql in block.columns.items():
@@ -120,10 +119,10 @@ def _expression_block(
 
 
 def _joined_block(
-    book: Book, ref: str, path: Path, block: JoinedFeatures, spine: Columns, above: list[str]
+    book: Book, ref: str, path: Path, block: FeatureBlock, joined: str, spine: Columns, above: list[str]
 ) -> Iterator[Issue]:
-    theirs = book.columns.of(block.table) if book.timed(block.table) else None
-    for own, their in block.on.items():
+    theirs = book.columns.of(joined) if book.timed(joined) else None
+    for own, their in block.matches.items():
         if spine is not None and own not in {*spine, *above}:
             yield _plain(book, ref, (*path, "on", own), own, [*spine, *above], at_key=True)
         if theirs is not None and their not in theirs:
@@ -132,8 +131,8 @@ def _joined_block(
         return
     for name, sql in block.columns.items():
         yield from _in_sql(book, ref, (*path, "columns", name), sql, theirs)
-    if isinstance(block, WindowFeatures) and block.where is not None:
-        yield from _in_sql(book, ref, (*path, "where"), block.where, theirs)
+    for field, sql in block.conditions():
+        yield from _in_sql(book, ref, (*path, field), sql, theirs)
 
 
 def _in_sql(book: Book, ref: str, path: Path, sql: str, known: Iterable[str]) -> Iterator[Issue]:

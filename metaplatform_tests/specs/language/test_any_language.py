@@ -8,10 +8,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from metaplatform.specs.chapters import CHAPTERS
 from metaplatform.specs.columns import columns_of
 from metaplatform.specs.language.merging import laid_over
 from metaplatform.specs.loading import read_book
-from metaplatform.specs.manifest import CHAPTERS
 from metaplatform.specs.yaml_source import read_yaml
 from metaplatform_tests.scenario import BOOK
 from metaplatform_tests.specs.language.books import write_book

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from metaplatform.specs.chapters import CHAPTERS
 from metaplatform.specs.language.reference import render_page
-from metaplatform.specs.manifest import CHAPTERS
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in [DOCS / "book.md", *(DOCS / "reference").glob("*.md")]}

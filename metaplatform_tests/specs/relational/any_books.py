@@ -4,7 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from metaplatform.specs.manifest import CHAPTERS, Manifest
+from metaplatform.specs.chapters import CHAPTERS
+from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.structure import build_entity
 from metaplatform.specs.training import METRICS
 
