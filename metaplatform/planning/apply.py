@@ -22,7 +22,7 @@ from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.snapshots import entity_fields
 from metaplatform.work.builds import keep_book
-from metaplatform.work.steps import APPLY_TAG, NOW_TAG, REPLAY_TAG
+from metaplatform.work.steps import APPLY_TAG, APPLY_TAGS, NOW_TAG, REPLAY_TAGS
 from metaplatform.work.training import DECISION_TAG
 
 _LONGEST_TAG = 500
@@ -93,7 +93,7 @@ def apply_plan(
                 manifest, resources["warehouse"], resources["registry"], resources["clock"].now(), instance=instance
             )
             # The sole apply, while no replay is at work, knows that no run of either lives.
-            end_dead_runs(instance, APPLY_TAG, REPLAY_TAG)
+            end_dead_runs(instance, *APPLY_TAGS, *REPLAY_TAGS)
             _refuse_busy(loop, chosen)
             records = BuildRecords(loop.warehouse.root_path)
             work = _Work(manifest, definitions.get_repository_def(), instance, loop, records, progress, allow_breaking)

@@ -11,8 +11,10 @@ from metaplatform.specs.records import Action, Decision, Observation, Promotion
 class ReplayRow:
     """One scored partition.
 
-    ``drift_share`` is the share of drifted features; ``live`` the realized ``metric`` of the version that
-    scored the partition first, ``first`` that of the model's first version on the same rows. ``decision`` is
+    ``drift_share`` is the share of drifted features; ``champion`` the version that scored the partition first and
+    ``live`` its realized ``metric`` (without partitions: the newest whose rows have labels, and the first score of each
+    row, whose ever it is); ``first`` is that of the model's first version on the same rows, but those it has learnt
+    from. ``decision`` is
     ``retrain`` or ``wait`` with its ``reason``, ``promotion`` what became of the challenger. ``unjudged`` names the
     checks of monitors that could not judge the partition, each with why.
     """

@@ -10,7 +10,7 @@ from metaplatform.resources.root_use import contents_of, mark_root, remove_conte
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.records import Arrival
-from metaplatform.work.steps import REPLAY_TAG
+from metaplatform.work.steps import REPLAY_TAGS
 
 _SERVED = ("ui.lock", "logs")
 """What ``metaplatform ui`` leaves behind below a storage root."""
@@ -55,6 +55,6 @@ def _made_by_replays(deployment: Deployment) -> bool:
         return False
     arrivals = Ledger(Warehouse(root=str(root))).read(Arrival)
     with deployment_instance(deployment) as instance:
-        replayed = instance.get_runs_count(dg.RunsFilter(tags={REPLAY_TAG: "true"}))
+        replayed = sum(instance.get_runs_count(dg.RunsFilter(tags={tag: "true"})) for tag in REPLAY_TAGS)
         known = all(instance.has_run(run) for run in {arrival.run_id for arrival in arrivals})
         return known and replayed == instance.get_runs_count()

@@ -11,7 +11,7 @@ import dagster as dg
 from metaplatform.errors import StorageError
 from metaplatform.execution import end_dead_runs
 from metaplatform.resources.file_writing import write_whole
-from metaplatform.work.steps import PLAN_TAG, REPLAY_TAG
+from metaplatform.work.steps import PLAN_TAG, REPLAY_TAGS
 
 FILE = "replay.json"
 
@@ -48,8 +48,9 @@ def standing_below(root: Path) -> Standing:
 
 def forget_failures(instance: dg.DagsterInstance) -> None:
     """Let plans whose runs failed, or ended with the replay's process, be asked for again; the runs stay to be seen."""
-    end_dead_runs(instance, REPLAY_TAG)
+    end_dead_runs(instance, *REPLAY_TAGS)
     failed = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-    for run in instance.get_runs(dg.RunsFilter(tags={REPLAY_TAG: "true"}, statuses=failed)):
-        if PLAN_TAG in run.tags:
-            instance.add_run_tags(run.run_id, {PLAN_TAG: f"{run.tags[PLAN_TAG]}/failed/{run.run_id}"})
+    for tag in REPLAY_TAGS:
+        for run in instance.get_runs(dg.RunsFilter(tags={tag: "true"}, statuses=failed)):
+            if PLAN_TAG in run.tags:
+                instance.add_run_tags(run.run_id, {PLAN_TAG: f"{run.tags[PLAN_TAG]}/failed/{run.run_id}"})

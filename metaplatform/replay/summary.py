@@ -10,7 +10,6 @@ import ibis
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.factories.automation.state import WorkingLoop
-from metaplatform.naming import history_ref
 from metaplatform.replay.results import Period, ReplayRow, drift_share, unjudged
 from metaplatform.resources.delta_tables import PartitionState
 from metaplatform.resources.exports import Exports
@@ -59,9 +58,12 @@ class _History:
         return self.loop.warehouse.partitions(self._ref)
 
     @cached_property
+    def _first_version(self) -> int:
+        return min(found.version for found in self.loop.registry.versions(self._model.name))
+
+    @cached_property
     def _first_bundle(self) -> ModelBundle:
-        registry = self.loop.registry
-        return registry.load(self._model.name, min(found.version for found in registry.versions(self._model.name)))
+        return self.loop.registry.load(self._model.name, self._first_version)
 
     @cached_property
     def _verdicts(self) -> list[Observation]:
@@ -91,7 +93,7 @@ class _History:
         ]
 
     def _row(self, partition: str, period: Period) -> ReplayRow:
-        champion, live, since = self._live(partition)
+        champion, live, first = self._judged(partition)
         decision = period.decision
         return ReplayRow(
             prediction=self.prediction.name,
@@ -101,7 +103,7 @@ class _History:
             champion=champion,
             metric=self._model.promotion.metric,
             live=live,
-            first=self._first(partition, since),
+            first=first,
             decision=decision.outcome if decision else "",
             reason=decision.reasons if decision else "",
             promotion=period.promotion,
@@ -123,23 +125,25 @@ class _History:
             Notifier(root=root),
         )
 
-    def _live(self, partition: str) -> tuple[int, float | None, datetime | None]:
-        """Return the version whose out-of-sample scores the partition got, their metric, and where its rows begin."""
-        realized = realized_rows(self._step(partition), self.prediction.name, self._model)
-        if realized.version is None:
-            return self.loop.warehouse.partitions(history_ref(self._ref))[partition].model_version or 0, None, None
-        scores = evaluate(realized.labels, realized.scores, self._model.task).scores
-        return realized.version.version, scores[self._model.promotion.metric], realized.version.trained_until
+    def _judged(self, partition: str) -> tuple[int, float | None, float | None]:
+        """Return the version whose scores count for the partition, their metric, and the first version's."""
+        realized = realized_rows(self._step(partition), self.prediction.name, self._model, of_all=True)
+        version = realized.version
+        if version is None or realized.since is None:
+            return self._scored[partition].model_version or 0, None, None
+        live = evaluate(realized.labels, realized.scores, self._model.task).scores[self._model.promotion.metric]
+        first = live if version.version == self._first_version else self._first(partition, realized.since)
+        return version.version, live, first
 
-    def _first(self, partition: str, since: datetime | None) -> float | None:
+    def _first(self, partition: str, since: datetime) -> float | None:
         """Return the metric of the model's first version on the partition, as if it had never been retrained.
 
-        Rows before ``since``, which the live version has learnt from, are left out, and what the first one has.
+        Rows before ``since``, of which no score counts, are left out, and those that the first one has learnt from.
         """
         manifest, window = self.loop.manifest, self._step(partition).window
         bundle, moment = self._first_bundle, manifest.spine_of(self._model).event_timestamp
         learnt_until = bundle.lineage.trained_until
-        since = max(since or learnt_until, learnt_until)
+        since = max(since, learnt_until)
         with self.loop.warehouse.session() as session:
             known = labels_known_at(manifest, self._model, self.loop.warehouse, self.loop.now)
             labels = labels_of(session, manifest, self._model, known, window)

@@ -19,7 +19,7 @@ from metaplatform.specs.fingerprints import Contents
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.snapshots import entity_fields, snapshot_of
-from metaplatform.work.steps import REPLAY_TAG, Made, Step, in_partition
+from metaplatform.work.steps import REPLAY_TAGS, Made, Step, in_partition
 
 _NO_CONTENT = {"predictions": frozenset({PARTITION_COLUMN, "run_id", "scored_at"})}
 """Columns that are not content: the same scores made once more change nothing for those who read them."""
@@ -34,7 +34,7 @@ def recorded(work: Callable[[Step], Made]) -> Callable[[Step], Made]:
 
     @wraps(work)
     def record(step: Step) -> Made:
-        if REPLAY_TAG not in step.tags:
+        if step.tags.keys().isdisjoint(REPLAY_TAGS):
             mark_root(step.warehouse.root_path, "live")
         records = BuildRecords(step.warehouse.root_path)
         inputs = inputs_of(step.manifest, step.ref, step.partition, records)

@@ -143,14 +143,17 @@ def extra_columns(manifest: Manifest, spec: PredictionSpec) -> list[str]:
 
 
 def _keep_history(session: Session, step: Step, spec: PredictionSpec) -> None:
-    """Add to the history what was just written, each version's rows to its own: scores that it has not, not again."""
+    """Add to the history what was just written, each version's rows to its own: scores that it has not, not again.
+
+    Of one moment it keeps one score of a row, the last: a replay scores once more at the moment at which more arrives.
+    """
     warehouse = step.warehouse
     # A column that has changed its type has done so for readers of the current rows too: older versions' follow.
     types = {field.name: field.type for field in warehouse.schema(step.ref)}
     warehouse.retype(history_ref(step.ref), types, metadata=step.commit)
     current: ibis.Table = in_partition(session.table(step.ref), step.partition)
     score_column = SCORE_COLUMNS[step.manifest.models[spec.model].task]
-    same = [*step.manifest.identity_of(spec.name), score_column]
+    identity = step.manifest.identity_of(spec.name)
     present = session.reader(current.select("model_version").distinct()).read_all()["model_version"].to_pylist()
     for version in (int(found or 0) for found in present):
         values: dict[str, str | int] = {"_partition": step.partition} if step.partition else {}
@@ -159,10 +162,10 @@ def _keep_history(session: Session, step: Step, spec: PredictionSpec) -> None:
         if warehouse.exists(history_ref(step.ref)):
             history = session.table(history_ref(step.ref))
             kept = history.filter([history[name] == value for name, value in values.items()])
-            new = session.materialize_temp(scored.anti_join(kept, same))
-            scored = together(kept, new)
+            new = session.materialize_temp(scored.anti_join(kept, [*identity, score_column]))
             if not session.reader(new.limit(1)).read_all().num_rows:
                 continue
+            scored = together(kept.anti_join(new, [*identity, "scored_at"]), new)
         warehouse.replace_where(
             history_ref(step.ref),
             session.reader(scored),

@@ -1,8 +1,14 @@
-"""Judges predictions whose labels are mature, by a version that was not trained on those rows."""
+"""Judges predictions whose labels are mature, by a version that was not trained on those rows.
 
+Monitors, their pages and the summary of a replay all ask ``realized_rows``: there is one rule of which score counts.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+import ibis
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +19,7 @@ from metaplatform.compute.performance import Baseline, judge_performance
 from metaplatform.compute.training import LABEL
 from metaplatform.naming import history_ref
 from metaplatform.resources.model_registry import ModelVersion
+from metaplatform.resources.session import Session
 from metaplatform.specs.inference import SCORE_COLUMNS
 from metaplatform.specs.monitoring import PerformanceMonitor
 from metaplatform.specs.partitions import Window
@@ -22,16 +29,21 @@ from metaplatform.work.judged import Judged
 from metaplatform.work.keys import check_key
 from metaplatform.work.label_maturity import labels_known_at
 from metaplatform.work.labelled_rows import labels_of
-from metaplatform.work.steps import Step, report_link
+from metaplatform.work.steps import Step, in_partition, report_link
 
 
 @dataclass(frozen=True)
 class Realized:
-    """Labels and scores of one version's rows, in one order."""
+    """Labels and scores of rows from ``since`` on, in one order; no version where none that scored may be judged."""
 
     version: ModelVersion | None
     labels: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
+    since: datetime | None = None
+
+
+_NOTHING = Realized(None, np.empty(0), np.empty(0))
+_SCORE, _TURN = "_score", "_turn"
 
 
 def judge_realized(step: Step, monitor: PerformanceMonitor) -> Judged:
@@ -40,7 +52,7 @@ def judge_realized(step: Step, monitor: PerformanceMonitor) -> Judged:
     realized = realized_rows(step, monitor.prediction, model)
     version = realized.version
     if version is None:
-        reason = "no version scored these rows without having been trained on them"
+        reason = "no version has scored these rows that was not trained on rows of the same time"
         skipped = [Finding(metric, "", None, None, "skipped", reason) for metric in monitor.metrics]
         return Judged({finding.check: finding for finding in skipped}, {}, model.name, 0, 0, {})
     evaluation = evaluate(realized.labels, realized.scores, model.task)
@@ -78,42 +90,59 @@ def baseline_of(step: Step, monitor: PerformanceMonitor, version: ModelVersion) 
     return {**first, **found}
 
 
-def realized_rows(step: Step, prediction: str, model: ModelSpec) -> Realized:
-    """Return the mature labels of the step's partition beside the newest out-of-sample scores of those rows.
+def realized_rows(step: Step, prediction: str, model: ModelSpec, *, of_all: bool = False) -> Realized:
+    """Return the mature labels of the step's partition beside what one version said of those rows first.
 
-    Every version's scores are in the history; one counts for rows behind the end of its own training rows.
+    Of a partition it is the version that scored it first, of those that have learnt from none of it: what readers were
+    told. Without partitions each row counts for the version that scored it first, of those that have not learnt from
+    it; the newest one that has such rows is judged, on them alone, or with ``of_all`` every version on its own.
     """
     manifest, warehouse, history = step.manifest, step.warehouse, history_ref(f"predictions.{prediction}")
-    nothing = Realized(None, np.empty(0), np.empty(0))
     if not warehouse.exists(history):
-        return nothing
-    column, score_column = manifest.spine_of(model).event_timestamp, SCORE_COLUMNS[model.task]
-    key = list(manifest.spine_of(model).key)
-    versions = sorted(step.registry.versions(model.name), key=lambda found: -found.version)
+        return _NOTHING
+    key, moment = list(manifest.spine_of(model).key), str(manifest.spine_of(model).event_timestamp)
     with warehouse.session() as session:
-        table = session.table(history)
-        if step.partition:
-            table = table.filter(table["_partition"] == step.partition)
-        present = set(session.reader(table.select("model_version").distinct()).read_all()["model_version"].to_pylist())
+        table = in_partition(session.table(history), step.partition)
+        versions = _judged(session, table, step.registry.versions(model.name), step.window)
+        if not versions:
+            return _NOTHING
         known = labels_known_at(manifest, model, warehouse, step.now)
         labels = labels_of(session, manifest, model, known, step.window)
         check_key(session, labels, key, owner=manifest.feature_sets[model.feature_set].spine)
         usable = labels.filter(~labels["excluded"] & labels[LABEL].notnull()).select(*key, LABEL)
-        for version in versions:
-            if version.version not in present or _has_learnt_from(version, step.window):
-                continue
-            scored = table.filter(
-                (table["model_version"] == version.version) & (table[column] >= version.trained_until)
-            )
-            # A row may have been scored again, from features that are known better by now: what was said first counts.
-            first = scored.group_by(key).aggregate(**{score_column: scored[score_column].argmin(scored["scored_at"])})
-            joined = first.inner_join(usable, key).select(LABEL, score_column)
-            rows = session.reader(joined).read_all()
-            if rows.num_rows:
-                columns = (rows[name].to_numpy().astype(float) for name in (LABEL, score_column))
-                return Realized(version, *columns)
-    return nothing
+        said = _said_first(table, versions, key, moment=moment, score=SCORE_COLUMNS[model.task])
+        rows = session.reader(said.inner_join(usable, key).select("model_version", LABEL, _SCORE)).read_all()
+    found = rows["model_version"].to_numpy()
+    newest = max(found, default=max(versions))
+    judged = np.full(len(found), fill_value=True) if of_all else found == newest
+    since = min(versions[each].trained_until for each in (*found[judged], newest))
+    labelled, scores = (rows[name].to_numpy().astype(float)[judged] for name in (LABEL, _SCORE))
+    return Realized(versions[newest], labelled, scores, since)
 
 
-def _has_learnt_from(version: ModelVersion, window: Window | None) -> bool:
-    return window is not None and version.trained_until > window.start
+def _judged(
+    session: Session, history: ibis.Table, versions: Sequence[ModelVersion], window: Window | None
+) -> dict[int, ModelVersion]:
+    """Return the versions, by number, whose scores in the history may count; of a partition's, the first alone."""
+    seen = history.group_by("model_version").aggregate(first=history["scored_at"].min())
+    first = {row["model_version"]: row["first"] for row in session.reader(seen).read_all().to_pylist()}
+    scored = [version for version in versions if version.version in first]
+    if window is not None:
+        clean = [version for version in scored if version.trained_until <= window.start]
+        scored = sorted(clean, key=lambda version: (first[version.version], version.version))[:1]
+    return {version.version: version for version in scored}
+
+
+def _said_first(
+    history: ibis.Table, versions: Mapping[int, ModelVersion], key: Sequence[str], *, moment: str, score: str
+) -> ibis.Table:
+    """Return the first score of each row that a version gave without having learnt from it, and whose it is.
+
+    A row may have been scored again, from features that are known better by now, or by the next champion: what was said
+    first counts. A version of the time when the book asked for another task has left no such score.
+    """
+    unseen = [(history["model_version"] == n) & (history[moment] >= v.trained_until) for n, v in versions.items()]
+    said = history.filter(ibis.or_(*unseen) & history[score].notnull())
+    turn = ibis.row_number().over(group_by=list(key), order_by=[said["scored_at"], said["model_version"]])
+    ranked = said.select(*key, "model_version", **{_SCORE: said[score], _TURN: turn})
+    return ranked.filter(ranked[_TURN] == 0).drop(_TURN)

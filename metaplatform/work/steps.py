@@ -20,16 +20,20 @@ from metaplatform.specs.partitions import Window
 
 PLAN_TAG = f"{HIDDEN_TAG}plan"
 """Run tag with the key of the plan that asked for the run."""
-APPLY_TAG = "metaplatform/apply"
+APPLY_TAG = f"{HIDDEN_TAG}apply"
 """Run tag of an apply: to reactions what it scores again is a backfill."""
-BACKFILL_TAGS = frozenset({APPLY_TAG, "dagster/backfill"})
+APPLY_TAGS = (APPLY_TAG, "metaplatform/apply")
+"""Either is on each run of an apply: the second one is that of earlier releases."""
+BACKFILL_TAGS = frozenset({*APPLY_TAGS, "dagster/backfill"})
 """Run tags of what is made again because somebody asked for it, not because something new has come."""
 STAND_BY_TAG = f"{HIDDEN_TAG}reactions_stand_by"
 """Run tag of a replay without reactions: what it scores sets nothing in motion, then or later."""
 NOW_TAG = f"{HIDDEN_TAG}now"
 """Run tag that holds the run's ``now``: a retry or a re-execution sees the same moment."""
-REPLAY_TAG = "metaplatform/replay"
+REPLAY_TAG = f"{HIDDEN_TAG}replay"
 """Run tag of a replay: its predictions set nothing in motion later, and what it makes can be made again."""
+REPLAY_TAGS = (REPLAY_TAG, "metaplatform/replay")
+"""Either is on each run of a replay: the second one is that of earlier releases."""
 
 Metadata = Mapping[str, Any]
 """What people are shown of what a step made, by Dagster's names: numbers, texts, and the values that follow here."""

@@ -22,12 +22,14 @@ from dagster._utils.error import SerializableErrorInfo
 
 from metaplatform.composition import load_definitions
 from metaplatform.factories.automation.alerts import alerts_sensor, failed_runs, failed_ticks
+from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.dagster_home import write_dagster_home
 from metaplatform.resources.notifier import Notifier
 from metaplatform.resources.outbox import Outbox
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.reactions import AppriseNotification
+from metaplatform.work.steps import APPLY_TAGS, REPLAY_TAGS
 
 
 @pytest.fixture
@@ -49,9 +51,11 @@ def run(instance: dg.DagsterInstance, *, fails: bool, tags: dict[str, str] | Non
     return dg.materialize([orders], instance=instance, raise_on_error=False, tags=tags).run_id
 
 
-def test_a_failed_run_is_a_trouble_until_a_later_one_succeeds(instance: dg.DagsterInstance) -> None:
-    failed = run(instance, fails=True, tags={"metaplatform/reason": "new data for 2024-05 in raw.orders"})
-    run(instance, fails=True, tags={"metaplatform/reason": "new data for 2024-05 in raw.orders"})
+@pytest.mark.parametrize("tag", [REASON_TAG, "metaplatform/reason"])
+def test_a_failed_run_is_a_trouble_until_a_later_one_succeeds(instance: dg.DagsterInstance, tag: str) -> None:
+    reason = "new data for 2024-05 in raw.orders"
+    failed = run(instance, fails=True, tags={tag: reason})
+    run(instance, fails=True, tags={tag: reason})
     [found] = failed_runs(instance, now())
     assert found.title == "A run failed: new data for 2024-05 in raw.orders"
     assert "41 rows do not fit" in found.body
@@ -60,7 +64,7 @@ def test_a_failed_run_is_a_trouble_until_a_later_one_succeeds(instance: dg.Dagst
     assert list(failed_runs(instance, now())) == []
 
 
-@pytest.mark.parametrize("tag", ["metaplatform/replay", "metaplatform/apply", "dagster/will_retry"])
+@pytest.mark.parametrize("tag", [*REPLAY_TAGS, *APPLY_TAGS, "dagster/will_retry"])
 def test_a_run_whose_failure_is_told_elsewhere_or_tried_again_is_none(instance: dg.DagsterInstance, tag: str) -> None:
     instance.add_run_tags(run(instance, fails=True), {tag: "true"})
     assert list(failed_runs(instance, now())) == []
@@ -113,7 +117,7 @@ def test_the_sensor_puts_each_message_into_the_outbox_once(instance: dg.DagsterI
 
     cursor, kept = look(None)
     assert kept == []
-    run(instance, fails=True, tags={"metaplatform/reason": "new data"})
+    run(instance, fails=True, tags={REASON_TAG: "new data"})
     cursor, kept = look(cursor)
     assert [line["title"] for line in kept] == ["A run failed: new data"]
     cursor, same = look(cursor)

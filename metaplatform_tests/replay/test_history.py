@@ -26,6 +26,7 @@ from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.records import Action, Decision, Observation, Promotion
+from metaplatform.work.steps import NOW_TAG, REPLAY_TAG
 from metaplatform_tests.damage import check_told, cut_short, garbage, gone, last_gone, run
 from metaplatform_tests.replay.silence import Silent
 from metaplatform_tests.scenario import MONTHS, ORDERS_A_MONTH, write_month, write_project
@@ -242,7 +243,7 @@ def test_a_root_that_was_moved_loads_its_champion_scores_and_leads_to_its_pages(
             instance,
             assets=[dg.AssetKey(["predictions", "order_returns"])],
             partition=MONTHS[-1],
-            tags={"metaplatform/now": "2024-07-02T00:00:00+00:00", "metaplatform/replay": "true"},
+            tags={NOW_TAG: "2024-07-02T00:00:00+00:00", REPLAY_TAG: "true"},
         )
         assert link("predictions.order_returns", "mlflow") == f"/mlflow/#/models/returns/versions/{champion.version}"
         page = link("outputs.returns_report", "report")
@@ -278,7 +279,7 @@ def rescored(project: Path, root: Path, partition: str) -> None:
             instance,
             assets=[dg.AssetKey(["predictions", "order_returns"])],
             partition=partition,
-            tags={"metaplatform/now": "2024-07-02T00:00:00+00:00", "metaplatform/replay": "true"},
+            tags={NOW_TAG: "2024-07-02T00:00:00+00:00", REPLAY_TAG: "true"},
         )
 
 

@@ -16,17 +16,17 @@ from metaplatform.resources.root_use import contents_of, mark_root, use_of
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.deployment import Deployment
 from metaplatform.specs.records import Arrival
-from metaplatform.work.steps import REPLAY_TAG
+from metaplatform.work.steps import REPLAY_TAG, REPLAY_TAGS
 
 
-def run(deployment: Deployment, *, replayed: bool) -> str:
+def run(deployment: Deployment, *, replayed: bool, tag: str = REPLAY_TAG) -> str:
     """Keep a run and what it ingested, as a live loop or a replay does."""
     with deployment_instance(deployment) as instance:
 
         @dg.job
         def nothing() -> None: ...
 
-        tags = {REPLAY_TAG: "true"} if replayed else {}
+        tags = {tag: "true"} if replayed else {}
         run_id = nothing.execute_in_process(instance=instance, tags=tags).run_id
     keep_arrival(deployment, run_id)
     return run_id
@@ -38,7 +38,8 @@ def keep_arrival(deployment: Deployment, run_id: str) -> None:
 
 
 def replays_alone(deployment: Deployment) -> None:
-    run(deployment, replayed=True)
+    for tag in REPLAY_TAGS:
+        run(deployment, replayed=True, tag=tag)
 
 
 def replayed_then_live(deployment: Deployment) -> None:

@@ -72,13 +72,13 @@ def _plan(road: Road, state: ScoringState, name: str, partition: str, selected: 
     version, before = state.wanted[name].version, state.scored.get(name, {}).get(partition)
     stored = state.contents.get(name, {}).get(partition, "")
     hashes = [road.manifest.spec_hash(ref) for ref in selected]
-    told = "nothing is scored" if before is None else f"version {before} has scored"
+    told = ": nothing is scored yet" if before is None else f" in place of version {before}"
     return RunPlan(
         key=run_key("scoring", name, partition, version, before, stored, *hashes),
         refs=selected,
         monitors=road.monitors(selected, partition, None),
         partition=partition,
-        reason=f"version {version} is asked for, {told}",
+        reason=f"version {version} scores{told}",
     )
 
 

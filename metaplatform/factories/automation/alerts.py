@@ -11,12 +11,12 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick,
 from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 
 from metaplatform.compute.policy.alerting import Alert, Trouble, alerts
-from metaplatform.factories.automation.run_requests import REASON_TAG
+from metaplatform.factories.automation.run_requests import reason_of
 from metaplatform.factories.failures import said_by
 from metaplatform.resources.clock import Clock
 from metaplatform.resources.notifier import Notifier
 from metaplatform.specs.reactions import NotificationSpec
-from metaplatform.work.steps import APPLY_TAG, REPLAY_TAG
+from metaplatform.work.steps import APPLY_TAGS, REPLAY_TAGS
 
 _OLDEST = timedelta(days=30)
 _MOST_RUNS = 50
@@ -58,11 +58,11 @@ def failed_runs(instance: dg.DagsterInstance, now: datetime) -> Iterator[Trouble
         partition = run.tags.get(PARTITION_NAME_TAG, "")
         assets = sorted(key.to_user_string() for key in run.asset_selection or ())
         cause = f"run {run.job_name} {partition} {' '.join(assets)}"
-        if {REPLAY_TAG, APPLY_TAG} & set(run.tags) or run.tags.get(WILL_RETRY_TAG) == "true" or cause in seen:
+        if {*REPLAY_TAGS, *APPLY_TAGS} & run.tags.keys() or run.tags.get(WILL_RETRY_TAG) == "true" or cause in seen:
             continue
         seen.add(cause)
         if not _made_good(instance, record):
-            what = run.tags.get(REASON_TAG) or ", ".join(assets) or run.job_name
+            what = reason_of(run) or ", ".join(assets) or run.job_name
             yield Trouble(
                 cause=cause,
                 since=record.create_timestamp,

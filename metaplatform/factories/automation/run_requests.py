@@ -15,7 +15,10 @@ from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.moments import shown
 from metaplatform.work.steps import NOW_TAG, PLAN_TAG
 
-REASON_TAG = "metaplatform/reason"
+REASON_TAG = "reason"
+"""Run tag that says why the run is made. Dagster's page of runs shows some 45 letters of a tag, its name included: the
+name is short, other tags are hidden, and a reason begins with what tells it apart."""
+_EARLIER_REASON_TAG = "metaplatform/reason"
 RETRY_LOST = "Failed to retry run"
 """What Dagster writes into the log of a run that crashed while no code server could be asked to start it again."""
 _LONGEST_TAG = 500
@@ -67,6 +70,11 @@ def run_request(manifest: Manifest, plan: RunPlan, now: datetime, *, attempt: in
             NOW_TAG: now.isoformat(),
         },
     )
+
+
+def reason_of(run: dg.DagsterRun) -> str:
+    """Return why a run was made, empty if nothing says so."""
+    return run.tags.get(REASON_TAG) or run.tags.get(_EARLIER_REASON_TAG, "")
 
 
 def requested_before(instance: dg.DagsterInstance, plan: RunPlan) -> dg.DagsterRun | None:

@@ -42,7 +42,7 @@ def test_what_the_wanted_version_has_scored_is_left_alone() -> None:
 def test_a_new_version_redoes_the_newest_partition_only() -> None:
     (plan,) = plan_scoring(SHOP_BOOK, shop(2, dict.fromkeys(DAYS, 1), trained_until=at("2024-01-06T12:00")))
     assert (plan.partition, plan.refs[0]) == (DAYS[-1], "predictions.likely")
-    assert plan.reason == "version 2 is asked for, version 1 has scored"
+    assert plan.reason == "version 2 scores in place of version 1"
 
 
 def test_a_version_that_has_learnt_from_all_of_the_newest_partition_leaves_it_alone_unless_the_book_says_so() -> None:
@@ -69,7 +69,7 @@ def test_the_same_facts_are_the_same_run() -> None:
 def test_partitions_that_a_version_was_trained_on_are_never_caught_up_with() -> None:
     plans = plan_scoring(SHOP_BOOK, shop(1, {}, trained_until=at("2024-01-04T12:00")))
     assert asked(plans) == ["2024-01-05", "2024-01-06"]
-    assert plans[0].reason == "version 1 is asked for, nothing is scored"
+    assert plans[0].reason == "version 1 scores: nothing is scored yet"
 
 
 def test_a_partition_that_starts_where_the_training_rows_end_is_caught_up_with() -> None:
