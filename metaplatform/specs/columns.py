@@ -1,14 +1,11 @@
 """Which columns a table of the book has, as far as the book itself can tell."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from metaplatform.specs.expressions import shared_query
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.inference import SCORE_COLUMNS, STAMP_COLUMNS, PredictionSpec
-from metaplatform.specs.ingestion import FileSource, TableSpec, TimedTable
+from metaplatform.specs.ingestion import FileSource, TimedTable
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import ReportOutput
 from metaplatform.specs.query_columns import Columns, QueryColumns, query_columns
 from metaplatform.specs.sql_safety import SqlError
 
@@ -54,34 +51,14 @@ class KnownColumns:
         return self._queries[ref]
 
     def _find(self, ref: str) -> Columns:
-        match self._manifest.entities.get(ref):
-            case FileSource() as source:
-                found = source.columns or self._real.get(source.name)
-                return (*found, *source.derive) if found else None
-            case TableSpec() | ReportOutput():
-                return self.query(ref).output
-            case FeatureSetSpec() as feature_set:
-                spine = self._spine(feature_set)
-                return (*_identity(spine), *feature_set.feature_names) if spine else None
-            case PredictionSpec() as prediction:
-                return self._prediction(prediction)
+        entity = self._manifest.entities.get(ref)
+        if isinstance(entity, FileSource):
+            found = entity.columns or self._real.get(entity.name)
+            return (*found, *entity.derive) if found else None
+        if entity is None or entity.query is not None:
+            return self.query(ref).output
+        with suppress(KeyError):
+            spine = self._manifest.entities.get(entity.described_rows(self._manifest) or "")
+            if isinstance(spine, TimedTable):
+                return (*spine.identity, *entity.carried, *entity.own_columns(self._manifest))
         return None
-
-    def _prediction(self, prediction: PredictionSpec) -> Columns:
-        model = self._manifest.models.get(prediction.model)
-        feature_set = self._manifest.feature_sets.get(model.feature_set) if model else None
-        spine = self._spine(feature_set) if feature_set else None
-        if model is None or spine is None:
-            return None
-        return (*_identity(spine), *prediction.keep, SCORE_COLUMNS[model.task], *STAMP_COLUMNS)
-
-    def _spine(self, feature_set: FeatureSetSpec) -> TimedTable | None:
-        found = self._manifest.entities.get(feature_set.spine)
-        return found if isinstance(found, TimedTable) else None
-
-
-def _identity(spine: TimedTable) -> Iterator[str]:
-    """Yield the spine's key columns, then its event timestamp if it is none of them."""
-    yield from spine.key
-    if spine.event_timestamp and spine.event_timestamp not in spine.key:
-        yield spine.event_timestamp

@@ -16,6 +16,10 @@ class Learning(Protocol):
     def feature_set(self) -> str:
         """Return the feature set that describes the model's rows."""
 
+    @property
+    def task(self) -> str:
+        """Return what kind of label is learnt."""
+
 
 class Describing(Protocol):
     """What an entity may ask of a feature set."""
@@ -123,6 +127,25 @@ class Entity(Spec):
         """Return the reference whose partitions the entity has; None for a source, and for what has none."""
         del book
         return None
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """Return the columns of the described rows that come along, beside their identity."""
+        return ()
+
+    def own_columns(self, book: Neighbours) -> tuple[str, ...]:
+        """Return the columns that the entity adds to the rows that it describes.
+
+        Raises:
+            KeyError: as ``reads`` does.
+        """
+        del book
+        return ()
+
+    def breaks(self, old: "Entity") -> Iterator[str]:
+        """Yield what of the change from ``old`` breaks readers, in words; columns and partitions aside."""
+        del old
+        yield from ()
 
     def described_rows(self, book: Neighbours) -> str | None:
         """Return the reference of the source or table whose rows, one for one, the entity's own are about.

@@ -214,6 +214,11 @@ class FeatureSetSpec(Entity):
         del book
         return self.spine
 
+    def own_columns(self, book: Neighbours) -> tuple[str, ...]:
+        """Return the features."""
+        del book
+        return self.feature_names
+
     def described_rows(self, book: Neighbours) -> str | None:
         """Return the spine."""
         del book

@@ -61,6 +61,15 @@ class PredictionSpec(Entity):
         model = book.models.get(self.model)
         return f"features.{model.feature_set}" if model else f"models.{self.model}"
 
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """Return what is kept of the spine for readers."""
+        return self.keep
+
+    def own_columns(self, book: Neighbours) -> tuple[str, ...]:
+        """Return the score, and what each row says of its making."""
+        return (SCORE_COLUMNS[book.models[self.model].task], *STAMP_COLUMNS)
+
     def described_rows(self, book: Neighbours) -> str | None:
         """Return the spine of the features that are scored."""
         return book.feature_sets[book.models[self.model].feature_set].spine

@@ -42,6 +42,13 @@ class TimedTable(Entity):
         """Return the columns that say which row it is, and when: key, then event timestamp."""
         return tuple(dict.fromkeys(name for name in (*self.key, self.event_timestamp) if name))
 
+    def breaks(self, old: Entity) -> Iterator[str]:
+        """Yield that rows are told apart, or have their moment, by other columns."""
+        if isinstance(old, TimedTable) and old.key != self.key:
+            yield "its key changes"
+        if isinstance(old, TimedTable) and old.event_timestamp != self.event_timestamp:
+            yield "its event timestamp changes"
+
 
 class FileSource(TimedTable):
     """Files read into one raw table.

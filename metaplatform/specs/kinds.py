@@ -5,12 +5,11 @@ from contextlib import suppress
 
 from sqlglot import exp
 
+from metaplatform.specs.entity import Entity
 from metaplatform.specs.expressions import shared_expression, shared_query
 from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.inference import SCORE_COLUMNS, PredictionSpec
-from metaplatform.specs.ingestion import FileSource, TableSpec, TimedTable
+from metaplatform.specs.ingestion import FileSource, TimedTable
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import ReportOutput
 from metaplatform.specs.query_columns import HIDDEN
 from metaplatform.specs.query_kinds import Kinds, QueryKinds, bound_names, query_kinds
 from metaplatform.specs.sql_safety import SqlError
@@ -65,17 +64,14 @@ class KnownKinds:
                 scope |= dict.fromkeys(map(str.lower, block.columns))
 
     def _find(self, ref: str) -> Kinds:
-        match self._manifest.entities.get(ref):
-            case FileSource() as source:
-                return self._source(source)
-            case TableSpec() as table:
-                return _with_moment(self.query(ref).output, table)
-            case ReportOutput():
-                return self.query(ref).output
-            case FeatureSetSpec() as feature_set:
-                return self._feature_set(feature_set)
-            case PredictionSpec() as prediction:
-                return self._prediction(prediction)
+        entity = self._manifest.entities.get(ref)
+        if isinstance(entity, FileSource):
+            return self._source(entity)
+        if entity is None or entity.query is not None:
+            found = self.query(ref).output
+            return _with_moment(found, entity) if isinstance(entity, TimedTable) else found
+        with suppress(KeyError):
+            return self._of_described(entity, entity.described_rows(self._manifest) or "")
         return None
 
     def _source(self, source: FileSource) -> Kinds:
@@ -87,21 +83,16 @@ class KnownKinds:
             kinds[name.lower()] = kind_in(sql, kinds).kind
         return _with_moment(kinds, source)
 
-    def _feature_set(self, feature_set: FeatureSetSpec) -> Kinds:
-        spine = self._manifest.entities.get(feature_set.spine)
+    def _of_described(self, entity: Entity, rows: str) -> Kinds:
+        """Return the kinds of what describes ``rows``, of the columns that come along and of its own."""
+        spine = self._manifest.entities.get(rows)
         if not isinstance(spine, TimedTable):
             return None
-        kinds = self._columns_of(spine, feature_set.spine, spine.key)
-        return {**kinds, **{name.lower(): found.kind for _, name, _, found in self.features(feature_set)}}
-
-    def _prediction(self, prediction: PredictionSpec) -> Kinds:
-        model = self._manifest.models.get(prediction.model)
-        feature_set = self._manifest.feature_sets.get(model.feature_set) if model else None
-        spine = self._manifest.entities.get(feature_set.spine) if feature_set else None
-        if model is None or feature_set is None or not isinstance(spine, TimedTable):
-            return None
-        own = self._columns_of(spine, feature_set.spine, (*spine.key, *prediction.keep))
-        return {**own, SCORE_COLUMNS[model.task]: "number", **_STAMP}
+        along = self._columns_of(spine, rows, (*spine.key, *entity.carried))
+        if isinstance(entity, FeatureSetSpec):
+            return {**along, **{name.lower(): found.kind for _, name, _, found in self.features(entity)}}
+        own = ((name, _STAMP.get(name, "number")) for name in entity.own_columns(self._manifest))
+        return {**along, **dict[str, Kind](own)}
 
     def _columns_of(self, table: TimedTable, ref: str, names: tuple[str, ...]) -> dict[str, Kind]:
         known = self.of(ref) or {}

@@ -13,7 +13,23 @@ from metaplatform.specs.reads import AS_MADE, SAME_ONLY, Reach
 from metaplatform.specs.references import Reference, whole
 
 
-class FileOutput(Entity):
+class Output(Entity):
+    """What every output has: the files that it writes."""
+
+    kind: str
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """Return the folder of its files below the storage root, and what they are called by partition."""
+        raise NotImplementedError
+
+    def breaks(self, old: Entity) -> Iterator[str]:
+        """Yield that it is of another kind."""
+        if type(old) is not type(self):
+            yield "its kind changes"
+
+
+class FileOutput(Output):
     """One file for each partition of ``table`` (or one in all), replaced atomically."""
 
     kind: Literal["parquet", "csv"]
@@ -39,6 +55,14 @@ class FileOutput(Entity):
         """Return which table is written in which format."""
         return f"{self.table} as {self.kind.upper()}."
 
+    def breaks(self, old: Entity) -> Iterator[str]:
+        """Yield that the file is of another kind, or holds another table."""
+        yield from super().breaks(old)
+        if isinstance(old, FileOutput):
+            yield from (
+                f"its {name} changes" for name in ("kind", "table") if getattr(old, name) != getattr(self, name)
+            )
+
     def references(self) -> Iterator[Reference]:
         """Yield what the file is ordered behind, and its table."""
         yield from super().references()
@@ -55,7 +79,7 @@ class FileOutput(Entity):
         return self.table
 
 
-class ViewsOutput(Entity):
+class ViewsOutput(Output):
     """A DuckDB file of views on ``tables``, made anew each time: for people and BI tools."""
 
     kind: Literal["views"]
@@ -86,6 +110,12 @@ class ViewsOutput(Entity):
         """Return which tables are shown."""
         return f"Views of {', '.join(self.tables)} in one DuckDB file."
 
+    def breaks(self, old: Entity) -> Iterator[str]:
+        """Yield tables that are shown no longer."""
+        yield from super().breaks(old)
+        if isinstance(old, ViewsOutput):
+            yield from (f"it no longer shows {table}" for table in old.tables if table not in self.tables)
+
     def references(self) -> Iterator[Reference]:
         """Yield what the views are ordered behind, and their tables."""
         yield from super().references()
@@ -97,7 +127,7 @@ class ViewsOutput(Entity):
         return dict.fromkeys(self.tables, SAME_ONLY)
 
 
-class ReportOutput(Entity):
+class ReportOutput(Output):
     """The result of ``sql`` as a table and as an HTML page, for each partition of ``partitioned_by`` if given.
 
     ``title`` heads the page.

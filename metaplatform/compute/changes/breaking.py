@@ -1,15 +1,13 @@
 """What of a change breaks those who read the result: each reason in words."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from metaplatform.specs.columns import KnownColumns
 from metaplatform.specs.entity import Entity
 from metaplatform.specs.expressions import canonical_type
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.inference import PredictionSpec
-from metaplatform.specs.ingestion import FileSource, TimedTable
+from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import FileOutput, ViewsOutput
 
 RETYPED = "the type of its column"
 """How the reason begins that a column has another type: rows of both cannot stand in one table."""
@@ -43,21 +41,7 @@ class Breaking:
                 yield f"it loses the column{'s' if len(lost) > 1 else ''} {', '.join(lost)}"
         kinds, now = declared_types(self._old, ref), declared_types(self._new, ref)
         yield from (f"{RETYPED} {name} changes" for name, kind in kinds.items() if now.get(name, kind) != kind)
-        if isinstance(old, TimedTable) and isinstance(new, TimedTable):
-            yield from _of_tables(old, new)
-        if isinstance(old, FileOutput) and isinstance(new, FileOutput):
-            yield from (f"its {name} changes" for name in ("kind", "table") if getattr(old, name) != getattr(new, name))
-        elif type(old) is not type(new) and ref.startswith("outputs."):
-            yield "its kind changes"
-        if isinstance(old, ViewsOutput) and isinstance(new, ViewsOutput):
-            yield from (f"it no longer shows {table}" for table in old.tables if table not in new.tables)
-
-
-def _of_tables(old: TimedTable, new: TimedTable) -> Iterator[str]:
-    if old.key != new.key:
-        yield "its key changes"
-    if old.event_timestamp != new.event_timestamp:
-        yield "its event timestamp changes"
+        yield from new.breaks(old)
 
 
 def declared_types(manifest: Manifest, ref: str) -> dict[str, str]:
@@ -65,21 +49,13 @@ def declared_types(manifest: Manifest, ref: str) -> dict[str, str]:
 
     Of features and predictions these are the columns that come along from a source; of a query's, none is known.
     """
-    match manifest.entities[ref]:
-        case FileSource() as source:
-            return {name: canonical_type(kind) for name, kind in source.columns.items()}
-        case FeatureSetSpec() as feature_set:
-            return _carried(manifest, feature_set.spine, ())
-        case PredictionSpec() as prediction:
-            model = manifest.models.get(prediction.model)
-            described = manifest.feature_sets.get(model.feature_set) if model else None
-            return _carried(manifest, described.spine, prediction.keep) if described else {}
+    entity = manifest.entities[ref]
+    if isinstance(entity, FileSource):
+        return {name: canonical_type(kind) for name, kind in entity.columns.items()}
+    with suppress(KeyError):
+        rows = entity.described_rows(manifest)
+        spine = manifest.sources.get(rows.removeprefix("raw.")) if rows and rows.startswith("raw.") else None
+        if rows is not None and spine is not None:
+            along = {*spine.identity, *entity.carried}
+            return {name: kind for name, kind in declared_types(manifest, rows).items() if name in along}
     return {}
-
-
-def _carried(manifest: Manifest, spine: str, kept: tuple[str, ...]) -> dict[str, str]:
-    source = manifest.entities.get(spine)
-    if not isinstance(source, FileSource):
-        return {}
-    kinds, carried = declared_types(manifest, spine), {*source.key, source.event_timestamp, *kept}
-    return {name: kind for name, kind in kinds.items() if name in carried}
