@@ -64,7 +64,7 @@ def new_source(
 def new_model(
     name: Name,
     target: Annotated[str, typer.Option(help="The column to predict.")],
-    table: Annotated[str, typer.Option(help="The source that has it, as in raw.orders.")],
+    table: Annotated[str, typer.Option(help="The source or table that has it, as in raw.orders.")],
     book: Book = None,
     into: Into = None,
     printed: Printed = False,

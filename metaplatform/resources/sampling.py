@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -40,28 +41,52 @@ def sample_source(
         files = opened(paths, spec, project_root, Path(folder))
         try:
             loaded = load_sample(connection, spec, files)
-            rows = int(connection.table(SAMPLE_TABLE).count("*").fetchall()[0][0])
-            _refuse_empty(rows, name_for_people(paths[0], spec, project_root), loaded.rejected, owner=owner)
-            columns = column_facts(connection, SAMPLE_TABLE, step=step)
-            unique = unique_columns(columns, rows)
-            times, earlier = time_facts(connection, SAMPLE_TABLE, columns, rows)
-            return Sample(
-                paths,
-                rows,
-                loaded.whole,
-                columns,
-                tuple(column.name for column in unique),
-                composite_keys(connection, SAMPLE_TABLE, columns, rows),
-                numbered_columns(connection, SAMPLE_TABLE, unique, rows),
-                times,
-                earlier,
-                loaded.delimiter,
+            _refuse_empty(
+                _count(connection, SAMPLE_TABLE),
+                name_for_people(paths[0], spec, project_root),
+                loaded.rejected,
+                owner=owner,
+            )
+            return replace(
+                look_at(connection, SAMPLE_TABLE, twins_of=twins_of, step=step),
+                paths=paths,
+                whole=loaded.whole,
+                delimiter=loaded.delimiter,
                 rejected=loaded.rejected,
-                twins=twin_columns(connection, SAMPLE_TABLE, columns, twins_of, rows),
                 not_everywhere=loaded.not_everywhere,
             )
         except (duckdb.Error, OSError) as error:
             raise unreadable(owner, str(error), files) from error
+
+
+def look_at(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    *,
+    twins_of: str | None = None,
+    step: Step = lambda _done, _total: None,
+) -> Sample:
+    """Return what a table of a connection holds, all of its rows, as a sample of no file."""
+    rows = _count(connection, table)
+    columns = column_facts(connection, table, step=step)
+    unique = unique_columns(columns, rows)
+    times, earlier = time_facts(connection, table, columns, rows)
+    return Sample(
+        (),
+        rows,
+        True,
+        columns,
+        tuple(column.name for column in unique),
+        composite_keys(connection, table, columns, rows),
+        numbered_columns(connection, table, unique, rows),
+        times,
+        earlier,
+        twins=twin_columns(connection, table, columns, twins_of, rows),
+    )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int(connection.table(table).count("*").fetchall()[0][0])
 
 
 def _refuse_empty(rows: int, name: str, rejected: str, *, owner: str) -> None:

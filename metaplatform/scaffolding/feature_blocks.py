@@ -1,12 +1,14 @@
 """Blocks of a feature set proposed from what tables of the book have in common, none of which knows the future."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from metaplatform.scaffolding.columns import free_name, plain_name
-from metaplatform.scaffolding.known_tables import KnownTable
+from metaplatform.scaffolding.known_tables import KnownTable, known_tables
+from metaplatform.scaffolding.target_columns import behind
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.duration import Duration
+from metaplatform.specs.manifest import Manifest
 
 _WINDOW = Duration.parse("30 days")
 _MOST_BLOCKS = 12
@@ -42,6 +44,29 @@ def joined_blocks(
     left = [block.table.ref for block in blocks[_MOST_BLOCKS:]]
     if left:
         yield f"      # {len(left)} more tables share a column with it: {', '.join(left)[:200]}"
+
+
+def blocks_beside(manifest: Manifest, spine: KnownTable, hidden: Collection[str], taken: list[str]) -> Iterator[str]:
+    """Yield the lines of blocks over tables that have nothing of the spine's own rows in them.
+
+    Those that share an event table with the spine are left out, as they may say what becomes of the very row.
+    ``hidden`` are columns that no feature may read; ``taken`` as for :func:`joined_blocks`.
+    """
+    own = {spine.ref, *behind(manifest, spine.ref)}
+    timed = {ref for ref in own if ref == spine.ref or manifest.event_timestamp(ref)}
+    secret = {name.casefold() for name in hidden}
+    others, related = [], []
+    for table in known_tables(manifest)[0]:
+        if table.ref == spine.ref:
+            continue
+        if timed & {table.ref, *behind(manifest, table.ref)}:
+            related.append(table.ref)
+            continue
+        later = table.later | {name for name in table.kinds if name.casefold() in secret}
+        others.append(replace(table, later=frozenset(later)))
+    yield from joined_blocks(spine, others, (), taken)
+    if related:
+        yield f"      # Not joined, as they may tell the target: {', '.join(related)[:200]}"
 
 
 def _proposal(spine: KnownTable, table: KnownTable, entities: set[str], groups: Sequence[str]) -> _Block | None:

@@ -8,8 +8,8 @@ from metaplatform.resources.sampling import sample_source
 from metaplatform.scaffolding.columns import free_name, plain_name
 from metaplatform.scaffolding.feature_blocks import joined_blocks
 from metaplatform.scaffolding.known_tables import KnownTable, entity_at, known_tables
+from metaplatform.scaffolding.tried_tables import sample_table
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
-from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.manifest import Manifest
 
 CATEGORIES = 64
@@ -42,7 +42,7 @@ def _lines(
     yield "    # (customer, customer_id) are not seen; docs/book.md tells how to write such a block."
     if not spine.later:
         yield f"    # {spine.ref} declares no outcomes: take out what is known only after {_moment(spine)}."
-    if isinstance(spine.spec, FileSource) and sample is None:
+    if sample is None:
         yield "    # Its files could not be looked at: texts of many different values may be among the features."
     yield f"    spine: {spine.ref}"
     yield "    features:"
@@ -98,11 +98,11 @@ def _left_out(spine: KnownTable, column: str, kind: str | None, facts: Mapping[s
 
 
 def _sample(manifest: Manifest, spine: KnownTable) -> Sample | None:
-    """Return a sample of the spine's rows; None where it is made of SQL, or its files cannot be looked at."""
+    """Return a sample of the spine's rows; None where they, or the files behind them, cannot be looked at."""
     source = manifest.source_at(spine.ref)
-    if source is None:
-        return None
     try:
+        if source is None:
+            return sample_table(manifest, spine.ref)
         return sample_source(source, manifest.root, allowed=manifest.source_folders)
     except DataError:
         return None

@@ -1,6 +1,6 @@
 """A table's target column → a feature set, a model, its predictions and monitors, fit for the data there is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,34 +9,36 @@ from sqlglot import exp
 from metaplatform.errors import DataError
 from metaplatform.resources.samples import Sample
 from metaplatform.resources.sampling import sample_source
+from metaplatform.scaffolding.defaults import with_fitted
+from metaplatform.scaffolding.feature_blocks import blocks_beside
 from metaplatform.scaffolding.feature_set_entry import own_features
-from metaplatform.scaffolding.known_tables import known_tables
+from metaplatform.scaffolding.known_tables import KnownTable, entity_at, known_tables
+from metaplatform.scaffolding.prediction_entries import drift_lines, performance_lines
+from metaplatform.scaffolding.target_columns import made_of_the_same
+from metaplatform.scaffolding.tried_tables import sample_table
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
-from metaplatform.specs.ingestion import FileSource, SourceSpec
+from metaplatform.specs.ingestion import TableSpec
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.rules.sql_texts import facts_of
+from metaplatform.specs.training import METRICS, Metric, PromotionSpec, Task, TrainingSpec
+from metaplatform.specs.value_kinds import kind_of_type, shown_kind
 
-_NUMBERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "DOUBLE", "FLOAT", "REAL", "DECIMAL", "NUMERIC", "U")
 _LEAST_ROWS = 50
 _DAY = 86_400
 
 
 @dataclass(frozen=True)
 class _Target:
-    """The label as SQL, the task, what it was told by, and the metric that judges it."""
+    """The label as SQL, the task, and what it was told by."""
 
     sql: str
-    task: str
+    task: Task
     note: str
 
     @property
-    def metric(self) -> str:
-        return "roc_auc" if self.task == "binary" else "rmse"
-
-    @property
-    def limit(self) -> str:
-        return "roc_auc: {min: 0.55}" if self.task == "binary" else "r2: {min: 0.0}"
+    def metric(self) -> Metric:
+        """Return the metric that judges it: the first of the task."""
+        return METRICS[self.task][0]
 
 
 @dataclass(frozen=True)
@@ -69,152 +71,143 @@ def refs_of(name: str) -> tuple[str, ...]:
 
 
 def model_entries(manifest: Manifest, name: str, *, target: str, table: str) -> dict[str, tuple[str, ...]]:
-    """Return the lines of a model's entries by chapter.
+    """Return the lines of a model's entries by chapter; ``table`` is the source or the SQL table with the target.
 
     Raises:
-        DataError: if the table is not a source with key, event timestamp and declared columns, has no such column,
-            or its data cannot be learnt from: too little, one value only, or text of many.
+        DataError: if the table has no key, event timestamp or known columns, or no such column, or its data cannot be
+            learnt from: too little, one value only, or text of many.
     """
-    source = _source(manifest, table)
-    columns = (*source.columns, *source.derive)
-    if target not in columns:
-        near = nearest_name(target, columns)
+    spine = _spine(manifest, table)
+    if target not in spine.kinds:
+        near = nearest_name(target, spine.kinds)
         hint = f"; did you mean '{near}'?" if near else ""
         raise DataError(owner=table, culprit=f"it has no column '{target}'{hint}", fix="name one of its columns")
-    if target in {*source.key, source.event_timestamp}:
+    if target in spine.identity:
         fix = "name what is to be known of the row"
         raise DataError(owner=table, culprit=f"'{target}' says which row this is, or when", fix=fix)
-    sample = sample_source(source, manifest.root, allowed=manifest.source_folders, twins_of=target)
-    label = _label(source, sample, target)
-    span = _span(source, sample)
+    sample = _sample(manifest, spine, target)
+    label = _label(spine, sample, target)
+    span = _span(spine, sample)
     return {
-        "feature_sets": tuple(_features(manifest, source, sample, name, target)),
-        "models": tuple(_model(source, name, label, span, target)),
-        "predictions": (f"  {name}_predictions: {{model: {name}, version: champion}}",),
+        "feature_sets": tuple(_features(manifest, spine, sample, name, target)),
+        "models": tuple(_model(spine, name, label, span, target)),
+        "predictions": (f"  {name}_predictions: {{model: {name}}}",),
         "monitors": tuple(_monitors(name, label, span)),
     }
 
 
-def _source(manifest: Manifest, table: str) -> SourceSpec:
-    source = manifest.source_at(table)
-    if source is None:
-        near = nearest_name(table, [f"raw.{each}" for each in manifest.sources])
-        hint = f"; did you mean '{near}'?" if near else ""
-        raise DataError(owner="new model", culprit=f"'{table}' is not a source{hint}", fix="name one as in raw.orders")
-    lacking = [
-        key
-        for key, value in (
-            ("columns", source.columns),
-            ("key", source.key),
-            ("event_timestamp", source.event_timestamp),
+def _spine(manifest: Manifest, table: str) -> KnownTable:
+    found = entity_at(manifest, table, ("raw", "tables"), owner="new model")
+    spine = next((each for each in known_tables(manifest)[0] if each.ref == table), None)
+    facts = (
+        ("columns", spine is not None),
+        ("key", getattr(found, "key", ())),
+        ("event_timestamp", getattr(found, "event_timestamp", None)),
+    )
+    lacking = [fact for fact, there in facts if not there]
+    if lacking or spine is None:
+        unnamed = (
+            "name its columns in its SQL instead of `*`"
+            if lacking == ["columns"] and isinstance(found, TableSpec)
+            else ""
         )
-        if not value
-    ]
-    if lacking:
-        fix = "add it to the source: a model needs to know which row it is about, and when"
+        fix = unnamed or "add it there: a model needs to know which row it is about, and when"
         raise DataError(owner=table, culprit=f"it declares no {' and no '.join(lacking)}", fix=fix)
-    return source
+    return spine
 
 
-def _label(source: FileSource, sample: Sample, target: str) -> _Target:
+def _sample(manifest: Manifest, spine: KnownTable, target: str) -> Sample:
+    """Return a sample of the spine's rows: of the files, if they hold target and moment as they are."""
+    source = manifest.source_at(spine.ref)
+    if source is None or {target, spine.spec.event_timestamp} & {*source.derive}:
+        return sample_table(manifest, spine.ref, twins_of=target)
+    return sample_source(source, manifest.root, allowed=manifest.source_folders, twins_of=target)
+
+
+def _label(spine: KnownTable, sample: Sample, target: str) -> _Target:
     """Return the label: by the target's declared type, and by its values."""
-    owner = f"raw.{source.name}"
-    column = sql_column(target)
-    kind = source.columns.get(target, "").upper()
+    column, kind = sql_column(target), spine.kinds[target]
     facts = next((each for each in sample.columns if each.name == target), None)
-    if facts is None:
-        fix = "write the model by hand, or put the column into the files"
-        raise DataError(owner=owner, culprit=f"'{target}' is derived: its values are not in the files", fix=fix)
-    values = tuple(value for value in facts.few if value not in source_markers(source))
-    if facts.values and facts.distinct < 2:  # noqa: PLR2004  # nothing to tell apart
-        raise DataError(owner=owner, culprit=f"'{target}' has one value only", fix="name a column that varies")
-    if not facts.values:
-        raise DataError(owner=owner, culprit=f"'{target}' has no value in the sample", fix="name another column")
-    if kind == "BOOLEAN":
+    if facts is None or not facts.values:
+        raise DataError(owner=spine.ref, culprit=f"'{target}' has no value in the sample", fix="name another column")
+    kind = kind or kind_of_type(facts.type)
+    markers = () if facts.type != "VARCHAR" else tuple(getattr(spine.spec, "null_values", ()))
+    values = tuple(value for value in facts.few if value not in markers)
+    if facts.distinct < 2:  # noqa: PLR2004  # nothing to tell apart
+        raise DataError(owner=spine.ref, culprit=f"'{target}' has one value only", fix="name a column that varies")
+    if kind == "boolean":
         return _Target(column, "binary", "true or false")
     two = len(values) == 2  # noqa: PLR2004  # binary
-    if kind.startswith(_NUMBERS):
+    if kind == "number":
         if two:
             less, more = sorted(values, key=float)
             return _Target(f"{column} = {more}", "binary", f"{less} or {more}")
         return _Target(column, "regression", f"numbers, {facts.distinct} different in the sample")
-    if two:
+    if two and kind == "text":
         said = exp.Literal.string(values[-1]).sql("duckdb")
         return _Target(f"{column} = {said}", "binary", f"the other value is {values[0]!r}")
-    culprit = f"'{target}' is {kind.lower() or 'of unknown type'} of {facts.distinct} different values"
+    culprit = f"'{target}' is {shown_kind(kind)} of {facts.distinct} different values"
     raise DataError(
-        owner=owner,
+        owner=spine.ref,
         culprit=culprit,
         fix="name a number, a boolean, or a column of two values; "
         "of several classes, `derive` one against the rest in the source's entry",
     )
 
 
-def source_markers(source: FileSource) -> tuple[str, ...]:
-    """Return the texts that a source reads as null."""
-    return tuple(getattr(source, "null_values", ()))
-
-
-def _span(source: FileSource, sample: Sample) -> _Span:
-    owner = f"raw.{source.name}"
-    facts = {each.name: each for each in sample.columns}.get(str(source.event_timestamp))
-    timed = facts if facts and facts.first else next((each for each in sample.columns if each.first), None)
+def _span(spine: KnownTable, sample: Sample) -> _Span:
+    moment = str(spine.spec.event_timestamp)
+    timed = next((each for each in sample.columns if each.name.lower() == moment.lower()), None)
     if timed is None or timed.first is None or timed.last is None:
-        fix = "declare an event_timestamp that the files hold, or write the model by hand"
-        raise DataError(owner=owner, culprit="no moment is found in the files", fix=fix)
+        fix = "declare an event_timestamp that the rows have, or write the model by hand"
+        raise DataError(owner=spine.ref, culprit=f"no moment is found in '{moment}'", fix=fix)
     span = _Span(timed.first, timed.last, sample.rows)
     if sample.rows < _LEAST_ROWS or span.seconds < 3_600:  # noqa: PLR2004  # an hour
         culprit = f"{sample.rows} rows over {span.last - span.first} are too few to train on and to hold some out"
-        raise DataError(owner=owner, culprit=culprit, fix=f"bring {_LEAST_ROWS} rows or more, over an hour or more")
+        raise DataError(owner=spine.ref, culprit=culprit, fix=f"bring {_LEAST_ROWS} rows or more, over an hour or more")
     return span
 
 
-def _features(manifest: Manifest, source: FileSource, sample: Sample, name: str, target: str) -> Iterator[str]:
-    """Yield a feature set of the columns that are known at the row's event timestamp."""
+def _features(manifest: Manifest, spine: KnownTable, sample: Sample, name: str, target: str) -> Iterator[str]:
+    """Yield a feature set of the columns that are known at the row's event timestamp, and of the tables beside."""
     yield f"  {name}_features:"
-    yield "    # Columns of the row itself. Windows over the past, lookups and as-of joins of other tables:"
-    yield f"    # metaplatform new feature-set NAME --spine raw.{source.name}"
-    yield f"    spine: raw.{source.name}"
+    yield "    # Columns of the row itself, and what other tables say of it by then. Windows over the past too:"
+    yield f"    # metaplatform new feature-set NAME --spine {spine.ref}"
+    yield f"    spine: {spine.ref}"
     yield "    features:"
     yield "      - kind: expression"
     yield "        columns:"
-    spine = next(each for each in known_tables(manifest)[0] if each.ref == f"raw.{source.name}")
-    made_of_it = {
-        derived: "it is made of the target"
-        for derived, sql in source.derive.items()
-        if target.casefold() in {column.casefold() for column in facts_of(sql).columns}
-    }
     same = dict.fromkeys(sample.twins, f"in the sample it says the same as {target}, in other words: a leak?")
-    but = {**same, **made_of_it, target: "it is the target"}
-    yield from own_features(spine, {each.name: each for each in sample.columns}, list(spine.identity), but)
+    but = {**same, **made_of_the_same(manifest, spine, target), target: "it is the target"}
+    taken = list(spine.identity)
+    yield from own_features(spine, {each.name: each for each in sample.columns}, taken, but)
+    yield from blocks_beside(manifest, spine, {target, *but}, taken)
 
 
-def _model(source: FileSource, name: str, label: _Target, span: _Span, target: str) -> Iterator[str]:
+def _model(spine: KnownTable, name: str, label: _Target, span: _Span, target: str) -> Iterator[str]:
     yield f"  {name}:"
     yield "    kind: xgboost"
     yield commented(f"    task: {label.task}", label.note)
     yield f"    feature_set: {name}_features"
     yield f"    target: {{sql: {scalar(label.sql)}}}"
-    if source.outcomes is None or target not in source.outcomes.columns:
-        later = f"raw.{source.name} does not say when {target} is known: declare it there under outcomes"
+    if target not in spine.later:
+        later = f"{spine.ref} does not say when {target} is known: declare it there under outcomes"
         yield commented("    label_delay: 1 day" if span.seconds > 3 * _DAY else "    label_delay: 1 minute", later)
+    promotion = with_fitted(PromotionSpec, "min_rows", span.rows // 50)
     ends = f"{span.first:%Y-%m-%d} to {span.last:%Y-%m-%d}"
-    rows = max(10, min(1_000, span.rows // 5))
+    training = with_fitted(TrainingSpec, "min_rows", span.rows // 5)
     yield commented(
-        f"    training: {{window: {span.share(0.5)}, holdout: {span.share(0.1)}, min_rows: {rows}}}",
+        f"    training: {{window: {span.share(0.5)}, holdout: {span.share(0.1)}{training}}}",
         f"half of the data's span, {ends} in the sample",
     )
-    yield f"    promotion: {{metric: {label.metric}, min_rows: {max(10, min(500, span.rows // 50))}}}"
+    yield f"    promotion: {{metric: {label.metric}{promotion}}}"
     yield "    retrain:"
     yield f"      drift: {{monitors: [{name}_drift]}}"
     yield f"      performance: {{monitors: [{name}_performance]}}"
     yield f"      cooldown: {span.share(0.2)}"
 
 
-def _monitors(name: str, label: _Target, span: _Span) -> Sequence[str]:
-    least = max(10, min(300, span.rows // 50))
-    prediction = f"prediction: {name}_predictions, min_rows: {least}"
-    return (
-        f"  {name}_drift: {{kind: drift, {prediction}, drift_share: 0.3}}",
-        f"  {name}_performance: {{kind: performance, {prediction}, metrics: {{{label.limit}}}}}",
-    )
+def _monitors(name: str, label: _Target, span: _Span) -> Iterator[str]:
+    least = span.rows // 50
+    yield from drift_lines(f"{name}_drift", f"{name}_predictions", rows=least)
+    yield from performance_lines(f"{name}_performance", f"{name}_predictions", label.task, label.metric, rows=least)

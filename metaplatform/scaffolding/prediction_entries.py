@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 
+from metaplatform.scaffolding.defaults import fitted, told
 from metaplatform.scaffolding.known_tables import KnownTable, entity_at, known_tables
 from metaplatform.scaffolding.yaml_text import commented, listed
-from metaplatform.specs.inference import SCORE_COLUMNS
+from metaplatform.specs.inference import SCORE_COLUMNS, PredictionSpec
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
 from metaplatform.specs.outputs import ReportOutput
-from metaplatform.specs.training import ModelSpec
+from metaplatform.specs.reactions import ReactionSpec
+from metaplatform.specs.training import Metric, ModelSpec, Task
 
 _KEPT = 5
+_FEWEST_JUDGED = 30
+"""Fewer rows say too little of a share or a metric, however few there are in all."""
 
 
 def prediction_entry(manifest: Manifest, name: str, *, model: str) -> tuple[str, ...]:
@@ -29,7 +34,8 @@ def monitor_entry(manifest: Manifest, name: str, *, prediction: str, kind: str) 
         DataError: if the book has no such prediction.
     """
     model = _model_of(manifest, prediction, owner="new monitor")
-    lines = _drift(name, prediction) if kind == "drift" else _performance(name, prediction, model)
+    performance = performance_lines(name, prediction, model.task, model.promotion.metric)
+    lines = drift_lines(name, prediction) if kind == "drift" else performance
     return (*lines, *_votes(manifest, name, prediction, kind))
 
 
@@ -51,7 +57,7 @@ def _model_of(manifest: Manifest, prediction: str, *, owner: str) -> ModelSpec:
 def _prediction(manifest: Manifest, name: str, model: str) -> Iterator[str]:
     yield f"  {name}:"
     yield f"    model: {model}"
-    yield commented("    version: champion", "or the number of a version, to pin it")
+    yield told(PredictionSpec, "version", "or the number of a version, to pin it")
     spine = manifest.feature_sets[manifest.models[model].feature_set].spine
     table = next((each for each in known_tables(manifest)[0] if each.ref == spine), None)
     kept = _readable(table) if table else []
@@ -67,27 +73,35 @@ def _readable(spine: KnownTable) -> list[str]:
     return [name for name, kind in spine.kinds.items() if name not in hidden and kind == "text"][:_KEPT]
 
 
-def _drift(name: str, prediction: str) -> Iterator[str]:
+def drift_lines(name: str, prediction: str, *, rows: int | None = None) -> Iterator[str]:
+    """Yield a drift monitor; ``rows`` is how many rows a partition may be expected to have."""
     yield f"  {name}:"
     yield "    kind: drift"
     yield f"    prediction: {prediction}"
-    yield commented("    min_rows: 300", "under so many rows a partition is not judged: what is usual is not known")
-    yield commented("    drift_share: 0.5", "fails from this share of drifted columns on: check on a replay")
+    yield _least(DriftMonitor, rows, "under so many rows a partition is not judged: what is usual is not known")
+    yield told(DriftMonitor, "drift_share", "fails from this share of drifted columns on: check on a replay")
     yield "    # exclude: []  # features that move by themselves, such as counters and calendars"
 
 
-def _performance(name: str, prediction: str, model: ModelSpec) -> Iterator[str]:
-    metric = model.promotion.metric
+def performance_lines(
+    name: str, prediction: str, task: Task, metric: Metric, *, rows: int | None = None
+) -> Iterator[str]:
+    """Yield a performance monitor; ``rows`` is how many rows a partition may be expected to have."""
     yield f"  {name}:"
     yield "    kind: performance"
     yield f"    prediction: {prediction}"
-    yield commented("    min_rows: 300", "under so many mature labels nothing is judged: what is usual is not known")
+    yield _least(PerformanceMonitor, rows, "under so many mature labels nothing is judged: what is usual is not known")
     yield "    metrics:"
-    if model.task == "binary":
+    if task == "binary":
         loss = "0.05" if metric == "roc_auc" else "0.1"
         yield commented(f"      {metric}: {{max_loss: {loss}}}", "against the version's holdout: check on a replay")
         return
     yield commented("      r2: {min: 0.0}", "0 is as good as the mean; a max_loss of rmse is in the target's unit")
+
+
+def _least(monitor: type[DriftMonitor | PerformanceMonitor], rows: int | None, note: str) -> str:
+    number = None if rows is None else fitted(monitor, "min_rows", rows, least=_FEWEST_JUDGED)
+    return told(monitor, "min_rows", note) if number is None else commented(f"    min_rows: {number}", note)
 
 
 def _votes(manifest: Manifest, name: str, prediction: str, trigger: str) -> Iterator[str]:
@@ -106,7 +120,7 @@ def _reaction(manifest: Manifest, name: str, prediction: str, model: ModelSpec) 
     yield f"  {name}:"
     yield f"    prediction: {prediction}"
     yield commented(f"    when: {score} > {limit}", "from where on someone should act is not known: check")
-    yield commented("    min_rows: 1", "so many rows must meet it")
+    yield told(ReactionSpec, "min_rows", "so many rows must meet it")
     if reports:
         yield commented(f"    materialize: {listed(reports)}", "made anew before anyone is told")
     else:
