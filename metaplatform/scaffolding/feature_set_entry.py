@@ -11,6 +11,7 @@ from metaplatform.scaffolding.known_tables import KnownTable, entity_at, known_t
 from metaplatform.scaffolding.tried_tables import sample_table
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.value_kinds import kind_of_type
 
 CATEGORIES = 64
 """Text of more different values than that is proposed as no feature."""
@@ -68,7 +69,9 @@ def own_features(
         taken.append(weekday)
         yield f"          {weekday}: {scalar(f'isodow({sql_column(spine.spec.event_timestamp)})')}"
     made = False
-    for column, kind in spine.kinds.items():
+    for column, known in spine.kinds.items():
+        # What SQL gives is not always known to the book; its rows tell.
+        kind = known or (kind_of_type(facts[column].type) if column in facts else None)
         why = (but or {}).get(column) or _left_out(spine, column, kind, facts)
         if why:
             yield commented(f"          # {' '.join(column.split())} is left out:", why).replace(":  #", ":")
