@@ -8,6 +8,7 @@ from metaplatform.specs.ingestion import FileSource, TimedTable
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.query_columns import Columns, QueryColumns, query_columns
 from metaplatform.specs.sql_safety import SqlError
+from metaplatform.specs.unknown import until_unknown
 
 
 def columns_of(manifest: Manifest, ref: str) -> tuple[str, ...] | None:
@@ -36,7 +37,8 @@ class KnownColumns:
         """Return the columns of ``ref``, as ``columns_of`` does; within a cycle they are unknown."""
         if ref not in self._known:
             self._known[ref] = None
-            self._known[ref] = self._find(ref)
+            with until_unknown():
+                self._known[ref] = self._find(ref)
         return self._known[ref]
 
     def query(self, ref: str) -> QueryColumns:
@@ -44,8 +46,8 @@ class KnownColumns:
         if ref not in self._queries:
             entity = self._manifest.entities.get(ref)
             found = QueryColumns(None, ())
-            if entity is not None and entity.query is not None:
-                with suppress(SqlError):
+            with suppress(SqlError), until_unknown():
+                if entity is not None and entity.query is not None:
                     found = query_columns(shared_query(entity.query), self.of)
             self._queries[ref] = found
         return self._queries[ref]

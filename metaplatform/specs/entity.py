@@ -103,8 +103,7 @@ class Entity(Spec):
 
     def references(self) -> Iterator[Reference]:
         """Yield every reference that the entity makes, in book order; of SQL that does not parse none."""
-        for index, target in enumerate(self.after):
-            yield whole(("after", index), target, ASSETS)
+        yield from whole(self, "after", ASSETS)
 
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return the references that the entity's result is computed from, as if all had its partitions.

@@ -11,7 +11,8 @@ from metaplatform.specs.duration import Duration
 from metaplatform.specs.entity import Entity, Neighbours
 from metaplatform.specs.plurals import counted
 from metaplatform.specs.reads import AS_MADE, SAME, SAME_ONLY, Reach, from_any_row
-from metaplatform.specs.references import Path, Reference, whole
+from metaplatform.specs.references import Path, Reference, texts_at, whole
+from metaplatform.specs.unknown import readable, until_unknown
 
 
 class FeaturesBlock(Spec):
@@ -156,7 +157,7 @@ class WindowFeatures(JoinedFeatures):
     def conditions(self) -> Iterator[tuple[str, str]]:
         """Yield the condition on the rows that are aggregated, if there is one."""
         if self.where is not None:
-            yield "where", self.where
+            yield "where", str(self.where)
 
 
 FeatureBlock = Annotated[
@@ -188,17 +189,20 @@ class FeatureSetSpec(Entity):
 
     def expressions(self) -> Iterator[tuple[Path, str]]:
         """Yield every SQL expression of the blocks with its path."""
-        for index, block in enumerate(self.features):
-            yield from ((("features", index, "columns", name), sql) for name, sql in block.columns.items())
-            yield from ((("features", index, field), sql) for field, sql in block.conditions())
+        with until_unknown():
+            for index, block in enumerate(self.features):
+                if isinstance(block, FeaturesBlock):
+                    yield from texts_at(block, "columns", ("features", index))
+                    yield from ((("features", index, field), sql) for field, sql in readable(block.conditions()))
 
     def references(self) -> Iterator[Reference]:
         """Yield what the set is ordered behind, its spine, and the tables that are joined."""
         yield from super().references()
-        yield whole(("spine",), self.spine, TIMED)
-        for index, block in enumerate(self.features):
-            if block.joined is not None:
-                yield whole(("features", index, "table"), block.joined, TIMED)
+        yield from whole(self, "spine", TIMED)
+        with until_unknown():
+            for index, block in enumerate(self.features):
+                if isinstance(block, JoinedFeatures):
+                    yield from whole(block, "table", TIMED, ("features", index))
 
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return the spine's same partition, and what the blocks look back on: features never look ahead."""

@@ -38,7 +38,7 @@ class PredictionSpec(Entity):
     def references(self) -> Iterator[Reference]:
         """Yield what the prediction is ordered behind, and its model."""
         yield from super().references()
-        yield named(("model",), "models", self.model)
+        yield from named(self, "model", "models")
 
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return the features' same partition, the spine's if columns of it are kept, and the champion.

@@ -12,7 +12,7 @@ from metaplatform.specs.expressions import referenced_tables
 from metaplatform.specs.partitions import PartitionSpec
 from metaplatform.specs.query_entity import query_reads, query_references
 from metaplatform.specs.reads import WHOLE, Reach
-from metaplatform.specs.references import Path, Reference
+from metaplatform.specs.references import Path, Reference, texts_at
 
 
 class OutcomeSpec(Spec):
@@ -92,7 +92,7 @@ class FileSource(TimedTable):
 
     def expressions(self) -> Iterator[tuple[Path, str]]:
         """Yield the derived columns."""
-        yield from ((("derive", name), sql) for name, sql in self.derive.items())
+        yield from texts_at(self, "derive")
 
     @property
     def policy_fields(self) -> frozenset[str]:
@@ -183,7 +183,7 @@ class TableSpec(TimedTable):
     def references(self) -> Iterator[Reference]:
         """Yield what the table is ordered behind, what its query reads, and what it has its partitions from."""
         yield from super().references()
-        yield from query_references(self.sql, self.partitioned_by)
+        yield from query_references(self)
 
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return what the query reads: of others than ``partitioned_by`` all, or so far as it looks back and ahead."""

@@ -13,6 +13,7 @@ from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.query_columns import HIDDEN
 from metaplatform.specs.query_kinds import Kinds, QueryKinds, bound_names, query_kinds
 from metaplatform.specs.sql_safety import SqlError
+from metaplatform.specs.unknown import until_unknown
 from metaplatform.specs.value_kinds import ExpressionKind, Kind, expression_kind, kind_of_type
 
 _STAMP: dict[str, Kind] = {"model_name": "text", "model_version": "number", "run_id": "text", "scored_at": "moment"}
@@ -35,8 +36,9 @@ class KnownKinds:
         """Return the kinds of the columns of ``ref`` by name, lower case; None where they are unknown."""
         if ref not in self._known:
             self._known[ref] = None
-            found = self._find(ref)
-            self._known[ref] = found if found is None else {**found, **dict.fromkeys(HIDDEN, "text")}
+            with until_unknown():
+                found = self._find(ref)
+                self._known[ref] = found if found is None else {**found, **dict.fromkeys(HIDDEN, "text")}
         return self._known[ref]
 
     def query(self, ref: str) -> QueryKinds:
@@ -44,8 +46,8 @@ class KnownKinds:
         if ref not in self._queries:
             entity = self._manifest.entities.get(ref)
             found = QueryKinds(None, ())
-            if entity is not None and entity.query is not None:
-                with suppress(SqlError):
+            with suppress(SqlError), until_unknown():
+                if entity is not None and entity.query is not None:
                     found = query_kinds(shared_query(entity.query), self.of)
             self._queries[ref] = found
         return self._queries[ref]
@@ -78,7 +80,9 @@ class KnownKinds:
         types = source.columns or self._types.get(source.name)
         if not types:
             return None
-        kinds = {name.lower(): kind_of_type(written) for name, written in types.items()}
+        # Of a broken source a type may be unknown, and the others are not.
+        known = {name: written for name, written in types.items() if isinstance(written, str)}
+        kinds: dict[str, Kind] = {name.lower(): kind_of_type(written) for name, written in known.items()}
         for name, sql in source.derive.items():
             kinds[name.lower()] = kind_in(sql, kinds).kind
         return _with_moment(kinds, source)

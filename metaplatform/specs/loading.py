@@ -4,18 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from metaplatform.errors import BookError, Issue, Location
 from metaplatform.specs.book_files import BookFiles, read_files
-from metaplatform.specs.chapters import CHAPTERS
-from metaplatform.specs.entity import Entity
+from metaplatform.specs.judging import judged
 from metaplatform.specs.language.book_text import BookText, read_text
 from metaplatform.specs.language.overlays import read_overlay
 from metaplatform.specs.language.places import YamlPlaces, issue_of
 from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.rules import check_book
 from metaplatform.specs.source_looks import Look
+from metaplatform.specs.structure import ReadEntity
 
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
@@ -99,32 +97,29 @@ def read_written(
     """Return what ``read_book`` does, of files that were read before."""
     roots, issues = written.files.parsed()
     overlays, overlay_issues = written.overlay.parsed() if written.overlay else ((), ())
-    whole = all(issue.rule == "duplicate-key" for issue in issues)
-    text = read_text(roots, next(iter(overlays), None), variables, whole=whole)
-    manifest, found = _build(text, written, look)
+    complete = all(issue.rule == "duplicate-key" for issue in issues)
+    text = read_text(roots, next(iter(overlays), None), variables, whole=complete)
+    broken = any(issue.severity == "error" for issue in (*issues, *overlay_issues, *text.issues))
+    manifest, found = _build(text, written, look, whole=not broken)
     ordered = tuple(sorted((*issues, *overlay_issues, *text.issues, *found), key=_file_order))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered
 
 
-def _build(text: BookText, written: WrittenBook, look: Look | None) -> tuple[Manifest, list[Issue]]:
+def _build(text: BookText, written: WrittenBook, look: Look | None, *, whole: bool) -> tuple[Manifest, list[Issue]]:
     """Return the manifest of the entities that are well formed, and what is wrong with any."""
-    entities: dict[str, dict[str, Entity]] = {chapter: {} for chapter in CHAPTERS}
     told = dict.fromkeys(map(_as_told, text.issues))
     issues: list[Issue] = []
-    for entry in text.entries.values():
-        entity, faults = text.build(entry)
+    reads: dict[str, ReadEntity] = {}
+    for ref, entry in text.entries.items():
+        reads[ref] = text.read(entry)
         # A value that several entities share is at fault once.
-        found = {_as_told(issue): issue for issue in (issue_of(entry, fault) for fault in faults)}
+        found = {_as_told(issue): issue for issue in (issue_of(entry, fault) for fault in reads[ref].faults)}
         issues.extend(issue for key, issue in found.items() if key not in told)
         told.update(dict.fromkeys(found))
-        if entity is not None:
-            entities[entry.chapter][entry.name] = entity
     locations = {ref: entry.location for ref, entry in text.entries.items()}
-    chapters: dict[str, Any] = dict(entities)
-    manifest = Manifest(root=written.root, source_folders=written.source_folders, locations=locations, **chapters)
-    looks = look(manifest) if look else None
-    issues.extend(check_book(manifest, YamlPlaces(text.entries), looks=looks))
-    return manifest, issues
+    bare = Manifest(root=written.root, source_folders=written.source_folders, locations=locations)
+    manifest, found_by_rules = judged(bare, reads, YamlPlaces(text.entries), look, whole=whole)
+    return manifest, [*issues, *found_by_rules]
 
 
 def _as_told(issue: Issue) -> tuple[object, ...]:

@@ -40,7 +40,7 @@ class Monitor(Entity):
     def references(self) -> Iterator[Reference]:
         """Yield what the monitor is ordered behind, and its prediction."""
         yield from super().references()
-        yield named(("prediction",), "predictions", self.prediction)
+        yield from named(self, "prediction", "predictions")
 
     def upstream(self, book: Neighbours) -> Iterator[str]:
         """Yield the prediction."""

@@ -66,7 +66,7 @@ class FileOutput(Output):
     def references(self) -> Iterator[Reference]:
         """Yield what the file is ordered behind, and its table."""
         yield from super().references()
-        yield whole(("table",), self.table, STORED)
+        yield from whole(self, "table", STORED)
 
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return the table's same partition."""
@@ -119,7 +119,7 @@ class ViewsOutput(Output):
     def references(self) -> Iterator[Reference]:
         """Yield what the views are ordered behind, and their tables."""
         yield from super().references()
-        yield from (whole(("tables", index), table, STORED) for index, table in enumerate(self.tables))
+        yield from whole(self, "tables", STORED)
 
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return the tables' same partitions: views show what is stored."""
@@ -161,7 +161,7 @@ class ReportOutput(Output):
     def references(self) -> Iterator[Reference]:
         """Yield what the report is ordered behind, what its query reads, and what it has its partitions from."""
         yield from super().references()
-        yield from query_references(self.sql, self.partitioned_by)
+        yield from query_references(self)
 
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return what the query reads: a page for people tells what was known when it was made."""

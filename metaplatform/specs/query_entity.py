@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 
 from metaplatform.specs.chapters import STORED
+from metaplatform.specs.entity import Entity
 from metaplatform.specs.expressions import referenced_tables, table_uses
 from metaplatform.specs.reads import SAME_ONLY, Reach
 from metaplatform.specs.references import Reference, whole
+from metaplatform.specs.unknown import until_unknown
 
 
-def query_references(sql: str, partitioned_by: str | None) -> Iterator[Reference]:
+def query_references(entity: Entity) -> Iterator[Reference]:
     """Yield what a query reads, and what its result has its partitions from; of SQL that does not parse nothing."""
-    yield from (Reference(("sql",), target, STORED, target, place) for target, place in table_uses(sql))
-    if partitioned_by:
-        yield whole(("partitioned_by",), partitioned_by, STORED)
+    with until_unknown():
+        uses = table_uses(entity.query) if entity.query is not None else ()
+        yield from (Reference(("sql",), target, STORED, target, place) for target, place in uses)
+    yield from whole(entity, "partitioned_by", STORED)
 
 
 def query_reads(sql: str, partitioned_by: str | None, *, others: Reach) -> dict[str, tuple[Reach, ...]]:

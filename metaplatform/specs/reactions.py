@@ -8,7 +8,7 @@ from pydantic import Field
 from metaplatform.specs.base import ColumnName, EnvironmentVariable, Expression, Many, Name, Ref, Spec
 from metaplatform.specs.chapters import MATERIALIZED
 from metaplatform.specs.entity import Entity, Neighbours
-from metaplatform.specs.references import Path, Reference, named, whole
+from metaplatform.specs.references import Path, Reference, named, texts_at, whole
 
 
 class FileNotification(Spec):
@@ -53,15 +53,14 @@ class ReactionSpec(Entity):
 
     def expressions(self) -> Iterator[tuple[Path, str]]:
         """Yield the condition, and what ranks the rows."""
-        yield ("when",), self.when
-        if self.rank_by is not None:
-            yield ("rank_by",), self.rank_by
+        yield from texts_at(self, "when")
+        yield from texts_at(self, "rank_by")
 
     def references(self) -> Iterator[Reference]:
         """Yield what the reaction is ordered behind, its prediction, and what it has made."""
         yield from super().references()
-        yield named(("prediction",), "predictions", self.prediction)
-        yield from (whole(("materialize", index), made, MATERIALIZED) for index, made in enumerate(self.materialize))
+        yield from named(self, "prediction", "predictions")
+        yield from whole(self, "materialize", MATERIALIZED)
 
     def upstream(self, book: Neighbours) -> Iterator[str]:
         """Yield the prediction, and what the reaction has made."""

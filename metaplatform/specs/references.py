@@ -1,6 +1,10 @@
-"""A reference as an entity writes it."""
+"""What an entity writes, with its place: references and texts, of a broken entity as far as they can be read."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from metaplatform.specs.base import Spec
+from metaplatform.specs.unknown import until_unknown
 
 Path = tuple[str | int, ...]
 """Keys and list indexes from an entity's mapping down to a value."""
@@ -22,11 +26,28 @@ class Reference:
     orders: bool = True
 
 
-def whole(path: Path, target: str, prefixes: tuple[str, ...]) -> Reference:
-    """Return a reference that is written with its prefix."""
-    return Reference(path, target, prefixes, target)
+def whole(spec: Spec, key: str, prefixes: tuple[str, ...], path: Path = ()) -> Iterator[Reference]:
+    """Yield the reference at a key that is written with its prefix, or each of a list; what cannot be read is not."""
+    with until_unknown():
+        found = getattr(spec, key)
+        if isinstance(found, tuple):
+            for index, target in enumerate(found):
+                yield Reference((*path, key, index), str(target), prefixes, target)
+        elif found is not None:
+            yield Reference((*path, key), str(found), prefixes, found)
 
 
-def named(path: Path, prefix: str, name: str) -> Reference:
-    """Return a reference whose prefix its place implies."""
-    return Reference(path, f"{prefix}.{name}", (prefix,), name)
+def named(spec: Spec, key: str, prefix: str) -> Iterator[Reference]:
+    """Yield the reference at a key whose prefix its place implies; none if it cannot be read."""
+    with until_unknown():
+        name = getattr(spec, key)
+        yield Reference((key,), f"{prefix}.{name}", (prefix,), name)
+
+
+def texts_at(spec: Spec, key: str, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield the text at a key with its path, or each of many by name; what cannot be read is left out."""
+    found = getattr(spec, key)
+    if isinstance(found, str):
+        yield (*path, key), found
+    elif isinstance(found, dict):
+        yield from (((*path, key, name), text) for name, text in found.items() if isinstance(text, str))

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from metaplatform.errors import BookError, Issue, Location
+from metaplatform.errors import BookError, Issue
 from metaplatform.specs.chapters import CHAPTERS
 from metaplatform.specs.entity import Entity
+from metaplatform.specs.judging import judged
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.relational.places import TablePlaces, fault_in_rows
-from metaplatform.specs.rules import check_book
 from metaplatform.specs.source_looks import Look
-from metaplatform.specs.structure import Fault, build_entity
+from metaplatform.specs.structure import Fault, ReadEntity, build_entity, read_entity
 
 Snapshot = Mapping[str, Any]
 """Chapter → entity name → the entity's fields as JSON values, ``name`` and fields at their defaults left out."""
@@ -65,22 +65,18 @@ def read_snapshot(
 
     ``look`` says what the sources' files hold, so that they are held against the book too.
     """
-    entities: dict[str, dict[str, Entity]] = {chapter: {} for chapter in CHAPTERS}
-    locations: dict[str, Location] = {}
     issues: list[Issue] = []
     places = TablePlaces(origin)
+    reads: dict[str, ReadEntity] = {}
     for chapter, bodies in snapshot.items():
         for name, body in bodies.items():
             ref = f"{CHAPTERS[chapter]}.{name}"
-            locations[ref] = places.of(ref)
-            entity, faults = build_entity(chapter, name, dict(body))
-            if entity is not None:
-                entities[chapter][name] = entity
-            issues.extend(_issue(ref, fault_in_rows(chapter, fault), places) for fault in faults)
-    chapters: dict[str, Any] = dict(entities)
-    manifest = Manifest(root=str(root), source_folders=tuple(source_folders), locations=locations, **chapters)
-    looks = look(manifest) if look else None
-    issues.extend(check_book(manifest, places, looks=looks))
+            reads[ref] = read_entity(chapter, name, dict(body))
+            issues.extend(_issue(ref, fault_in_rows(chapter, fault), places) for fault in reads[ref].faults)
+    locations = {ref: places.of(ref) for ref in reads}
+    bare = Manifest(root=str(root), source_folders=tuple(source_folders), locations=locations)
+    manifest, found = judged(bare, reads, places, look)
+    issues.extend(found)
     ordered = tuple(sorted(issues, key=lambda issue: (issue.owner, issue.rule, issue.culprit)))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered
 

@@ -1,11 +1,10 @@
 """One entity of the book: its YAML mapping against its spec, each fault at its own key."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from metaplatform.specs.alerts import AlertSpec
@@ -16,6 +15,7 @@ from metaplatform.specs.ingestion import SourceSpec, TableSpec
 from metaplatform.specs.monitoring import MonitorSpec
 from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.outputs import OutputSpec
+from metaplatform.specs.partial import Partial, adapter, variant_of, with_kinds, without_value
 from metaplatform.specs.reactions import ReactionSpec
 from metaplatform.specs.references import Path
 from metaplatform.specs.spec_types import bare, inside, variants
@@ -51,7 +51,7 @@ _LIMITS = {
 }
 """Pydantic's name of a broken limit → what is allowed."""
 _ABSENT = object()
-
+_TAG_AND_KEY = 2
 CHAPTER_TYPES: Mapping[str, Any] = {
     "sources": SourceSpec,
     "tables": TableSpec,
@@ -79,43 +79,118 @@ class Fault:
     at_key: bool = False
 
 
+@dataclass(frozen=True)
+class Part:
+    """What can be read of an entity that has faults, unknown values in it for the others.
+
+    ``unknown`` are the keys that hold such. ``order`` has, by the path of a list, the places that its items have in
+    the book. ``guessed`` says that its kind is not clear, and matters.
+    """
+
+    entity: Entity
+    unknown: frozenset[str] = frozenset()
+    order: Mapping[Path, tuple[int, ...]] = field(default_factory=dict)
+    guessed: bool = False
+
+
+@dataclass(frozen=True)
+class ReadEntity:
+    """An entity, or None and all its faults, with the part of it that can be read nevertheless."""
+
+    entity: Entity | None
+    faults: tuple[Fault, ...] = ()
+    part: Part | None = None
+
+
 def build_entity(chapter: str, name: str, body: dict[str, Any]) -> tuple[Entity | None, tuple[Fault, ...]]:
     """Return the entity of a chapter, or None and all its faults."""
+    read = read_entity(chapter, name, body)
+    return read.entity, read.faults
+
+
+def read_entity(chapter: str, name: str, body: dict[str, Any]) -> ReadEntity:
+    """Return the entity of a chapter, or what is wrong with it and what is not."""
+    spec, named = CHAPTER_TYPES[chapter], {**body, "name": name}
+    faults: list[Fault] = []
     if "name" in body:
         fix = "remove it: an entity's key is its name"
-        return None, (Fault("unknown-key", ("name",), "name", "unknown key 'name'", fix, at_key=True),)
-    return build_spec(CHAPTER_TYPES[chapter], {**body, "name": name})
+        faults.append(Fault("unknown-key", ("name",), "name", "unknown key 'name'", fix, at_key=True))
+    try:
+        entity = adapter(spec).validate_python(named)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    else:
+        return ReadEntity(None, tuple(faults), Part(entity)) if faults else ReadEntity(entity)
+    partial = Partial()
+    found = partial.read(spec, named)
+    unknown = frozenset(str(path[0]) for path in partial.unknown)
+    part = Part(found, unknown, partial.order, partial.guessed)
+    return ReadEntity(None, (*faults, *_faults(spec, named, details, partial.unseen)), part)
 
 
 def build_spec(spec: Any, body: dict[str, Any]) -> tuple[Any, tuple[Fault, ...]]:
     """Return the spec of a mapping, its ``name`` in it, or None and all its faults."""
     try:
-        return _adapter(spec).validate_python(body), ()
+        return adapter(spec).validate_python(body), ()
     except ValidationError as error:
-        details = error.errors(include_url=False)[:_MOST_FAULTS]
-        return None, _without_echoes(_fault(spec, body, detail) for detail in details)
+        partial = Partial()
+        partial.read(spec, body)
+        return None, _faults(spec, body, error.errors(include_url=False), partial.unseen)
 
 
-@lru_cache
-def _adapter(spec: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(spec)
+def _faults(
+    spec: Any, body: dict[str, Any], details: list[ErrorDetails], unseen: list[ErrorDetails]
+) -> tuple[Fault, ...]:
+    """Return all faults of a body: those told, and those that pydantic does not look for while it has others."""
+    right = with_kinds(spec, body)
+    told = [(body, detail) for detail in (*_whole(details), *unseen)]
+    told.extend((right, detail) for detail in _whole(_details_of(spec, right)) if _in_any_kind(spec, body, detail))
+    return _without_echoes(
+        _fault(spec, whole, detail) for whole, detail in told[:_MOST_FAULTS] if not without_value(detail)
+    )
+
+
+def _details_of(spec: Any, body: dict[str, Any]) -> list[ErrorDetails]:
+    try:
+        adapter(spec).validate_python(body)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []
+
+
+def _in_any_kind(spec: Any, body: dict[str, Any], detail: ErrorDetails) -> bool:
+    """Tell whether a key is one too many, or lacking, whatever the kind of its mapping, where that is a guess."""
+    path, rest, union = _descend(spec, body, detail["loc"])
+    value: Any = body
+    for part in path:
+        value = value[part]
+    if len(rest) != _TAG_AND_KEY or not isinstance(value, dict) or variant_of(union, value)[1]:
+        return True
+    fields = [model.model_fields.get(str(rest[1])) for model in variants(union).values()]
+    if detail["type"] == "extra_forbidden":
+        return not any(fields)
+    return detail["type"] != "missing" or all(field is not None and field.is_required() for field in fields)
+
+
+def _whole(details: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Yield all but lists that are too short for no other reason than that their items are broken."""
+    deeper = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+    return (detail for detail in details if not (detail["type"] == "too_short" and detail["loc"] in deeper))
 
 
 def _without_echoes(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     """Keep one fault a place, and what does not merely follow from another.
 
-    A misspelt key makes its right name missing, and a list of broken items counts as too short.
+    A misspelt key makes its right name missing.
     """
     found: dict[tuple[Path, str], Fault] = {}
     for fault in faults:
         found.setdefault((fault.path, fault.culprit if fault.rule == "missing-key" else ""), fault)
-    deeper = {fault.path[:depth] for fault in found.values() for depth in range(1, len(fault.path))}
     misspelt = {(*fault.path[:-1], fault.nearest) for fault in found.values() if fault.rule == "unknown-key"}
     return tuple(
         fault
         for fault in found.values()
         if not (fault.rule == "missing-key" and (*fault.path, fault.culprit) in misspelt)
-        and not (fault.rule == "invalid-value" and fault.path in deeper)
     )
 
 

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from metaplatform.specs.base import Expression, Interval, Many, Name, Spec
 from metaplatform.specs.entity import Entity, Neighbours
 from metaplatform.specs.reads import WHOLE, Reach
-from metaplatform.specs.references import Path, Reference, named
+from metaplatform.specs.references import Path, Reference, named, texts_at
+from metaplatform.specs.unknown import readable, until_unknown
 
 Task = Literal["binary", "regression"]
 Metric = Literal["roc_auc", "log_loss", "brier", "rmse", "mae", "r2"]
@@ -131,19 +132,22 @@ class ModelSpec(Entity):
 
     def expressions(self) -> Iterator[tuple[Path, str]]:
         """Yield the target, and what is excluded from it."""
-        yield ("target", "sql"), self.target.sql
-        if self.target.exclude is not None:
-            yield ("target", "exclude"), self.target.exclude
+        with until_unknown():
+            yield from texts_at(self.target, "sql", ("target",))
+            yield from texts_at(self.target, "exclude", ("target",))
 
     def references(self) -> Iterator[Reference]:
         """Yield what the model is ordered behind, its feature set, and the monitors that can ask for a training."""
         yield from super().references()
-        yield named(("feature_set",), "features", self.feature_set)
+        yield from named(self, "feature_set", "features")
         for trigger in ("drift", "performance"):
-            vote = getattr(self.retrain, trigger, None)
-            for index, monitor in enumerate(vote.monitors if vote else ()):
-                path = ("retrain", trigger, "monitors", index)
-                yield Reference(path, f"monitoring.{monitor}", ("monitoring",), monitor, orders=False)
+            yield from readable(self._voters(trigger))
+
+    def _voters(self, trigger: str) -> Iterator[Reference]:
+        vote: VoteSpec | None = getattr(self.retrain, trigger) if self.retrain is not None else None
+        for index, monitor in enumerate(vote.monitors if vote is not None else ()):
+            path = ("retrain", trigger, "monitors", index)
+            yield Reference(path, f"monitoring.{monitor}", ("monitoring",), monitor, orders=False)
 
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return all features, and all rows that they describe: labels come of these."""

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from metaplatform.errors import Location
+from metaplatform.specs.unknown import NO_VALUE
 
 _MAX_DEPTH = 40
 MAX_NODES = 1_000_000
@@ -85,15 +86,20 @@ class Node:
             return self.get(key)
         return next((name for name, _ in self.pairs if name.value == key), None)
 
-    def plain(self) -> Any:
-        """Return the value as plain Python; of a repeated key, the first."""
+    def plain(self, lacking: frozenset[int] = frozenset()) -> Any:
+        """Return the value as plain Python; of a repeated key, the first.
+
+        ``lacking`` are ids of values that could not be made.
+        """
+        if id(self) in lacking:
+            return NO_VALUE
         if self.kind == "mapping":
             plain: dict[str, Any] = {}
             for name, value in self.pairs:
-                plain.setdefault(name.value, None if name.value in plain else value.plain())
+                plain.setdefault(name.value, None if name.value in plain else value.plain(lacking))
             return plain
         if self.kind == "list":
-            return [item.plain() for item in self.items]
+            return [item.plain(lacking) for item in self.items]
         return self.value
 
 

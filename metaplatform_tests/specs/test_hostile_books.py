@@ -110,7 +110,10 @@ BOOKS: dict[str, tuple[str, list[str]]] = {
         + "".join(f"      k{number}: intt\n" for number in range(6_000)),
         ["unknown-type"],
     ),
-    "repeated keys": ("tables:\n  q:\n    sql: x\n" + "    k: 1\n" * 10_000, ["duplicate-key", "unknown-key"]),
+    "repeated keys": (
+        "tables:\n  q:\n    sql: select 1 as x\n" + "    k: 1\n" * 10_000,
+        ["duplicate-key", "unknown-key"],
+    ),
     "long name": ("tables:\n  ? " + "a" * 1_000_000 + "\n  : {sql: select 1 as x}\n", ["invalid-value"]),
     "path in a name": (
         "tables:\n  ../../x: {sql: select 1 as x}\n  /etc/passwd: {sql: select 1 as x}\n",

@@ -37,9 +37,11 @@ def test_a_snapshot_that_is_no_sound_book_tells_all_its_faults() -> None:
         manifest_of(broken, root="/", origin="snapshot")
     assert {(issue.owner, issue.rule) for issue in raised.value.issues} == {
         ("predictions.scores", "unknown-key"),
+        ("predictions.scores", "unknown-reference"),
         ("outputs.file", "unknown-reference"),
     }
     assert {str(issue.location) for issue in raised.value.issues} == {
         "snapshot/ML_Predictions/scores",
+        "snapshot/ML_Predictions/scores/model",
         "snapshot/Output_Storage/file/source_table",
     }

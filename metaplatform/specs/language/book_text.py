@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 from metaplatform.errors import Issue
 from metaplatform.specs.book_files import yaml_issue
-from metaplatform.specs.entity import Entity
 from metaplatform.specs.language.declared import declared_parameters, unused_parameters
 from metaplatform.specs.language.defaults import ChapterDefaults, checked_defaults, defaults_of
 from metaplatform.specs.language.merging import merge_keys_of, with_merge_keys
 from metaplatform.specs.language.overlays import mapping_of, overlaid
-from metaplatform.specs.language.places import follow
 from metaplatform.specs.language.sections import Entry, Sections, first_of_each_name, sections_of
 from metaplatform.specs.language.substitution import Substitution
 from metaplatform.specs.language.versions import (
@@ -23,7 +21,7 @@ from metaplatform.specs.language.versions import (
     undeclared,
     version_of,
 )
-from metaplatform.specs.structure import CHAPTER_TYPES, Fault, build_entity
+from metaplatform.specs.structure import CHAPTER_TYPES, Fault, ReadEntity, read_entity
 from metaplatform.specs.yaml_source import Node, YamlError
 
 
@@ -38,18 +36,14 @@ class BookText:
     issues: Sequence[Issue]
     poisoned: frozenset[int] = frozenset()
 
-    def build(self, entry: Entry) -> tuple[Entity | None, tuple[Fault, ...]]:
-        """Return the entity of an entry, or None and its faults; of a parameter's fault, nothing is said again."""
+    def read(self, entry: Entry) -> ReadEntity:
+        """Return the entity of an entry, or what is wrong with it; of a parameter's fault, nothing is said again."""
         body = mapping_of(entry)
         if body.kind != "mapping":
             fix = "write its keys indented below it"
-            return None, (Fault("wrong-type", (), entry.name, f"'{entry.name}' is not a mapping", fix),)
-        entity, faults = build_entity(entry.chapter, entry.name, body.plain())
-        if not self.poisoned or not _holds(body, self.poisoned):
-            return entity, faults
-        return None, tuple(
-            fault for fault in faults if fault.at_key or id(follow(entry, fault.path)[0]) not in self.poisoned
-        )
+            fault = Fault("wrong-type", (), entry.name, f"'{entry.name}' is not a mapping", fix)
+            return ReadEntity(None, (fault,))
+        return read_entity(entry.chapter, entry.name, body.plain(self.poisoned))
 
 
 def read_text(
@@ -138,16 +132,3 @@ def _with_defaults(entry: Entry, defaults: Mapping[str, ChapterDefaults]) -> Ent
     found = defaults.get(entry.chapter)
     body = mapping_of(entry)
     return entry if found is None or body.kind != "mapping" else entry.with_body(found.below(body))
-
-
-def _holds(node: Node, ids: frozenset[int]) -> bool:
-    """Tell whether a value is one of ``ids``, or holds one."""
-    pending, seen = [node], set[int]()
-    while pending:
-        one = pending.pop()
-        if id(one) in ids:
-            return True
-        if id(one) not in seen:
-            seen.add(id(one))
-            pending.extend((*(value for _, value in one.pairs), *one.items))
-    return False

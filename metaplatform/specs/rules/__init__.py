@@ -1,10 +1,14 @@
 """Rules that look across entities: each returns issues as values; none reads files or raises."""
 
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
 from metaplatform.errors import Issue
 from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.rules.book import Book, NoPlaces, Places, Rule
 from metaplatform.specs.rules.cycles import dependency_cycles
 from metaplatform.specs.rules.features import misplaced_aggregates, unknown_features
+from metaplatform.specs.rules.focus import FocusedManifest
 from metaplatform.specs.rules.kinds import (
     conditions_that_are_none,
     impossible_targets,
@@ -55,6 +59,10 @@ from metaplatform.specs.rules.unknown_columns import (
     unknown_columns_of_tables,
 )
 from metaplatform.specs.source_looks import Looks
+from metaplatform.specs.structure import Part
+from metaplatform.specs.unknown import readable
+
+_NO_PARTS: Mapping[str, Part] = MappingProxyType({})
 
 DEFAULT_RULES: tuple[Rule, ...] = (
     broken_sql,
@@ -108,16 +116,39 @@ DEFAULT_RULES: tuple[Rule, ...] = (
 """Every rule, in the order they run; each stands alone."""
 
 
+WHOLE_BOOK: tuple[Rule, ...] = (dependency_cycles, unused_entities)
+"""Rules that say of an entity what hangs on all others."""
+
+
 def check_book(
     manifest: Manifest,
     places: Places | None = None,
     rules: tuple[Rule, ...] = DEFAULT_RULES,
     *,
     looks: Looks | None = None,
+    parts: Mapping[str, Part] = _NO_PARTS,
+    whole: bool = True,
 ) -> tuple[Issue, ...]:
     """Return what ``rules`` find in the entities of ``manifest``, and in what ``looks`` found in its sources' files.
 
-    ``manifest.locations`` may name more than its entities: what is defined but broken.
+    ``manifest.locations`` may name more than its entities: what is defined but broken. ``parts`` are what can be
+    read of such. ``whole`` is false where there is more in the book than can be told, so that nothing is unused.
     """
-    book = Book(manifest, places or NoPlaces(), looks or {})
-    return tuple(issue for rule in rules for issue in rule(book))
+    if not parts:
+        book = Book(manifest, places or NoPlaces(), looks or {}, whole=whole)
+        return tuple(issue for rule in rules for issue in rule(book))
+    focused = FocusedManifest.of(manifest, parts)
+    return tuple(_one_by_one(Book(focused, places or NoPlaces(), looks or {}, parts, whole=whole), focused, rules))
+
+
+def _one_by_one(book: Book, manifest: FocusedManifest, rules: tuple[Rule, ...]) -> Iterator[Issue]:
+    """Yield what the rules find, of each entity as long as they meet nothing unknown."""
+    for ref in tuple(manifest.entities):
+        manifest.focus.ref = ref
+        for rule in rules:
+            if rule not in WHOLE_BOOK:
+                yield from readable(rule(book))
+    manifest.focus.ref = None
+    for rule in rules:
+        if rule in WHOLE_BOOK:
+            yield from rule(book)

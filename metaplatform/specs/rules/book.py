@@ -1,6 +1,6 @@
-"""What the rules look at: the sound part of a book, what it defines, and where each value stands."""
+"""What the rules look at: what can be read of a book, what it defines, and where each value stands."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
@@ -15,6 +15,7 @@ from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.references import Path
 from metaplatform.specs.source_looks import Looks, real_columns
+from metaplatform.specs.structure import Part
 from metaplatform.specs.training import ModelSpec
 
 _MOST_COMPARISONS = 200_000
@@ -47,15 +48,18 @@ class NoPlaces:
 
 @dataclass(frozen=True)
 class Book:
-    """A manifest of the entities that are well formed, with what rules need to judge them.
+    """A manifest of entities, with what rules need to judge them.
 
     ``manifest.locations`` holds every name defined, broken entities too: what refers to a broken entity
     is not at fault itself. ``looks`` is what the sources' files were found to hold, if they were looked at.
+    ``parts`` are what the manifest has of broken entities. ``whole`` is false where the book names more than these.
     """
 
     manifest: Manifest
     places: Places
     looks: Looks = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    whole: bool = True
 
     @cached_property
     def defined(self) -> frozenset[str]:
@@ -131,7 +135,7 @@ class Book:
         return self.manifest.models.get(found.model) if found else None
 
     def entities(self) -> Iterator[tuple[str, Entity]]:
-        """Yield every well-formed entity with its reference."""
+        """Yield every entity with its reference."""
         yield from self.manifest.entities.items()
 
     def issue(  # noqa: PLR0913 — the parts of an issue
@@ -150,10 +154,20 @@ class Book:
     ) -> Issue:
         """Return an issue of entity ``ref`` at the value of ``path``."""
         told = self._told[ref] = self._told.get(ref, 0) + 1
+        path = self._as_written(ref, path)
         # To find a place takes a walk: of an entity with faults without end, the rest is told at its name.
         exact = self.places.of(ref, path, key=at_key, sql=sql) if told <= _MOST_PLACES else None
         location = exact or self.manifest.locations.get(ref)
         return Issue(rule, ref, culprit, message, fix, location, nearest, severity)
+
+    def _as_written(self, ref: str, path: Path) -> Path:
+        """Return a path with the places that items of lists have in the book: the unknown ones come last in a part."""
+        order = self.parts[ref].order if ref in self.parts else {}
+        found: Path = ()
+        for part in path:
+            places = order.get(found)
+            found = (*found, places[part] if places is not None and isinstance(part, int) else part)
+        return found
 
 
 Rule = Callable[[Book], Iterable[Issue]]

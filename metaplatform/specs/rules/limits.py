@@ -6,6 +6,7 @@ from typing import Literal
 from sqlglot import exp
 
 from metaplatform.errors import Issue
+from metaplatform.specs.base import Spec
 from metaplatform.specs.entity import Entity
 from metaplatform.specs.expressions import shared_expression
 from metaplatform.specs.inference import SCORE_COLUMNS
@@ -14,6 +15,7 @@ from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
 from metaplatform.specs.training import HIGHER_IS_BETTER
+from metaplatform.specs.unknown import readable
 
 _RANGES: Mapping[str, tuple[float, float]] = {
     "roc_auc": (0, 1),
@@ -33,14 +35,18 @@ _MIRRORED: Mapping[_Comparison, _Comparison] = {
     exp.LTE: exp.GTE,
     exp.EQ: exp.EQ,
 }
-_LISTS = ("owners", "after", "features", "exclude", "tables", "materialize", "null_values")
+_LISTS: tuple[tuple[str, ...], ...] = (
+    *((key,) for key in ("owners", "after", "features", "exclude", "tables", "materialize", "null_values")),
+    *(("retrain", trigger, "monitors") for trigger in ("drift", "performance")),
+    ("outcomes", "columns"),
+)
 
 
 def impossible_limits(book: Book) -> Iterator[Issue]:
     """Yield limits that no value of the metric meets, or that none breaks."""
     for name, monitor in book.manifest.monitors.items():
         for metric, limit in monitor.metrics.items() if isinstance(monitor, PerformanceMonitor) else ():
-            for key, bound, message, severity in _limit_faults(metric, limit):
+            for key, bound, message, severity in readable(_limit_faults(metric, limit)):
                 yield book.issue(
                     "impossible-limit",
                     f"monitoring.{name}",
@@ -185,20 +191,13 @@ def _number(node: exp.Expr) -> float | None:
 
 
 def _lists(entity: Entity) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    # Asked for what it has not, a model of pydantic takes its time.
-    fields = vars(entity)
-    for key in _LISTS:
-        found = fields.get(key)
-        if isinstance(found, tuple) and all(isinstance(item, str) for item in found):
-            yield (key,), found
-    retrain = fields.get("retrain")
-    for trigger in ("drift", "performance"):
-        vote = getattr(retrain, trigger, None)
-        if vote is not None:
-            yield ("retrain", trigger, "monitors"), vote.monitors
-    outcomes = fields.get("outcomes")
-    if outcomes is not None:
-        yield ("outcomes", "columns"), outcomes.columns
+    for path in _LISTS:
+        found: object = entity
+        for key in path:
+            # Asked for what it has not, a model of pydantic takes its time; what is unknown is not one.
+            found = vars(found).get(key) if isinstance(found, Spec) else None
+        if isinstance(found, tuple):
+            yield path, tuple(item for item in found if isinstance(item, str))
 
 
 def _repeated(book: Book, ref: str, path: Path, item: str, message: str) -> Issue:

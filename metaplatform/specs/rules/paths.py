@@ -10,6 +10,7 @@ from metaplatform.specs.addresses import holds_credentials, is_url, shown_path
 from metaplatform.specs.file_endings import kind_of_file
 from metaplatform.specs.ingestion import FileSource
 from metaplatform.specs.rules.book import Book
+from metaplatform.specs.unknown import readable
 
 _MOST_STARS = 2
 _ALLOW = "move the files below the project's folder, or let the deployment allow theirs in METAPLATFORM_SOURCE_FOLDERS"
@@ -23,11 +24,7 @@ def impossible_paths(book: Book) -> Iterator[Issue]:
     """
     folders = [PurePosixPath(folder) for folder in (book.manifest.root, *book.manifest.source_folders)]
     for name, source in book.manifest.sources.items():
-        fault = _path_fault(source, folders)
-        if fault is not None:
-            message, fix = fault
-            culprit = shown_path(source.path)
-            yield book.issue("invalid-path", f"raw.{name}", ("path",), culprit=culprit, message=message, fix=fix)
+        yield from readable(_impossible_path(book, name, source, folders))
         if source.package is not None and not source.package.isidentifier():
             # To find a package within another, Python would run the other.
             message, fix = (
@@ -36,6 +33,14 @@ def impossible_paths(book: Book) -> Iterator[Issue]:
             )
             culprit = source.package[:80]
             yield book.issue("invalid-value", f"raw.{name}", ("package",), culprit=culprit, message=message, fix=fix)
+
+
+def _impossible_path(book: Book, name: str, source: FileSource, folders: Sequence[PurePosixPath]) -> Iterator[Issue]:
+    fault = _path_fault(source, folders)
+    if fault is not None:
+        message, fix = fault
+        culprit = shown_path(source.path)
+        yield book.issue("invalid-path", f"raw.{name}", ("path",), culprit=culprit, message=message, fix=fix)
 
 
 def paths_of_another_kind(book: Book) -> Iterator[Issue]:

@@ -12,7 +12,8 @@ from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.xgboost_parameters import KNOWN, OBJECTIVES, OWNED
-from metaplatform.specs.training import METRICS, ModelSpec, VoteSpec
+from metaplatform.specs.training import METRICS, ModelSpec, RetrainPolicy, VoteSpec
+from metaplatform.specs.unknown import readable
 
 _CRON_FIELDS = 5
 _ANY_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -23,7 +24,7 @@ def wrong_monitors(book: Book) -> Iterator[Issue]:
     for name, model in book.manifest.models.items():
         retrain = model.retrain
         if retrain is not None:
-            yield from _votes(book, name, "drift", retrain.drift, DriftMonitor)
+            yield from readable(_votes(book, name, "drift", retrain.drift, DriftMonitor))
             yield from _votes(book, name, "performance", retrain.performance, PerformanceMonitor)
 
 
@@ -45,19 +46,23 @@ def wrong_metrics(book: Book) -> Iterator[Issue]:
 def impossible_schedules(book: Book) -> Iterator[Issue]:
     """Yield cron texts that are not five valid fields, or never come, and time zones nobody knows."""
     for name, model in book.manifest.models.items():
-        if model.retrain is None:
-            continue
-        schedule, zone = model.retrain.schedule, model.retrain.timezone
-        if schedule is not None and not _comes(schedule):
-            message = f"'{schedule}' is not a schedule of five cron fields that ever comes"
-            fix = "write minute, hour, day of month, month and day of week, such as '0 6 * * 1'"
-            path: Path = ("retrain", "schedule")
-            yield book.issue("invalid-cron", f"models.{name}", path, culprit=schedule, message=message, fix=fix)
-        if not _is_zone(zone):
-            message = f"'{zone}' is not an IANA time zone"
-            fix = "write one such as 'Europe/Berlin'"
-            path = ("retrain", "timezone")
-            yield book.issue("invalid-timezone", f"models.{name}", path, culprit=zone, message=message, fix=fix)
+        if model.retrain is not None:
+            yield from readable(_impossible_schedule(book, name, model.retrain))
+            zone = model.retrain.timezone
+            if not _is_zone(zone):
+                message = f"'{zone}' is not an IANA time zone"
+                fix = "write one such as 'Europe/Berlin'"
+                path = ("retrain", "timezone")
+                yield book.issue("invalid-timezone", f"models.{name}", path, culprit=zone, message=message, fix=fix)
+
+
+def _impossible_schedule(book: Book, name: str, retrain: RetrainPolicy) -> Iterator[Issue]:
+    schedule = retrain.schedule
+    if schedule is not None and not _comes(schedule):
+        message = f"'{schedule}' is not a schedule of five cron fields that ever comes"
+        fix = "write minute, hour, day of month, month and day of week, such as '0 6 * * 1'"
+        path: Path = ("retrain", "schedule")
+        yield book.issue("invalid-cron", f"models.{name}", path, culprit=schedule, message=message, fix=fix)
 
 
 def wrong_parameters(book: Book) -> Iterator[Issue]:
@@ -101,7 +106,7 @@ def _votes(book: Book, name: str, trigger: str, vote: VoteSpec | None, kind: typ
         watched = book.manifest.predictions.get(found.prediction)
         if not isinstance(found, kind):
             message = f"monitor '{monitor}' is of kind '{found.kind}'"
-        elif watched is not None and watched.model != name:
+        elif watched is not None and watched.model != name and f"models.{watched.model}" in book.defined:
             message = f"monitor '{monitor}' watches model '{watched.model}'"
         else:
             continue

@@ -11,7 +11,7 @@ from metaplatform.specs.chapters import STORED
 from metaplatform.specs.duckdb_functions import AGGREGATES
 from metaplatform.specs.expressions import canonical_type, column_uses, shared_expression, shared_query
 from metaplatform.specs.ingestion import FileSource
-from metaplatform.specs.references import Path
+from metaplatform.specs.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.sql_safety import SqlError, position_of
 
@@ -26,8 +26,8 @@ def broken_sql(book: Book) -> Iterator[Issue]:
         if entity.query is not None:
             yield from _sql_issue(book, ref, ("sql",), query_error(entity.query))
         if isinstance(entity, FileSource):
-            for column, written in entity.columns.items():
-                yield from _sql_issue(book, ref, ("columns", column), _type_error(written))
+            for path, written in texts_at(entity, "columns"):
+                yield from _sql_issue(book, ref, path, _type_error(written))
 
 
 @dataclass(frozen=True)

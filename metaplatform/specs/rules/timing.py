@@ -7,6 +7,7 @@ from metaplatform.specs.features import FeatureSetSpec
 from metaplatform.specs.ingestion import TimedTable
 from metaplatform.specs.references import Path
 from metaplatform.specs.rules.book import Book
+from metaplatform.specs.unknown import until_unknown
 
 
 def missing_event_timestamps(book: Book) -> Iterator[Issue]:
@@ -87,6 +88,7 @@ def _needs(book: Book, ref: str, path: Path, table: str, what: str) -> Issue:
 
 def identity_of(table: TimedTable) -> Iterator[tuple[Path, str]]:
     """Yield the columns that say which row this is and when, with their paths."""
-    yield from ((("key", index), name) for index, name in enumerate(table.key))
+    with until_unknown():
+        yield from ((("key", index), str(name)) for index, name in enumerate(table.key))
     if table.event_timestamp is not None and table.event_timestamp not in table.key:
         yield ("event_timestamp",), table.event_timestamp

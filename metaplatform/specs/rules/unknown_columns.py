@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.features import FeatureBlock
+from metaplatform.specs.features import FeatureBlock, FeaturesBlock, FeatureSetSpec
 from metaplatform.specs.ingestion import FileSource, TimedTable
 from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.query_columns import HIDDEN, MOST_FAULTS, Columns
-from metaplatform.specs.references import Path
+from metaplatform.specs.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
+from metaplatform.specs.unknown import readable, until_unknown
 
 _ADVICE = {
     "unknown-column": ("there is no column '{}' here", "name a column the tables read here have"),
@@ -30,7 +31,7 @@ def unknown_columns_of_tables(book: Book) -> Iterator[Issue]:
         if isinstance(table, FileSource) and table.columns:
             available = list(table.columns)
             for name, sql in table.derive.items():
-                yield from _in_sql(book, ref, ("derive", name), sql, available)
+                yield from readable(_in_sql(book, ref, ("derive", name), sql, available))
                 available.append(name)
 
 
@@ -55,15 +56,14 @@ def unknown_columns_of_features(book: Book) -> Iterator[Issue]:
     """Yield columns in feature sets that neither the table read nor, for the spine, a feature above has."""
     for name, feature_set in book.manifest.feature_sets.items():
         ref = f"features.{name}"
-        spine = book.columns.of(feature_set.spine) if book.timed(feature_set.spine) else None
-        above: list[str] = []
+        known = _spine_of(book, feature_set)
         for index, block in enumerate(feature_set.features):
             path: Path = ("features", index)
-            if block.joined is None:
-                yield from _expression_block(book, ref, path, block, spine, above)
-            else:
-                yield from _joined_block(book, ref, path, block, block.joined, spine, above)
-            above.extend(block.columns)
+            if isinstance(block, FeaturesBlock):
+                yield from readable(_own_columns(book, ref, path, block, known))
+                yield from readable(_joining_columns(book, ref, path, block, known))
+                yield from readable(_joined_columns(book, ref, path, block))
+            known = _with_features(known, block)
 
 
 def unknown_columns_of_models(book: Book) -> Iterator[Issue]:
@@ -71,9 +71,8 @@ def unknown_columns_of_models(book: Book) -> Iterator[Issue]:
     for name, model in book.manifest.models.items():
         spine = _spine_columns(book, name)
         if spine is not None:
-            texts = (("sql", model.target.sql), ("exclude", model.target.exclude))
-            for key, sql in texts:
-                yield from _in_sql(book, f"models.{name}", ("target", key), sql or "true", spine)
+            for path, sql in model.expressions():
+                yield from _in_sql(book, f"models.{name}", path, sql, spine)
     for name, prediction in book.manifest.predictions.items():
         spine = _spine_columns(book, prediction.model)
         for index, column in enumerate(prediction.keep):
@@ -88,19 +87,23 @@ def unknown_columns_of_reactions(book: Book) -> Iterator[Issue]:
         known = book.columns.of(ref)
         if known is not None:
             hidden = HIDDEN if book.manifest.partitions(ref) else ()
-            for key, sql in (("when", reaction.when), ("rank_by", reaction.rank_by or "true")):
-                yield from _in_sql(book, f"reactions.{name}", (key,), sql, (*known, *hidden))
+            for path, sql in reaction.expressions():
+                yield from _in_sql(book, f"reactions.{name}", path, sql, (*known, *hidden))
             for index, column in enumerate(reaction.columns):
                 if column not in known:
                     yield _plain(book, f"reactions.{name}", ("columns", index), column, known)
 
 
 def _named_by(table: TimedTable) -> Iterator[tuple[Path, str]]:
-    yield from ((("key", index), name) for index, name in enumerate(table.key))
-    if table.event_timestamp is not None:
-        yield ("event_timestamp",), table.event_timestamp
-    if table.outcomes is not None:
-        yield from ((("outcomes", "columns", index), name) for index, name in enumerate(table.outcomes.columns))
+    with until_unknown():
+        yield from ((("key", index), str(name)) for index, name in enumerate(table.key))
+    with until_unknown():
+        if table.event_timestamp is not None:
+            yield ("event_timestamp",), str(table.event_timestamp)
+    with until_unknown():
+        if table.outcomes is not None:
+            columns = enumerate(table.outcomes.columns)
+            yield from ((("outcomes", "columns", index), str(name)) for index, name in columns)
 
 
 def _spine_columns(book: Book, model: str) -> Columns:
@@ -108,29 +111,49 @@ def _spine_columns(book: Book, model: str) -> Columns:
     return book.columns.of(feature_set.spine) if feature_set and book.timed(feature_set.spine) else None
 
 
-def _expression_block(
-    book: Book, ref: str, path: Path, block: FeatureBlock, spine: Columns, above: list[str]
-) -> Iterator[Issue]:
-    available = [*(spine or ()), *above]
+def _spine_of(book: Book, feature_set: FeatureSetSpec) -> Columns:
+    """Return the columns that the first block can read of the spine; None where they are unknown."""
+    with until_unknown():
+        return book.columns.of(feature_set.spine) if book.timed(feature_set.spine) else None
+    return None
+
+
+def _with_features(known: Columns, block: FeatureBlock) -> Columns:
+    """Return the columns that the block after this one can read."""
+    with until_unknown():
+        return None if known is None else (*known, *block.columns)
+    return None
+
+
+def _own_columns(book: Book, ref: str, path: Path, block: FeatureBlock, known: Columns) -> Iterator[Issue]:
+    """Yield what a block of the row itself reads that its spine lacks, and features above it."""
+    if known is None or block.joined is not None:
+        return
+    available = [*known]
     for name, sql in block.columns.items():
-        if spine is not None:
-            yield from _in_sql(book, ref, (*path, "columns", name), sql, available)
+        yield from readable(_in_sql(book, ref, (*path, "columns", name), sql, available))
         available.append(name)
 
 
-def _joined_block(
-    book: Book, ref: str, path: Path, block: FeatureBlock, joined: str, spine: Columns, above: list[str]
-) -> Iterator[Issue]:
-    theirs = book.columns.of(joined) if book.timed(joined) else None
-    for own, their in block.matches.items():
-        if spine is not None and own not in {*spine, *above}:
-            yield _plain(book, ref, (*path, "on", own), own, [*spine, *above], at_key=True)
-        if theirs is not None and their not in theirs:
-            yield _plain(book, ref, (*path, "on", own), their, theirs)
+def _joining_columns(book: Book, ref: str, path: Path, block: FeatureBlock, known: Columns) -> Iterator[Issue]:
+    """Yield what a block joins by that its spine lacks, and features above it."""
+    for own in block.matches if known is not None else ():
+        if known is not None and own not in known:
+            yield _plain(book, ref, (*path, "on", own), own, known, at_key=True)
+
+
+def _joined_columns(book: Book, ref: str, path: Path, block: FeatureBlock) -> Iterator[Issue]:
+    """Yield what a block reads of its table that the table lacks."""
+    joined = block.joined
+    theirs = book.columns.of(joined) if joined is not None and book.timed(joined) else None
     if theirs is None:
         return
-    for name, sql in block.columns.items():
-        yield from _in_sql(book, ref, (*path, "columns", name), sql, theirs)
+    with until_unknown():
+        for own, their in block.matches.items():
+            if their not in theirs:
+                yield _plain(book, ref, (*path, "on", own), their, theirs)
+    for place, sql in texts_at(block, "columns", path):
+        yield from _in_sql(book, ref, place, sql, theirs)
     for field, sql in block.conditions():
         yield from _in_sql(book, ref, (*path, field), sql, theirs)
 

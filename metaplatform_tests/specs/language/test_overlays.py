@@ -81,6 +81,7 @@ spec_version: 2
         ("environments/prod.yaml:4:3", "unknown-name", "return", "returns"),
         ("environments/prod.yaml:6:16", "unknown-key", "windw", "window"),
         ("environments/prod.yaml:6:38", "wrong-type", "many", None),
+        ("environments/prod.yaml:8:12", "unknown-column", "retrned", "returned"),
         ("environments/prod.yaml:10:3", "wrong-type", "orders", None),
         ("environments/prod.yaml:11:1", "unknown-chapter", "model", "models"),
         ("environments/prod.yaml:12:1", "unknown-chapter", "spec_version", None),

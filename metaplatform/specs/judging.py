@@ -1,0 +1,41 @@
+"""Entities read into a manifest, and the whole of it held against the rules."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from metaplatform.errors import Issue
+from metaplatform.specs.base import PRESENTATION
+from metaplatform.specs.chapters import CHAPTERS
+from metaplatform.specs.entity import Entity
+from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.rules import check_book
+from metaplatform.specs.rules.book import Places
+from metaplatform.specs.source_looks import Look
+from metaplatform.specs.structure import ReadEntity
+
+
+def judged(
+    bare: Manifest, reads: Mapping[str, ReadEntity], places: Places, look: Look | None, *, whole: bool = True
+) -> tuple[Manifest, tuple[Issue, ...]]:
+    """Return the manifest of the entities that are well formed, and what the rules find in all that can be read.
+
+    ``bare`` is the manifest without entities. ``whole`` is false where there is more in the book than was read.
+    """
+    parts = {ref: read.part for ref, read in reads.items() if read.part is not None}
+    sound = {ref: read.entity for ref, read in reads.items() if read.entity is not None}
+    manifest = replace(bare, **_chapters(sound))
+    # What is only shown is nothing to those who look at files.
+    shown = {ref: part.entity for ref, part in parts.items() if part.unknown <= PRESENTATION and not part.guessed}
+    looks = look(replace(bare, **_chapters({**sound, **shown}))) if look else None
+    whole = whole and len(parts) + len(sound) == len(reads)
+    return manifest, check_book(manifest, places, looks=looks, parts=parts, whole=whole)
+
+
+def _chapters(entities: Mapping[str, Entity]) -> dict[str, Any]:
+    """Return entities by chapter and name."""
+    chapters: dict[str, dict[str, Entity]] = {prefix: {} for prefix in CHAPTERS.values()}
+    for ref, entity in entities.items():
+        prefix, name = ref.split(".", 1)
+        chapters[prefix][name] = entity
+    return {chapter: chapters[prefix] for chapter, prefix in CHAPTERS.items()}
