@@ -24,6 +24,8 @@ from metaplatform.specs.training import METRICS, Metric, PromotionSpec, Task, Tr
 from metaplatform.specs.value_kinds import kind_of_type, shown_kind
 
 _LEAST_ROWS = 50
+_YES = frozenset({"yes", "y", "true", "t", "ja", "j", "wahr", "oui", "vrai", "si", "s\u00ed", "sim", "positive", "pos"})
+"""Words for what is so, of two: otherwise the last in the alphabet is asked for."""
 _DAY = 86_400
 
 
@@ -144,8 +146,9 @@ def _label(spine: KnownTable, sample: Sample, target: str) -> _Target:
             return _Target(f"{column} = {more}", "binary", f"{less} or {more}")
         return _Target(column, "regression", f"numbers, {facts.distinct} different in the sample")
     if two and kind == "text":
-        said = exp.Literal.string(values[-1]).sql("duckdb")
-        return _Target(f"{column} = {said}", "binary", f"the other value is {values[0]!r}")
+        yes = next((value for value in values if value.lower() in _YES), values[-1])
+        other = next(value for value in values if value != yes)
+        return _Target(f"{column} = {exp.Literal.string(yes).sql('duckdb')}", "binary", f"the other value is {other!r}")
     culprit = f"'{target}' is {shown_kind(kind)} of {facts.distinct} different values"
     raise DataError(
         owner=spine.ref,
@@ -173,6 +176,9 @@ def _features(manifest: Manifest, spine: KnownTable, sample: Sample, name: str, 
     yield f"  {name}_features:"
     yield "    # Columns of the row itself, and what other tables say of it by then. Windows over the past too:"
     yield f"    # metaplatform new feature-set NAME --spine {spine.ref}"
+    if not spine.later:
+        known = spine.spec.event_timestamp
+        yield f"    # {spine.ref} declares no outcomes: take out what is known only after {known}."
     yield f"    spine: {spine.ref}"
     yield "    features:"
     yield "      - kind: expression"

@@ -13,7 +13,7 @@ from metaplatform.compute.sql_columns import ROW, Steps, all_columns, call, colu
 from metaplatform.errors import DataError
 from metaplatform.resources.sampled_rows import SAMPLE_ROWS
 from metaplatform.resources.samples import Sample
-from metaplatform.resources.sampling import look_at
+from metaplatform.resources.sampling import look_at, sample_source
 from metaplatform.resources.session import Session
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.expressions import parse_query, referenced_tables
@@ -47,6 +47,17 @@ def sample_table(manifest: Manifest, ref: str, *, twins_of: str | None = None) -
             connection.execute(f"CREATE TEMP TABLE looked_at AS {some}")
             looked = "looked_at"
         return look_at(connection, looked, twins_of=twins_of)
+
+
+def sample_if_there(manifest: Manifest, ref: str) -> Sample | None:
+    """Return a sample of a source or table; None where its rows, or the files behind them, cannot be looked at."""
+    found = manifest.source_at(ref)
+    try:
+        if found is None:
+            return sample_table(manifest, ref)
+        return sample_source(found, manifest.root, allowed=manifest.source_folders)
+    except DataError:
+        return None
 
 
 @dataclass(frozen=True)
