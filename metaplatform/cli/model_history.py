@@ -13,6 +13,7 @@ from rich.console import Console
 from metaplatform.resources.model_bundle import ModelBundle
 from metaplatform.resources.model_version import ModelVersion
 from metaplatform.specs.moments import shown
+from metaplatform.specs.numbers import metric_text
 from metaplatform.specs.plurals import counted
 from metaplatform.specs.records import Decision, Promotion
 
@@ -91,8 +92,8 @@ def _lines(episode: Episode) -> Iterator[tuple[str, str]]:
 def verdict(promotion: Promotion) -> str:
     """Return what became of a challenger, in a sentence."""
     before, after = promotion.champion_score, promotion.challenger_score
-    scores = "" if after is None else f"{promotion.metric} " + ("" if before is None else f"{before:.4f} → ")
-    scores += "" if after is None else f"{after:.4f} on {counted(promotion.rows, 'row')}"
+    scores = "" if after is None else f"{promotion.metric} " + ("" if before is None else f"{metric_text(before)} → ")
+    scores += "" if after is None else f"{metric_text(after)} on {counted(promotion.rows, 'row')}"
     became = "was promoted" if promotion.outcome == "promoted" else "was not promoted"
     return f"version {promotion.challenger_version} {became}: " + "; ".join(filter(None, (scores, promotion.reasons)))
 
@@ -140,7 +141,7 @@ def _outdated(features: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _scores(bundle: ModelBundle) -> str:
-    scores = ", ".join(f"{name} {value:.4f}" for name, value in bundle.metrics.items() if value is not None)
+    scores = ", ".join(f"{name} {metric_text(value)}" for name, value in bundle.metrics.items() if value is not None)
     return f"{scores} on {counted(bundle.lineage.holdout_rows, 'row')} of the holdout" if scores else "none"
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from metaplatform.replay.results import ReplayResult, ReplayRow
+from metaplatform.specs.numbers import metric_text
 from metaplatform.specs.plurals import counted
 from metaplatform.specs.training import HIGHER_IS_BETTER
 
@@ -55,8 +56,8 @@ def _cells(row: ReplayRow, *, brief: bool) -> tuple[str, ...]:
         f"{row.rows:,}",
         "" if row.drift_share is None else f"{row.drift_share:.0%}",
         f"v{row.champion}",
-        "" if row.live is None else f"{row.live:.4f}",
-        "" if row.first is None else f"{row.first:.4f}",
+        "" if row.live is None else metric_text(row.live),
+        "" if row.first is None else metric_text(row.first),
         f"{row.decision}: {reason}" if row.decision else "",
         row.promotion,
         str(row.actions or ""),
@@ -83,7 +84,7 @@ def _verdict(rows: Sequence[ReplayRow]) -> str:
     better = sum(sign * now > sign * then for now, then in pairs)
     same = sum(now == then for now, then in pairs)
     return (
-        f"Mean {rows[0].metric}: {live:.4f} live, {first:.4f} for the first version never retrained; "
+        f"Mean {rows[0].metric}: {metric_text(live)} live, {metric_text(first)} for the first version never retrained; "
         f"better in {better} of {counted(len(pairs), 'partition')}, equal in {same}."
     )
 

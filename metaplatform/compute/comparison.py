@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaplatform.compute.evaluation import CLIP, Numbers, check_pairs, why_undefined
+from metaplatform.specs.numbers import metric_text
 from metaplatform.specs.training import HIGHER_IS_BETTER, Metric, PromotionSpec
 
 Counts = npt.NDArray[np.float64]
@@ -46,14 +47,15 @@ def compare(
     """
     metric, rows = promotion.metric, len(labels)
     check_pairs(labels, challenger)
-    undefined = why_undefined(metric, labels)
+    if champion is not None:
+        check_pairs(labels, champion)
+    undefined = why_undefined(metric, labels, *(scores for scores in (champion, challenger) if scores is not None))
     second = None if undefined else statistic(metric, labels, challenger)
     everything = np.ones(rows)
     score = second(everything) if second else None
     if champion is None:
         unscored = (f"it has no score, for {metric} is undefined: {undefined}",) if undefined else ()
         return Comparison("promoted", metric, None, score, None, None, rows, ("there is no champion yet", *unscored))
-    check_pairs(labels, champion)
     if second is None or score is None:
         reason = f"{metric} is undefined: {undefined}"
         return Comparison("kept", metric, None, None, None, None, rows, (reason,))
@@ -64,6 +66,9 @@ def compare(
         reason = f"{rows} labelled rows to compare on, {promotion.min_rows} are needed"
         return Comparison("kept", metric, before, score, gain, None, rows, (reason,))
     gains = sign * np.array([second(counts) - first(counts) for counts in _resamples(rows, promotion.resamples, seed)])
+    if not np.isfinite(gains).any():
+        reason = f"{metric} is undefined in each resample of these rows: they are too much alike"
+        return Comparison("kept", metric, before, score, gain, None, rows, (reason,))
     bound = _lower_bound(gains, promotion.confidence)
     outcome, reason = _verdict(gain, bound, promotion)
     return Comparison(outcome, metric, before, score, gain, bound, rows, (reason,))
@@ -127,7 +132,10 @@ def _r2(truth: Counts, guess: Counts) -> Statistic:
     def explained(counts: Counts) -> float:
         mean = _dot(counts, truth) / counts.sum()
         total = _dot(counts, (truth - mean) ** 2)
-        return 1 - _dot(counts, residual) / total if total else float("nan")
+        with np.errstate(over="ignore"):
+            found = 1 - np.divide(_dot(counts, residual), total) if total else float("nan")
+        # Labels that are nearly the same one explain as little as those that are.
+        return float(found) if np.isfinite(found) else float("nan")
 
     return explained
 
@@ -146,7 +154,8 @@ def _lower_bound(gains: Counts, confidence: float) -> float:
 
 def _verdict(gain: float, bound: float, promotion: PromotionSpec) -> tuple[Literal["promoted", "kept"], str]:
     metric, least, confidence = promotion.metric, promotion.min_gain, f"{promotion.confidence:.0%}"
-    told = f"a gain in {metric} of {gain:+.4f}, with {confidence} confidence at least {bound:+.4f}"
+    told = f"a gain in {metric} of {metric_text(gain, signed=True)}, with {confidence} confidence at least "
+    told += metric_text(bound, signed=True)
     if min(gain, bound) > least:
         return "promoted", f"{told}; more than {least:g} is required"
     return "kept", f"{told}; more than {least:g} is required, so the champion stays"

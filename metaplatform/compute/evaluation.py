@@ -32,16 +32,11 @@ def evaluate(labels: Numbers, scores: Numbers, task: Task) -> Evaluation:
     """
     check_pairs(labels, scores)
     undefined: dict[str, str] = {
-        metric: reason for metric in METRICS[task] if (reason := why_undefined(metric, labels))
+        metric: reason for metric in METRICS[task] if (reason := why_undefined(metric, labels, scores))
     }
-    values: dict[str, float | None] = dict.fromkeys(METRICS[task])
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = {metric: _METRICS[metric](labels, scores) for metric in METRICS[task] if metric not in undefined}
-    for metric, value in found.items():
-        if np.isfinite(value):
-            values[metric] = value
-        else:
-            undefined[metric] = "labels or scores are too large"
+    values: dict[str, float | None] = {
+        metric: None if metric in undefined else _METRICS[metric](labels, scores) for metric in METRICS[task]
+    }
     return Evaluation(len(labels), values, undefined)
 
 
@@ -66,11 +61,25 @@ def check_pairs(labels: Numbers, scores: Numbers) -> None:
         )
 
 
-def why_undefined(metric: Metric, labels: Numbers) -> str:
-    """Return why the metric says nothing on these labels, or an empty text."""
+def why_undefined(metric: Metric, labels: Numbers, *scores: Numbers) -> str:
+    """Return why the metric says nothing on these labels and the scores of one or more models, or an empty text."""
     if not len(labels):
         return "no rows"
-    return constant_labels(metric, len(labels), labels[0]) if len(np.unique(labels)) == 1 else ""
+    if metric != "roc_auc" and not np.isfinite(_most(metric, labels, *scores)):
+        return "labels or scores are too large"
+    if len(np.unique(labels)) == 1:
+        return constant_labels(metric, len(labels), labels[0])
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        if metric == "r2" and not np.isfinite(_most(metric, labels, *scores) / (len(labels) * np.var(labels))):
+            return "labels are too much alike: nothing to explain"
+    return ""
+
+
+def _most(metric: Metric, *numbers: Numbers) -> float:
+    """Return what no sum of the metric's losses over these rows, drawn however often, exceeds; infinite: it may."""
+    with np.errstate(over="ignore"):
+        apart = 2 * np.max([np.abs(values.astype(np.float64)).max() for values in numbers])
+        return float(len(numbers[0]) * (apart if metric == "mae" else apart**2))
 
 
 def constant_labels(metric: Metric | str, rows: int, label: float) -> str:

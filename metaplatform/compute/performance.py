@@ -19,16 +19,24 @@ def judge_performance(
     rows: int,
     monitor: PerformanceMonitor,
     baseline: Mapping[str, Baseline],
+    undefined: Mapping[str, str] | None = None,
 ) -> tuple[Finding, ...]:
     """Return one finding for each metric of the monitor; its name is the check.
 
     ``metrics`` are realized on ``rows`` matured rows; ``baseline`` are the scores from which ``max_loss`` counts in
     the metric's worse direction: those of the version's holdout, or of its first matured partition. The threshold
-    reported is the bound that is broken, or else the nearest one. Skipped: under the monitor's ``min_rows``, an
-    undefined metric, no bound.
+    reported is the bound that is broken, or else the nearest one. Skipped: under the monitor's ``min_rows``, a metric
+    that is undefined for the reason that ``undefined`` gives, no bound.
     """
     return tuple(
-        _judge(name, metrics.get(name), rows=rows, min_rows=monitor.min_rows, bounds=_bounds(name, limit, baseline))
+        _judge(
+            name,
+            metrics.get(name),
+            rows=rows,
+            min_rows=monitor.min_rows,
+            bounds=_bounds(name, limit, baseline),
+            undefined=(undefined or {}).get(name, "it is not a finite number"),
+        )
         for name, limit in monitor.metrics.items()
     )
 
@@ -49,11 +57,11 @@ def _bounds(name: Metric, limit: MetricLimit, baseline: Mapping[str, Baseline]) 
     return bounds
 
 
-def _judge(name: str, score: float | None, *, rows: int, min_rows: int, bounds: list[Bound]) -> Finding:
+def _judge(name: str, score: float | None, *, rows: int, min_rows: int, bounds: list[Bound], undefined: str) -> Finding:
     if rows < min_rows:
         return _skipped(name, score, f"{rows:,} matured rows, {min_rows:,} needed")
     if score is None or not isfinite(score):
-        return _skipped(name, None, f"undefined on these {rows:,} rows (one class, or constant labels)")
+        return _skipped(name, None, f"undefined on {counted(rows, 'row')}: {undefined}")
     if not bounds:
         return _skipped(name, score, "the version has no earlier score to lose from: from now on it has this one")
 

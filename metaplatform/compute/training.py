@@ -26,6 +26,8 @@ _OBJECTIVES: dict[Task, tuple[str, str]] = {
     "regression": ("reg:squarederror", "rmse"),
 }
 """Objective and early stopping metric of each task; both are defined whatever the validation labels are."""
+_LARGEST_LABEL = LARGEST**0.5 / 2
+"""XGBoost squares what labels and scores are apart, as 32-bit floats: beyond this no round is better than another."""
 _BINS = 256
 _SOURCE_LINE = re.compile(r"^\[[\d:]+\] (WARNING: )?\S+:\d+:\s*")
 
@@ -102,11 +104,16 @@ def refit(
     seed: int,
     threads: int,
 ) -> bytes:
-    """Return a booster of ``rounds`` rounds over all ``rows``, as UBJ bytes: nothing is held back to stop it."""
+    """Return a booster of ``rounds`` rounds over all ``rows``, as UBJ bytes: nothing is held back to stop it.
+
+    Raises:
+        TrainingRefusedError: labels that are not numbers.
+    """
     import xgboost
 
     parameters = _parameters(spec, seed=seed, threads=threads)
     parts = list(blocks(rows, tuple(feature_types), label=LABEL))
+    _check_labels(parts, spec)
     matrix = quantised(parts, feature_types, max_bin=int(parameters["max_bin"]), threads=threads)
     booster = xgboost.train(dict(parameters), matrix, rounds, verbose_eval=False)
     return bytes(booster.save_raw("ubj"))
@@ -133,17 +140,23 @@ def _check_rows(learnt: Sequence[Block], stopping: Sequence[Block], spec: ModelS
             f"{rows} rows to train on and {validating} validation rows",
             "change training.validation_share, or widen training.window",
         )
-    labels = np.concatenate([label for _, label in (*learnt, *stopping)])
-    # XGBoost holds labels as 32-bit floats; NaN fails the comparison.
-    unusable = int((~(np.abs(labels) <= LARGEST)).sum())
+    labels = _check_labels((*learnt, *stopping), spec)
+    if spec.task == "binary":
+        _check_classes(labels, sum(float(label.sum()) for _, label in learnt), rows, spec)
+
+
+def _check_labels(parts: Sequence[Block], spec: ModelSpec) -> Any:
+    """Return all labels, where XGBoost can hold them."""
+    labels = np.concatenate([label for _, label in parts])
+    # NaN fails the comparison.
+    unusable = int((~(np.abs(labels) <= _LARGEST_LABEL)).sum())
     if unusable:
         raise _refused(
             spec,
-            f"{unusable} of {labels.size} labels are not finite numbers within 32-bit floats",
+            f"{unusable} of {labels.size} labels are not numbers up to {_LARGEST_LABEL:.1e}, which XGBoost can square",
             "leave such rows out by target.exclude, or fix target.sql",
         )
-    if spec.task == "binary":
-        _check_classes(labels, sum(float(label.sum()) for _, label in learnt), rows, spec)
+    return labels
 
 
 def _check_classes(labels: Any, positives: float, rows: int, spec: ModelSpec) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from metaplatform.specs.numbers import metric_text
 from metaplatform.specs.records import Action, Decision, Observation, Promotion
 
 
@@ -54,7 +55,7 @@ class ReplayResult:
 
     def to_json(self) -> str:
         """Return the result for machines."""
-        return json.dumps(asdict(self), indent=2)
+        return json.dumps(asdict(self), indent=2, allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def told(promotion: Promotion) -> str:
     """Return a promotion verdict in a few words."""
     said = f"v{promotion.challenger_version} {promotion.outcome}"
     if promotion.gain is not None:
-        return f"{said} ({promotion.metric} {promotion.gain:+.4f})"
+        return f"{said} ({promotion.metric} {metric_text(promotion.gain, signed=True)})"
     # Of a first version there is nobody to compare with.
     return said if promotion.champion_version is None else f"{said}, not compared: {promotion.reasons}"
 

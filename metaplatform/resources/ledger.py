@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
@@ -82,7 +83,7 @@ class Ledger:
             if getattr(record, _time_field(kind)).tzinfo is None:
                 raise DataError(owner=TABLES[kind], culprit=f"{record} has no time zone", fix="give UTC times")
         schema = record_schema(kind)
-        columns = {name: [getattr(record, name) for record in unique.values()] for name in schema.names}
+        columns = {name: [_kept(getattr(record, name)) for record in unique.values()] for name in schema.names}
         rows = pa.Table.from_pydict(columns, schema=schema)
         return self._warehouse.append_new(TABLES[kind], rows, key=fields(kind)[0].name, metadata={})
 
@@ -94,7 +95,15 @@ def _plain(annotation: Any) -> Any:
     return annotation
 
 
+def _kept(value: object) -> object:
+    """Return a value of a record; a number that is not finite says nothing, and JSON does not have it."""
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
 def _values(column: "pa.ChunkedArray[Any]") -> list[Any]:
+    if pa.types.is_floating(column.type):
+        # An earlier release has kept others.
+        return [_kept(value) for value in column.to_pylist()]
     if not pa.types.is_timestamp(column.type):
         return column.to_pylist()
     # Arrow looks the time zone up for each value; UTC needs none.

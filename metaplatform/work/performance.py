@@ -57,7 +57,7 @@ def judge_realized(step: Step, monitor: PerformanceMonitor) -> Judged:
         return Judged({finding.check: finding for finding in skipped}, {}, model.name, 0, 0, {})
     evaluation = evaluate(realized.labels, realized.scores, model.task)
     baseline = baseline_of(step, monitor, version)
-    findings = judge_performance(evaluation.scores, evaluation.rows, monitor, baseline)
+    findings = judge_performance(evaluation.scores, evaluation.rows, monitor, baseline, evaluation.undefined)
     links: dict[str, Any] = {}
     if evaluation.rows >= monitor.min_rows:
         facts = {

@@ -1,11 +1,13 @@
 """Tables that people read: as long as they are useful, and no longer."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from metaplatform.cli.tables import replay_table
 from metaplatform.replay.results import ReplayResult, ReplayRow
+from metaplatform.specs.numbers import metric_text
 
 REASON = "drift: 2 of 3 failed (2024-01-02 data_drift 0.4 against 0.3); but cooldown until 2024-01-09 00:00 UTC"
 
@@ -31,6 +33,17 @@ def test_a_long_table_tells_the_decisions_and_where_the_rest_is(capsys: pytest.C
     assert found.count("wait: drift: 2 of 3 failed; but cooldown until") == 30
     assert "data_drift" not in found
     assert "metaplatform decisions" in found
+
+
+@pytest.mark.parametrize("score", [1e300, -1e300, 1e308, 5e-324, 0.0])
+def test_a_table_and_its_json_hold_whatever_a_metric_comes_to(capsys: pytest.CaptureFixture[str], score: float) -> None:
+    rows = (replace(row(1), live=score, first=-score), replace(row(2), live=score, first=0.5))
+    result = ReplayResult(rows, 2, 1.0, 1.0, "/root", ())
+    replay_table(result)
+    found = capsys.readouterr().out
+    assert max(len(line) for line in found.splitlines()) <= 160
+    assert metric_text(score) in found
+    assert json.loads(result.to_json(), parse_constant=pytest.fail)["rows"][0]["live"] == score
 
 
 def test_checks_that_judged_nothing_are_told_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,6 +115,27 @@ def test_a_single_row_of_a_class_still_gives_a_bound():
     assert compare(labels, scores[::-1], scores, promotion("roc_auc"), seed=0).lower_bound is not None
 
 
+@pytest.mark.parametrize("metric", ["rmse", "mae", "r2"])
+@settings(max_examples=60)
+@given(rows=st.lists(st.tuples(*[st.sampled_from([0.0, 5e-324, 1e-160, 1.0, 1e150, -1e300, 1e308])] * 3), min_size=10))
+def test_whatever_the_numbers_there_is_a_verdict_of_finite_numbers(metric: str, rows: list[tuple[float, ...]]):
+    labels, champion, challenger = np.array(rows).T
+    for before in (None, champion):
+        found = compare(labels, before, challenger, promotion(metric, resamples=100), seed=0)
+        numbers = (found.champion_score, found.challenger_score, found.gain, found.lower_bound)
+        assert all(number is None or np.isfinite(number) for number in numbers)
+        assert found.outcome == "kept" or before is None or found.gain > 0
+        assert found.reasons
+
+
+def test_one_label_that_no_metric_can_hold_keeps_the_champion_and_says_so():
+    labels, good, random = rows_of("rmse")
+    labels[7] = 1e308
+    found = compare(labels, random.random(len(labels)), good, promotion("rmse"), seed=0)
+    assert (found.outcome, found.champion_score, found.challenger_score) == ("kept", None, None)
+    assert "too large" in found.reasons[0]
+
+
 def test_a_missing_score_is_an_error():
     labels, good, _ = rows_of("rmse")
     with pytest.raises(DataError, match="1 of 400 rows"):

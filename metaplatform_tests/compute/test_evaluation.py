@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,6 +54,20 @@ def test_the_bootstrap_counts_rows_as_often_as_evaluation_sees_them(
         if expected[metric] is not None:
             value = statistic(metric, labels, scores)(counts.astype(float))
             assert value == pytest.approx(expected[metric], abs=1e-9)
+
+
+EXTREMES = st.sampled_from([0.0, 5e-324, 1e-320, 1e-160, 1.0, 1e150, 1e154, 1e300, 1e308]).flatmap(
+    lambda size: st.sampled_from([size, -size])
+)
+
+
+@given(pairs=st.lists(st.tuples(EXTREMES | st.floats(allow_nan=False, allow_infinity=False), EXTREMES), max_size=12))
+def test_whatever_the_numbers_a_metric_is_finite_or_undefined_for_a_reason(pairs: list[tuple[float, float]]):
+    labels, scores = np.array(pairs, float).reshape(-1, 2).T
+    found = evaluate(labels, scores, "regression")
+    assert {name for name, value in found.scores.items() if value is None} == set(found.undefined)
+    assert all(np.isfinite(value) for value in found.scores.values() if value is not None)
+    json.dumps(found.scores, allow_nan=False)
 
 
 @pytest.mark.parametrize(("task", "metric"), [("binary", "roc_auc"), ("regression", "r2")])

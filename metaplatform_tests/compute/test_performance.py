@@ -22,7 +22,11 @@ def judge(
         name="watch", kind="performance", prediction="late", metrics={metric: MetricLimit(**limit)}
     )
     (finding,) = judge_performance(
-        {metric: score}, rows, monitor, {} if baseline is None else {metric: (baseline, "holdout")}
+        {metric: score},
+        rows,
+        monitor,
+        {} if baseline is None else {metric: (baseline, "holdout")},
+        {metric: "one class only"} if score is None else None,
     )
     return finding
 
@@ -63,8 +67,8 @@ def test_the_bound_that_decides_is_the_threshold(
     ("score", "rows", "baseline", "detail"),
     [
         (0.1, 299, 0.8, "299 matured rows, 300 needed"),
-        (None, 1_000, 0.8, "undefined on these 1,000 rows (one class, or constant labels)"),
-        (float("nan"), 1_000, 0.8, "undefined on these 1,000 rows (one class, or constant labels)"),
+        (None, 1_000, 0.8, "undefined on 1,000 rows: one class only"),
+        (float("nan"), 1_000, 0.8, "undefined on 1,000 rows: it is not a finite number"),
         (0.1, 1_000, None, "the version has no earlier score to lose from: from now on it has this one"),
     ],
 )

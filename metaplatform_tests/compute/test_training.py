@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaplatform.compute.matrix import BLOCK_ROWS, blocks
-from metaplatform.compute.training import train
+from metaplatform.compute.training import TrainingRefusedError, refit, train
 from metaplatform.errors import DataError
 from metaplatform.specs.duration import Duration
 from metaplatform.specs.training import ModelSpec, PromotionSpec, TargetSpec, TrainingSpec
@@ -117,8 +117,8 @@ def labelled(labels: Any):
         (rows_of(), rows_of(rows=0), {}, "600 rows to train on and 0 validation rows"),
         (labelled([1.0] * 50), None, {}, "all 50 training labels are 1: one class only"),
         (labelled([0.0] * 50), None, {}, "all 50 training labels are 0: one class only"),
-        (labelled([0.0, 1.0, math.nan] * 20), None, {}, "20 of 260 labels are not finite numbers within 32-bit floats"),
-        (labelled([0.0, 1.0, 1e300] * 20), None, {}, "20 of 260 labels are not finite numbers within 32-bit floats"),
+        (labelled([0.0, 1.0, math.nan] * 20), None, {}, "20 of 260 labels are not numbers up to 9"),
+        (labelled([0.0, 1.0, 1e300] * 20), None, {}, "20 of 260 labels are not numbers up to 9"),
         (labelled([0.0, 1.0, 2.0] * 20), None, {}, "20 of 260 labels are neither 0 nor 1"),
         (rows_of(), None, {"parameters": {"max_dpth": 3}}, "max_dpth"),
         (rows_of(), None, {"parameters": {"max_depth": "deep"}}, "expect int but value='deep'"),
@@ -136,6 +136,22 @@ def test_rows_or_parameters_that_cannot_train_are_an_error_that_names_the_model(
     assert caught.value.owner == "models.demand"
     assert "Stack trace" not in str(caught.value)
     assert len(caught.value.fix) > 10
+
+
+@pytest.mark.parametrize("label", [1e308, 1e38, 1e19, math.inf, math.nan])
+def test_a_label_of_the_holdout_that_xgboost_cannot_hold_refuses_the_refit_as_it_would_the_training(label: float):
+    table, spec = labelled([0.0, 1.0, label] * 20), spec_of("regression")
+    with pytest.raises(TrainingRefusedError, match="20 of 60 labels are not numbers"):
+        refit(table.to_batches(), spec, rounds=2, feature_types=TYPES, seed=0, threads=1)
+
+
+def test_the_largest_labels_that_train_give_finite_scores():
+    table = labelled([-9.2e18, 9.2e18] * 60)
+    model = trained(table, spec_of("regression"), validation=table)
+    assert all(math.isfinite(value) for value in model.history)
+    booster = xgboost.Booster(model_file=bytearray(model.booster))
+    matrix = np.column_stack([table[name].to_numpy() for name in TYPES]).astype(np.float32)
+    assert np.isfinite(booster.inplace_predict(matrix)).all()
 
 
 def test_one_class_of_validation_labels_is_no_hindrance():

@@ -1,5 +1,6 @@
 """The loop's records: kept once, read back equal, in order of time."""
 
+import math
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -36,7 +37,7 @@ def records(kind: type) -> st.SearchStrategy[object]:
         str | None: st.none() | _TEXT,
         int: st.integers(-(2**63), 2**63 - 1),
         int | None: st.none() | st.integers(0, 2**63 - 1),
-        float | None: st.none() | st.floats(allow_nan=False),
+        float | None: st.none() | st.floats(allow_nan=False, allow_infinity=False),
         datetime: st.datetimes(timezones=st.just(UTC)),
     }
     return st.builds(kind, **{name: by_type[hint] for name, hint in get_type_hints(kind).items()})
@@ -63,6 +64,18 @@ def test_records_come_back_equal(tmp_path_factory: pytest.TempPathFactory, data:
     assert ledger.append(*kept) == len(kept)
     assert ledger.append(*kept) == 0
     assert sorted(ledger.read(kind), key=repr) == sorted(kept, key=repr)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_says_nothing_now_or_where_an_earlier_release_has_kept_it(
+    ledger: Ledger, tmp_path: Path, number: float
+):
+    ledger.append(replace(OBSERVATION, score=number, threshold=1e308))
+    earlier = {field.name: [getattr(OBSERVATION, field.name)] for field in fields(Observation)}
+    rows = pa.table(earlier | {"observation_id": ["earlier"], "score": [number]}, schema=record_schema(Observation))
+    Warehouse(root=str(tmp_path)).append_new(TABLES[Observation], rows, key="observation_id", metadata={})
+    assert [seen.score for seen in ledger.read(Observation)] == [None, None]
+    assert {seen.threshold for seen in ledger.read(Observation)} == {1e308, OBSERVATION.threshold}
 
 
 def test_a_record_is_kept_once_and_never_changed(ledger: Ledger):
