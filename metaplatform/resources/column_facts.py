@@ -24,6 +24,7 @@ UNMISTAKABLE = frozenset({"", "\\N", "NULL", "null", "(null)", "<NA>", "#N/A", "
 """Those of them that stand for nothing in a column of words too."""
 DATE_FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m%d")
 CLOCK_FORMATS = ("", " %H:%M", " %H:%M:%S")
+_THOUSANDS, _COMMA = r"[+-]?(0|[1-9]\d{0,2}(,\d{3})*)(\.\d+)?", "comma"
 _DECIMAL_COMMA = r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+"
 _TIMES = ("date", "timestamptz", "timestamp", *(day + clock for day in DATE_FORMATS for clock in CLOCK_FORMATS))
 _LOOKED_AT_FIRST = 20
@@ -56,7 +57,7 @@ def _facts(connection: duckdb.DuckDBPyConnection, table: str, types: Mapping[str
     texts = {f"c{at}": name for at, (name, kind) in enumerate(types.items()) if kind == _TEXT}
     markers = _take_markers(connection, list(texts))
     tests = _tests(_VALUE)
-    fits = _fits(connection, tests, list(texts))
+    fits = {place: _one_comma(kinds) for place, kinds in _fits(connection, tests, list(texts)).items()}
     counts, distinct = exp.Sum(this=exp.column("rows")), exp.Count(this=exp.Star())
     listed = exp.func("list_sort", exp.ArrayAgg(this=_VALUE.copy()), dialect="duckdb")
     few = exp.Case(ifs=[exp.If(this=exp.LTE(this=distinct, expression=exp.Literal.number(FEW)), true=listed)])
@@ -74,6 +75,13 @@ def _facts(connection: duckdb.DuckDBPyConnection, table: str, types: Mapping[str
         found = ColumnFacts(name, kind, int(values), different, fitting, marked, first, last, few_values)
         found = replace(found, longest=int(longest or 0), spaced=bool(spaced))
         yield _with_words_kept(found) if kind == _TEXT else found
+
+
+def _one_comma(kinds: frozenset[str]) -> frozenset[str]:
+    """Return what a column fits with one meaning of its commas: `1,250` is a decimal only if every number has one."""
+    if {"thousands", "decimal comma"} <= kinds:
+        kinds -= {"thousands" if _COMMA in kinds else "decimal comma"}
+    return kinds - {_COMMA}
 
 
 def _with_words_kept(facts: ColumnFacts) -> ColumnFacts:
@@ -207,6 +215,8 @@ def _tests(value: exp.Expr) -> dict[str, exp.Expr]:
     tests = {
         **guesses(value),
         "digits": only_if(r"[+-]?\d+"),
+        "thousands": only_if(_THOUSANDS),
+        _COMMA: only_if(".*,.*"),
         "decimal comma": only_if(f"{_DECIMAL_COMMA}|[+-]?\\d+"),
     }
     for day in DATE_FORMATS:

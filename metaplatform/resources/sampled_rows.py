@@ -110,7 +110,6 @@ def _relation(
 
 def _check_header(header: Sequence[str], *, owner: str, label: str) -> None:
     """Refuse a first line that is a row, or names that no table can have."""
-    check_columns(header, {}, frozen=False, owner=owner, culprit=label)
     for name in header:
         number = None
         # Not `inf`, nor `nan`: they are words too.
@@ -123,5 +122,6 @@ def _check_header(header: Sequence[str], *, owner: str, label: str) -> None:
             raise DataError(
                 owner=owner,
                 culprit=f"{label} has no header line: '{name}' is not a name of a column",
-                fix="give its columns names in the first line",
+                fix=f"put a first line there that names its {len(header)} columns, and nothing above it",
             )
+    check_columns(header, {}, frozen=False, owner=owner, culprit=label)

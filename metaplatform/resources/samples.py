@@ -39,7 +39,7 @@ class ColumnFacts:
         """Tell whether the values are measured, with decimals: such a column names nothing."""
         if self.type.startswith(("DOUBLE", "FLOAT", "DECIMAL")):
             return True
-        return bool(self.fits & {"double", "decimal comma"}) and not self.fits & {"bigint", "digits"}
+        return bool(self.fits & {"double", "decimal comma", "thousands"}) and not self.fits & {"bigint", "digits"}
 
 
 @dataclass(frozen=True)

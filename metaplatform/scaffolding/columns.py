@@ -121,6 +121,9 @@ def _written(
     if "decimal comma" in facts.fits and not _are_days(facts):
         name = free_name(f"{plain_name(facts.name)}_number", taken)
         return "varchar", f"numbers with a decimal comma{told}: see {name}", (name, _comma_number(column))
+    if "thousands" in facts.fits and not _are_days(facts):
+        name = free_name(f"{plain_name(facts.name)}_number", taken)
+        return "varchar", f"numbers with commas between thousands{told}: see {name}", (name, _without_commas(column))
     forms = [day + clock for day in DATE_FORMATS for clock in CLOCK_FORMATS if day + clock in facts.fits]
     if forms:
         name = free_name(f"{plain_name(facts.name)}_at", taken)
@@ -128,6 +131,10 @@ def _written(
         form = exp.Literal.string(forms[0]).sql("duckdb")
         return "varchar", f"written as {forms[0]}{also}{told}: see {name}", (name, f"strptime({column}, {form})")
     return "varchar", f"text, {facts.distinct} different in the sample", None
+
+
+def _without_commas(column: str) -> str:
+    return f"replace({column}, ',', '')::double"
 
 
 def _comma_number(column: str) -> str:

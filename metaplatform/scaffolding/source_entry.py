@@ -189,7 +189,7 @@ def _time(sample: Sample, columns: Sequence[ColumnGuess], role: TableRole) -> It
     if not role.moments:
         partly = next((scalar(column.time) for column in columns if column.time and not column.full), "")
         why = "no column has a moment for every row; features in time, and models, need one"
-        yield f"    # event_timestamp: {partly}  # {why}"
+        yield f"    # event_timestamp:{f' {partly}' if partly else ''}  # {why}"
         return
     chosen = role.moments[0]
     at = scalar(str(chosen.guess.time))

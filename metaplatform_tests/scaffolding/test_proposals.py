@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from metaplatform.errors import DataError
 from metaplatform.naming import staged_ref
 from metaplatform.resources.warehouse import Warehouse
 from metaplatform.specs.ingestion import CsvSource
@@ -103,3 +104,18 @@ def test_marks_in_files_that_have_types_are_null_in_a_derived_column(folder: Pat
     else:
         frame.to_parquet(folder / "a.parquet")
     assert [row["v_value"] for row in rows_of(folder, f"a.{ending}")[1:4]] == [1.5, None, 3.5]
+
+
+def test_commas_between_thousands_are_told_from_decimal_commas(folder: Path) -> None:
+    lines = [f"k{n};{n * 777:,};{n * 777.5:,.2f};{n},{n * 7:03}" for n in range(1, 10)]
+    (folder / "a.csv").write_text("\n".join(["id;whole;part;share", *lines]))
+    rows = rows_of(folder, "a.csv")
+    found = [(row["whole_number"], row["part_number"], row["share_number"]) for row in rows]
+    assert found[:3] == [(777, 777.5, 1.007), (1554, 1555, 2.014), (2331, 2332.5, 3.021)]
+
+
+def test_a_line_above_the_header_is_told_as_such(folder: Path) -> None:
+    (folder / "a.csv").write_text("Sales of May;;\nid;at;x\n1;2024-01-01;3\n")
+    with pytest.raises(DataError, match="no header line: '' is not a name") as refused:
+        ask("source", "a.csv")
+    assert "names its 3 columns, and nothing above it" in refused.value.fix
