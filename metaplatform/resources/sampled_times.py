@@ -11,7 +11,7 @@ from metaplatform.resources.samples import ColumnFacts, TimeFacts
 
 GRAINS = ("hour", "day", "week", "month", "quarter", "year")
 _MOST = 12
-"""So many columns with moments are looked at: a table with more is no series of one kind of event."""
+"""So many columns with moments are looked at: a table with more is not a series of one kind of event."""
 _HARDLY_EVER = 0.02
 _DAY = 86_400
 

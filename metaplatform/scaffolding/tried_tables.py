@@ -32,7 +32,7 @@ def sample_table(manifest: Manifest, ref: str, *, twins_of: str | None = None) -
     All files behind it are read. Of a table with many partitions some are made, from the first to the last.
 
     Raises:
-        DataError: if the files cannot be read, its query fails, it reads what is no table of files, or has no rows.
+        DataError: if the files cannot be read, its query fails, it reads what runs alone can make, or has no rows.
     """
     with tempfile.TemporaryDirectory() as folder, Warehouse(root=folder).session() as session:
         rows = _Tried(manifest, session).rows(ref)
