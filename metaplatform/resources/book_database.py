@@ -136,7 +136,12 @@ class BookDatabase:
         """
         contents = self.read()
         manifest, issues = read_snapshot(
-            contents.snapshot, root=root, origin=self.name, source_folders=source_folders, look=look
+            contents.snapshot,
+            root=root,
+            origin=self.name,
+            source_folders=source_folders,
+            look=look,
+            whole=not contents.issues,
         )
         return (None if contents.issues else manifest), (*contents.issues, *issues), contents
 

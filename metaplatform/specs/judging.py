@@ -12,7 +12,7 @@ from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.rules import check_book
 from metaplatform.specs.rules.book import Places
 from metaplatform.specs.source_looks import Look
-from metaplatform.specs.structure import ReadEntity
+from metaplatform.specs.structure import Part, ReadEntity
 
 
 def judged(
@@ -25,11 +25,15 @@ def judged(
     parts = {ref: read.part for ref, read in reads.items() if read.part is not None}
     sound = {ref: read.entity for ref, read in reads.items() if read.entity is not None}
     manifest = replace(bare, **_chapters(sound))
-    # What is only shown is nothing to those who look at files.
-    shown = {ref: part.entity for ref, part in parts.items() if part.unknown <= PRESENTATION and not part.guessed}
-    looks = look(replace(bare, **_chapters({**sound, **shown}))) if look else None
+    readable = {ref: part.entity for ref, part in parts.items() if _can_be_looked_at(part)}
+    looks = look(replace(bare, **_chapters({**sound, **readable}))) if look else None
     whole = whole and len(parts) + len(sound) == len(reads)
     return manifest, check_book(manifest, places, looks=looks, parts=parts, whole=whole)
+
+
+def _can_be_looked_at(part: Part) -> bool:
+    """Tell whether only such values are unknown as say nothing of what a source's files hold."""
+    return part.unknown <= {*PRESENTATION, "after", *part.entity.policy_fields} and not part.guessed
 
 
 def _chapters(entities: Mapping[str, Entity]) -> dict[str, Any]:

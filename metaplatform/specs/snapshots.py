@@ -60,10 +60,12 @@ def read_snapshot(
     origin: str,
     source_folders: Sequence[str] = (),
     look: Look | None = None,
+    whole: bool = True,
 ) -> tuple[Manifest | None, tuple[Issue, ...]]:
     """Return the manifest of a snapshot, or None if there are errors, and every issue, warnings too.
 
-    ``look`` says what the sources' files hold, so that they are held against the book too.
+    ``look`` says what the sources' files hold, so that they are held against the book too. ``whole`` is false where
+    there is more in the book than in its snapshot.
     """
     issues: list[Issue] = []
     places = TablePlaces(origin)
@@ -75,7 +77,7 @@ def read_snapshot(
             issues.extend(_issue(ref, fault_in_rows(chapter, fault), places) for fault in reads[ref].faults)
     locations = {ref: places.of(ref) for ref in reads}
     bare = Manifest(root=str(root), source_folders=tuple(source_folders), locations=locations)
-    manifest, found = judged(bare, reads, places, look)
+    manifest, found = judged(bare, reads, places, look, whole=whole)
     issues.extend(found)
     ordered = tuple(sorted(issues, key=lambda issue: (issue.owner, issue.rule, issue.culprit)))
     return (None if any(issue.severity == "error" for issue in ordered) else manifest), ordered

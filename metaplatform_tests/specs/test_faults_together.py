@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,15 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from metaplatform.compute.ingestion import misfits
 from metaplatform.errors import Issue
+from metaplatform.resources.source_looks import look_at_sources
 from metaplatform.specs.book_files import BookFiles
-from metaplatform.specs.loading import WrittenBook, load_book, read_written
+from metaplatform.specs.loading import WrittenBook, load_book, read_book, read_written
 from metaplatform.specs.manifest import CHAPTERS
+from metaplatform.specs.relational.layout import FEATURES, JOINS, LIST_TABLES, PART_TABLES, ListTable
+from metaplatform.specs.relational.reading import snapshot_of_rows
+from metaplatform.specs.relational.rows import rows_of
 from metaplatform.specs.snapshots import read_snapshot, snapshot_of
 from metaplatform_tests.specs.sound_books import as_yaml, sound_books
 
@@ -38,6 +43,7 @@ NAMES = frozenset({"table", "spine", "feature_set", "model", "prediction", "part
 relaxed = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 
 Book = dict[str, dict[str, Any]]
+Tables = dict[str, list[dict[str, Any]]]
 Told = tuple[str, str, str]
 Place = tuple[str | int, ...]
 
@@ -119,6 +125,15 @@ def written(folder: str) -> Book:
     return snapshot
 
 
+@cache
+def tables_of(folder: str) -> Tables:
+    tables: Tables = {}
+    for rows in rows_of(load_book(ROOT / folder)).values():
+        for table, found in rows.items():
+            tables.setdefault(table, []).extend(found)
+    return tables
+
+
 books = st.sampled_from(FOLDERS).map(written) | sound_books().map(lambda book: json.loads(json.dumps(book)))
 
 
@@ -175,6 +190,44 @@ def test_a_reader_that_is_broken_elsewhere_is_a_reader(book: Book, data: st.Data
     own = [each for each in damages_of(book) if each.how == "key" or APART & set(each.place)]
     damage = data.draw(st.sampled_from(own))
     assert not [issue for issue in in_files(damage.done_to(book)) if issue.rule == "unused"]
+
+
+def in_rows(tables: Tables) -> set[Told]:
+    snapshot, issues = snapshot_of_rows(tables)
+    return told((*issues, *read_snapshot(snapshot, root="/p", origin="db", whole=not issues)[1]))
+
+
+def links_of(table: str) -> set[str]:
+    """Return the columns of a table that say what its rows belong to, and of which kind they are."""
+    parts = [each for each in (*PART_TABLES, *LIST_TABLES) if each.name == table]
+    owners = {each.owner for each in parts} | ({"feature_set"} if table in {FEATURES, JOINS} else set())
+    fixed = {each.fixed[0] for each in parts if isinstance(each, ListTable) and each.fixed}
+    return {"name", "kind", "position", "ordinal", "block", "block_kind", *owners, *fixed}
+
+
+def with_cells(tables: Tables, *cells: tuple[str, int, str]) -> Tables:
+    damaged = deepcopy(tables)
+    for table, row, column in cells:
+        damaged[table][row][column] = f"zzz {column}"
+    return damaged
+
+
+@given(st.sampled_from(FOLDERS), st.data())
+@relaxed
+def test_two_wrong_cells_of_a_book_in_tables_are_told_together(folder: str, data: st.DataObject) -> None:
+    tables = tables_of(folder)
+    cells = [
+        (table, number, column)
+        for table, rows in tables.items()
+        for number, row in enumerate(rows)
+        for column in sorted(set(row) - links_of(table))
+    ]
+    one, other = data.draw(st.sampled_from(cells)), data.draw(st.sampled_from(cells))
+    alone = [(cell, in_rows(with_cells(tables, cell))) for cell in (one, other)]
+    together = in_rows(with_cells(tables, one, other))
+    assert together <= alone[0][1] | alone[1][1]
+    for _, found in alone:
+        assert {each for each in found if each[1] in OF_ONE_VALUE and "zzz" in each[2]} <= together
 
 
 SHOP = """\
@@ -247,3 +300,16 @@ def test_what_is_told_of_two_faults(name: str) -> None:
     text = SHOP.replace(old, new, 1)
     _, issues = read_written(WrittenBook("/p", BookFiles({"book.yaml": text})))
     assert sorted(f"{issue.rule} {issue.culprit}" for issue in issues) == wanted
+
+
+def test_files_are_looked_at_whatever_is_wrong_with_what_says_nothing_of_them(tmp_path: Path) -> None:
+    wrong = {"tags": 1, "owners": 2, "docs": 3, "after": 4, "settle": 5, "quarantine_share": 6, "deletes": 7, "zzz": 8}
+    source = {"kind": "csv", "path": "o.csv", "columns": {"id": "bigint", "day": "date"}, "key": ["id"], **wrong}
+    looked_at = {"sources": {"orders": source, "others": {**source, "columns": 9}}}
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata" / "book.yaml").write_text(as_yaml(looked_at))
+    (tmp_path / "o.csv").write_text("id,day\n1,never\n")
+    manifest, issues = read_book(tmp_path / "metadata", look=partial(look_at_sources, judge=misfits))
+    assert manifest is None
+    assert ("raw.orders", "misfit", "day") in told(issues)
+    assert {culprit for owner, _, culprit in told(issues) if owner == "raw.others"} == {*"12345679", "zzz"}
