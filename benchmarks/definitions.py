@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.shops import ASSETS, write_book, write_code
-from metaplatform.resources.peak_memory import peak_memory
+from metaplatform.resources.process.peak_memory import peak_memory
 
 SIZES = (100, 1_000, 2_000, 5_000)
 LIBRARIES = ("metaplatform.factories.platform", "metaplatform.factories.mlflow_tracking", "metaplatform.specs.loading")
@@ -39,10 +39,10 @@ def load_code_definitions(folder: Path) -> Any:
     import dagster as dg
 
     from metaplatform.factories.mlflow_tracking import mlflow_tracking
-    from metaplatform.resources.clock import Clock
-    from metaplatform.resources.exports import Exports
-    from metaplatform.resources.model_registry import ModelRegistry
-    from metaplatform.resources.warehouse import Warehouse
+    from metaplatform.resources.models.model_registry import ModelRegistry
+    from metaplatform.resources.process.clock import Clock
+    from metaplatform.resources.sinks.exports import Exports
+    from metaplatform.resources.storage.warehouse import Warehouse
 
     sys.path.insert(0, str(folder / "code"))
     shops = len(list((folder / "code").glob("shop_[0-9]*.py")))

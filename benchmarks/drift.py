@@ -19,8 +19,8 @@ import ibis
 
 from metaplatform.compute.digest import Digest, digest
 from metaplatform.compute.drift import detect_drift
-from metaplatform.resources.peak_memory import peak_memory
-from metaplatform.specs.monitoring import DriftMonitor
+from metaplatform.resources.process.peak_memory import peak_memory
+from metaplatform.specs.entities.monitoring import DriftMonitor
 
 THREADS = 2
 REFERENCE_ROWS = 100_000

@@ -16,11 +16,11 @@ import duckdb
 import ibis
 
 from metaplatform.compute.features import build_features, labels, training_frame
-from metaplatform.resources.peak_memory import peak_memory
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.ingestion import ParquetSource
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.process.peak_memory import peak_memory
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.ingestion import ParquetSource
+from metaplatform.specs.entities.training import ModelSpec
 
 THREADS = 2
 ORDERS = """

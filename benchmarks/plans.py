@@ -14,14 +14,14 @@ from typing import Any
 from benchmarks.shops import ASSETS, write_book
 from metaplatform.compute.changes.plan import ACTIONS
 from metaplatform.planning.state import plan_of
-from metaplatform.resources.build_records import BuildRecords
-from metaplatform.resources.peak_memory import peak_memory
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.builds import BuiltPartition
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.process.peak_memory import peak_memory
+from metaplatform.resources.storage.build_records import BuildRecords
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.builds import BuiltPartition
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.outputs import FileOutput
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import FileOutput
 from metaplatform.specs.snapshots import entity_fields, snapshot_of
 
 MONTHS = tuple(f"{year}-{month:02}" for year in (2022, 2023) for month in range(1, 13))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from metaplatform.resources.peak_memory import peak_memory
+from metaplatform.resources.process.peak_memory import peak_memory
 
 THREADS, ROUNDS = 2, 50
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
@@ -83,7 +83,7 @@ def by_book(folder: Path) -> dict[str, float]:
     from metaplatform.composition import definitions_of
     from metaplatform.execution import run_in_process
     from metaplatform.factories.asset_specs import asset_key
-    from metaplatform.specs.deployment import Deployment
+    from metaplatform.specs.book.deployment import Deployment
     from metaplatform.specs.loading import load_book
     from metaplatform.work.steps import NOW_TAG
 

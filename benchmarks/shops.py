@@ -152,10 +152,10 @@ MONTHS = dg.TimeWindowPartitionsDefinition(
 CODE_HEAD = """\
 import dagster as dg
 
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.exports import Exports
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.sinks.exports import Exports
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.storage.warehouse import Warehouse
 from shop_months import MONTHS
 
 """

@@ -16,10 +16,10 @@ import duckdb
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from metaplatform.resources.duckdb_connections import load_delta
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.records import Decision
+from metaplatform.resources.engine.duckdb_connections import load_delta
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.records.ledger import Decision
 
 ROWS = """
 select i as id, 'C' || hash(i) % 1000 as customer, make_timestamptz(1640995200000000 + i * 1000000) as ordered_at,

@@ -20,8 +20,8 @@ from benchmarks.model_data import (
 )
 from metaplatform.compute.encoding import encode, encoding_query, fit
 from metaplatform.compute.training import train, training_matrix
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.training import ModelSpec, PromotionSpec, TargetSpec, TrainingSpec
+from metaplatform.specs.entities.training import ModelSpec, PromotionSpec, TargetSpec, TrainingSpec
+from metaplatform.specs.fields.duration import Duration
 
 ROUNDS = 100
 THREADS = 2

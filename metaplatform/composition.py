@@ -12,19 +12,19 @@ from metaplatform.factories.automation.alerts import alerts_sensor
 from metaplatform.factories.automation.book import book_sensor
 from metaplatform.factories.mlflow_tracking import mlflow_tracking
 from metaplatform.factories.platform import build_definitions
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.code_server import is_child, serves
-from metaplatform.resources.deployed_book import DeployedBook
-from metaplatform.resources.exports import Exports
-from metaplatform.resources.live_books import LiveBooks
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.notifier import Notifier
-from metaplatform.resources.root_use import mark_root
-from metaplatform.resources.served_book import accept_served, serve_book
-from metaplatform.resources.threads import threads_of_each
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import MLFLOW_LINK, REPORTS_LINK, Deployment
-from metaplatform.specs.manifest import Manifest
+from metaplatform.resources.book.deployed_book import DeployedBook
+from metaplatform.resources.book.live_books import LiveBooks
+from metaplatform.resources.book.served_book import accept_served, serve_book
+from metaplatform.resources.engine.threads import threads_of_each
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.process.code_server import is_child, serves
+from metaplatform.resources.sinks.exports import Exports
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.resources.storage.root_use import mark_root
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import MLFLOW_LINK, REPORTS_LINK, Deployment
+from metaplatform.specs.book.manifest import Manifest
 
 PINNED_BOOK = "METAPLATFORM_BOOK_SNAPSHOT"
 """Environment variable that a process hands down: the pin of the book that it was built from."""

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from metaplatform.composition import load_definitions
-from metaplatform.resources.quiet import quiet_libraries
+from metaplatform.resources.process.quiet import quiet_libraries
 
 quiet_libraries()
 defs = load_definitions(os.environ, Path.cwd())

@@ -14,12 +14,12 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.factories.automation.state import NOT_FINISHED
 from metaplatform.factories.failures import decisive, said_by
-from metaplatform.resources.dagster_home import write_dagster_home
-from metaplatform.resources.interruptions import interruptions_noted
-from metaplatform.resources.root_lock import sole_holder
-from metaplatform.resources.root_use import root_in_use
+from metaplatform.resources.engine.interruptions import interruptions_noted
+from metaplatform.resources.process.dagster_home import write_dagster_home
 from metaplatform.resources.run_launcher import worker_tags
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.storage.root_lock import sole_holder
+from metaplatform.resources.storage.root_use import root_in_use
+from metaplatform.specs.book.deployment import Deployment
 
 _NO_COPIES: Mapping[str, Any] = {
     "compute_logs": {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}

@@ -18,9 +18,9 @@ import dagster as dg
 from deltalake import DeltaTable
 
 from metaplatform.hosting.child import Child, Service, start
-from metaplatform.resources.dagster_home import InstanceSettings, write_dagster_home
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.process.dagster_home import InstanceSettings, write_dagster_home
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
 
 COUNTRIES = """\
 sources:

@@ -15,11 +15,11 @@ from metaplatform.factories.asset_specs import asset_key
 from metaplatform.naming import ref_of
 from metaplatform.planning.state import plan_of
 from metaplatform.replay.conductor import Conductor
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
 from metaplatform.work.steps import NOW_TAG
 
 

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from metaplatform.cli.commands import app
-from metaplatform.resources.book_connections import book_engine, book_url
-from metaplatform.resources.book_database import BookDatabase
-from metaplatform.resources.book_tables import book_tables
+from metaplatform.resources.book.book_connections import book_engine, book_url
+from metaplatform.resources.book.book_database import BookDatabase
+from metaplatform.resources.book.book_tables import book_tables
 from metaplatform.specs.loading import load_book
 from metaplatform_tests.resources import databases
 from metaplatform_tests.scenario import write_project

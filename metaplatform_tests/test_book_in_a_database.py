@@ -17,16 +17,16 @@ from metaplatform.cli.commands import app
 from metaplatform.composition import definitions_of, platform_resources
 from metaplatform.errors import BookError, MetaplatformError
 from metaplatform.factories.automation.book import book_sensor
-from metaplatform.resources.book_connections import book_engine, book_url
-from metaplatform.resources.book_database import BookDatabase
-from metaplatform.resources.book_snapshots import BookSnapshots
-from metaplatform.resources.book_source import load_deployed_book
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.dagster_home import write_dagster_home
-from metaplatform.resources.deployed_book import DeployedBook
-from metaplatform.resources.notifier import Notifier
-from metaplatform.resources.served_book import serve_book
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.book.book_connections import book_engine, book_url
+from metaplatform.resources.book.book_database import BookDatabase
+from metaplatform.resources.book.book_snapshots import BookSnapshots
+from metaplatform.resources.book.book_source import load_deployed_book
+from metaplatform.resources.book.deployed_book import DeployedBook
+from metaplatform.resources.book.served_book import serve_book
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.process.dagster_home import write_dagster_home
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform_tests.live import (
     COUNTRIES,

@@ -12,12 +12,12 @@ import pytest
 from metaplatform.composition import platform_resources
 from metaplatform.errors import BookError, MetaplatformError
 from metaplatform.factories.automation.book import book_sensor
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.code_server import serves
-from metaplatform.resources.dagster_home import write_dagster_home
-from metaplatform.resources.notifier import Notifier
-from metaplatform.resources.served_book import ServedBook, accept_served, serve_book
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.book.served_book import ServedBook, accept_served, serve_book
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.process.code_server import serves
+from metaplatform.resources.process.dagster_home import write_dagster_home
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform_tests.live import (
     COUNTRIES,

@@ -10,7 +10,7 @@ import pytest
 
 from metaplatform.composition import definitions_of, load_definitions
 from metaplatform.errors import BookError
-from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform_tests.scenario import BOOK, write_project
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from metaplatform.specs.records import Action, Arrival, Decision, Observation, Promotion
+from metaplatform.specs.records.ledger import Action, Arrival, Decision, Observation, Promotion
 from metaplatform.work.training import DECISION_TAG
 from metaplatform_tests.live import Daemon
 from metaplatform_tests.scenario import write_month, write_project

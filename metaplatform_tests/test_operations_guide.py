@@ -10,8 +10,8 @@ import pytest
 
 from metaplatform.factories.automation.alerts import alerts_sensor
 from metaplatform.factories.automation.messages import messages_sensor
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import Deployment
 from metaplatform_tests.live import COUNTRIES, WORKSPACE
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")

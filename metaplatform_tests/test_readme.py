@@ -14,9 +14,9 @@ import pytest
 import typer
 
 from metaplatform.cli import commands
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.specs.chapters import CHAPTERS
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.loading import load_book, read_book
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaplatform.errors import MetaplatformError
-from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.book.deployment import Deployment
 
 # Every command imports this: what reads a book takes longer than all the rest.
 if TYPE_CHECKING:
-    from metaplatform.resources.book_source import CurrentBook
-    from metaplatform.specs.manifest import Manifest
+    from metaplatform.resources.book.book_source import CurrentBook
+    from metaplatform.specs.book.manifest import Manifest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -84,7 +84,7 @@ def book_now(deployment: Deployment) -> "CurrentBook":
         BookError: with every error of the book.
         MetaplatformError: if there is no book.
     """
-    from metaplatform.resources.book_source import current_book
+    from metaplatform.resources.book.book_source import current_book
 
     found = current_book(deployment)
     if found.trouble is not None:

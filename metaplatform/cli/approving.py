@@ -19,9 +19,9 @@ def approve(
     environment: Environment = None,
 ) -> None:
     """Let data pass that is held back for its quarantine or its profile; the loop goes on at its next look."""
-    from metaplatform.resources.clock import Clock
-    from metaplatform.resources.root_use import root_in_use
-    from metaplatform.resources.warehouse import Warehouse
+    from metaplatform.resources.process.clock import Clock
+    from metaplatform.resources.storage.root_use import root_in_use
+    from metaplatform.resources.storage.warehouse import Warehouse
     from metaplatform.work.approvals import approve as keep_approval
     from metaplatform.work.approvals import held_back
 

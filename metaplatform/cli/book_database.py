@@ -10,12 +10,12 @@ import typer
 
 from metaplatform.cli.app import AsJson, Book, Environment, Root, app, book_in_files, deployment_of
 from metaplatform.errors import BookError
-from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.plurals import counted
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.text.plurals import counted
 
 # What opens a database is imported by the command that does: the others start without it.
 if TYPE_CHECKING:
-    from metaplatform.resources.book_database import BookDatabase, PushPlan
+    from metaplatform.resources.book.book_database import BookDatabase, PushPlan
     from metaplatform.specs.snapshot_changes import EntityChange
 
 _SHOWN_CHARACTERS = 200
@@ -40,9 +40,9 @@ def push(
     by: Annotated[str | None, typer.Option("--as", help="Name for the audit; default: the system's user.")] = None,
 ) -> None:
     """Bring a database to the book, in one transaction, unless that would undo somebody's edit."""
-    from metaplatform.resources.book_database import entity_hashes
-    from metaplatform.resources.book_sightings import BookSightings
-    from metaplatform.resources.clock import Clock
+    from metaplatform.resources.book.book_database import entity_hashes
+    from metaplatform.resources.book.book_sightings import BookSightings
+    from metaplatform.resources.process.clock import Clock
 
     deployment = deployment_of(book, root, environment)
     database, sightings = _database(to, to_env, deployment), BookSightings(deployment.root, deployment.book)
@@ -68,8 +68,8 @@ def pull(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that were edited since a pull.")] = False,
 ) -> None:
     """Write a database's book as YAML files, one for each chapter."""
-    from metaplatform.resources.book_sightings import BookSightings
-    from metaplatform.resources.book_writing import write_book
+    from metaplatform.resources.book.book_sightings import BookSightings
+    from metaplatform.resources.book.book_writing import write_book
 
     deployment = deployment_of(book, root)
     database, sightings = _database(to, to_env, deployment), BookSightings(deployment.root, deployment.book)
@@ -127,8 +127,8 @@ def check(to: To = None, to_env: ToEnv = None, book: Book = None, as_json: AsJso
 def _database(to: str | None, to_env: str | None, deployment: Deployment) -> "BookDatabase":
     if to and to_env:
         raise typer.BadParameter("give --to or --to-env, not both")
-    from metaplatform.resources.book_database import BookDatabase
-    from metaplatform.resources.book_source import database_behind
+    from metaplatform.resources.book.book_database import BookDatabase
+    from metaplatform.resources.book.book_source import database_behind
 
     return BookDatabase(to) if to else database_behind(to_env or deployment.book_url_env)
 

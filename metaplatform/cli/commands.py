@@ -19,7 +19,7 @@ from metaplatform.cli import (
 )
 from metaplatform.cli.app import app
 from metaplatform.cli.faults import fault_of
-from metaplatform.resources.quiet import quiet_libraries
+from metaplatform.resources.process.quiet import quiet_libraries
 
 __all__ = [
     "app",

@@ -14,9 +14,9 @@ def maintain(root: Root = None) -> None:
     Readers, writers and the loop may be at work meanwhile. METAPLATFORM_KEEP_VERSIONS_DAYS says how long a version
     stays readable.
     """
-    from metaplatform.resources.clock import Clock
-    from metaplatform.resources.root_use import root_in_use
-    from metaplatform.resources.warehouse import Warehouse
+    from metaplatform.resources.process.clock import Clock
+    from metaplatform.resources.storage.root_use import root_in_use
+    from metaplatform.resources.storage.warehouse import Warehouse
 
     deployment = deployment_of(None, root)
     warehouse = Warehouse(root=str(deployment.root), memory_limit=deployment.memory_limit, threads=deployment.threads)

@@ -10,12 +10,12 @@ from typing import Any
 
 from rich.console import Console
 
-from metaplatform.resources.model_bundle import ModelBundle
-from metaplatform.resources.model_version import ModelVersion
-from metaplatform.specs.moments import shown
-from metaplatform.specs.numbers import metric_text
-from metaplatform.specs.plurals import counted
-from metaplatform.specs.records import Decision, Promotion
+from metaplatform.resources.models.model_bundle import ModelBundle
+from metaplatform.resources.models.model_version import ModelVersion
+from metaplatform.specs.records.ledger import Decision, Promotion
+from metaplatform.text.moments import shown
+from metaplatform.text.numbers import metric_text
+from metaplatform.text.plurals import counted
 
 _INDENT = " " * 4
 

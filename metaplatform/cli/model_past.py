@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from metaplatform.errors import MetaplatformError
-from metaplatform.resources.build_records import BuildRecords
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.records import Decision
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.storage.build_records import BuildRecords
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.records.ledger import Decision
+from metaplatform.text.nearest import nearest_name
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import typer
 from metaplatform.cli.app import Book, app, deployment_of
 
 if TYPE_CHECKING:
-    from metaplatform.specs.manifest import Manifest
+    from metaplatform.specs.book.manifest import Manifest
 
 new = typer.Typer(no_args_is_help=True, help="Add a commented entry to the book, made from the data it is about.")
 app.add_typer(new, name="new")
@@ -194,7 +194,7 @@ def _add_one(
 ) -> None:
     """Add one entry of a chapter, made from the book that it goes into."""
     from metaplatform.scaffolding.book_entries import refuse_names, sound_book
-    from metaplatform.specs.chapters import CHAPTERS
+    from metaplatform.specs.fields.chapters import CHAPTERS
 
     folder = deployment_of(book, None).book
     manifest = sound_book(folder)

@@ -7,7 +7,7 @@ from rich.table import Table
 from metaplatform.cli.progress import TerminalBar
 from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.planning.text import GROUPS, group_of, minutes_told, partitions_told, summary
-from metaplatform.specs.plurals import counted
+from metaplatform.text.plurals import counted
 
 _WIDTH = 160
 

@@ -21,9 +21,9 @@ from metaplatform.cli.app import (
     deployment_of,
 )
 from metaplatform.errors import BookError
-from metaplatform.resources.git_books import book_at
-from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.plurals import counted
+from metaplatform.resources.book.git_books import book_at
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.text.plurals import counted
 
 if TYPE_CHECKING:
     from metaplatform.compute.changes.plan import Plan
@@ -142,7 +142,7 @@ def _against_the_warehouse(deployment: Deployment) -> "Plan":
 
 def _from_database(variable: str, deployment: Deployment) -> "Plan":
     from metaplatform.compute.changes.staleness import Past, plan_changes
-    from metaplatform.resources.book_source import database_behind
+    from metaplatform.resources.book.book_source import database_behind
 
     old, issues, _ = database_behind(variable).read_manifest(deployment.book.parent)
     if old is None:

@@ -18,7 +18,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Remove all that the platform made below a storage root, a live one too, while nobody uses it."""
-    from metaplatform.resources.root_use import contents_of, give_up, root_alone, use_of
+    from metaplatform.resources.storage.root_use import contents_of, give_up, root_alone, use_of
 
     root = folder.absolute()
     present = contents_of(root)
@@ -38,8 +38,8 @@ def remove(
 @roots.command()
 def restore(folder: Annotated[Path, typer.Argument(help="The storage root.")]) -> None:
     """Make a lost or damaged mlflow.db anew: versions, their scores and who is champion, from the models' files."""
-    from metaplatform.resources.root_restoring import restore_registry
-    from metaplatform.resources.root_use import root_alone
+    from metaplatform.resources.models.root_restoring import restore_registry
+    from metaplatform.resources.storage.root_use import root_alone
 
     root = folder.absolute()
     with root_alone(root):

@@ -10,14 +10,14 @@ import typer
 # What opens the warehouse or Dagster is imported by the command that does: `validate` needs neither.
 from metaplatform.cli.app import AsJson, Book, Environment, Root, announce, app, book_now, deployment_of
 from metaplatform.errors import MetaplatformError
-from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.moments import shown
-from metaplatform.specs.records import Decision, Promotion
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.records.ledger import Decision, Promotion
+from metaplatform.text.moments import shown
 
 if TYPE_CHECKING:
     from metaplatform.cli.model_past import Past
     from metaplatform.replay.results import ReplayResult
-    from metaplatform.specs.manifest import Manifest
+    from metaplatform.specs.book.manifest import Manifest
 
 _COLLECT_AFTER = 50_000
 """New objects between two rounds of the garbage collector."""
@@ -98,7 +98,7 @@ def versions(
 ) -> None:
     """List a model's versions: what each learnt from, its scores, when and why it was promoted, or not."""
     from metaplatform.cli.model_history import tell_versions
-    from metaplatform.specs.definitions import redefined_for
+    from metaplatform.specs.book.definitions import redefined_for
 
     deployment = deployment_of(book, root, environment)
     past = _past(deployment, model)
@@ -119,7 +119,7 @@ def rollback(
     root: Root = None,
 ) -> None:
     """Make an earlier version champion again; predictions follow at the next look of the sensor."""
-    from metaplatform.resources.root_use import root_in_use
+    from metaplatform.resources.storage.root_use import root_in_use
 
     deployment = deployment_of(None, root)
     past = _past(deployment, model)

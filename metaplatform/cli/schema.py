@@ -8,7 +8,7 @@ import typer
 
 from metaplatform.cli.app import app
 from metaplatform.errors import MetaplatformError
-from metaplatform.resources.file_writing import write_whole
+from metaplatform.resources.files.file_writing import write_whole
 
 
 @app.command()

@@ -7,9 +7,9 @@ import typer
 from metaplatform.errors import StorageError
 from metaplatform.hosting.servers import serve
 from metaplatform.hosting.services import Ports
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.root_use import mark_root, root_in_use
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.storage.root_use import mark_root, root_in_use
+from metaplatform.specs.book.deployment import Deployment
 
 
 def serve_deployment(deployment: Deployment, port: int) -> int:

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from metaplatform.replay.results import ReplayResult, ReplayRow
-from metaplatform.specs.numbers import metric_text
-from metaplatform.specs.plurals import counted
-from metaplatform.specs.training import HIGHER_IS_BETTER
+from metaplatform.specs.entities.training import HIGHER_IS_BETTER
+from metaplatform.text.numbers import metric_text
+from metaplatform.text.plurals import counted
 
 _BRACKETS = re.compile(r" \([^()]*\)")
 _PIPE_WIDTH = 160

@@ -7,7 +7,7 @@ import typer
 
 from metaplatform.cli.app import Book, app, deployment_of
 from metaplatform.errors import BookError, Issue, MetaplatformError
-from metaplatform.resources.file_writing import write_whole
+from metaplatform.resources.files.file_writing import write_whole
 
 _BOM = "\ufeff"
 
@@ -20,7 +20,7 @@ def upgrade(
     ] = False,
 ) -> None:
     """Bring the book to the newest version of its language; comments, order and formatting are kept."""
-    from metaplatform.specs.book_files import book_paths
+    from metaplatform.specs.language.book_files import book_paths
     from metaplatform.specs.language.migrations import MigrationError, migrated
     from metaplatform.specs.language.versions import NEWEST_VERSION
 
@@ -51,7 +51,7 @@ def _sound_version(folder: Path) -> int:
     Raises:
         BookError: if a file is no YAML, or the version is none.
     """
-    from metaplatform.specs.book_files import read_files
+    from metaplatform.specs.language.book_files import read_files
     from metaplatform.specs.language.versions import version_of
 
     roots, issues = read_files(folder).parsed()

@@ -13,12 +13,12 @@ import typer
 from metaplatform.cli.app import AsJson, Book, Environment, app, deployment_of
 from metaplatform.cli.issue_formats import for_github, for_machines, for_people, github_base
 from metaplatform.errors import Issue
-from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.plurals import counted
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.text.plurals import counted
 
 if TYPE_CHECKING:
-    from metaplatform.specs.manifest import Manifest
-    from metaplatform.specs.source_looks import Look
+    from metaplatform.specs.book.manifest import Manifest
+    from metaplatform.specs.book.source_looks import Look
 
 
 class Format(StrEnum):
@@ -78,7 +78,7 @@ def _read(
             look=look,
         )
     # A database's driver and tables do not concern a book in files.
-    from metaplatform.resources.book_source import read_deployed_book
+    from metaplatform.resources.book.book_source import read_deployed_book
 
     return read_deployed_book(deployment, look=look)
 
@@ -86,7 +86,7 @@ def _read(
 def _look(deployment: Deployment) -> "Look":
     """Return what looks at the files of sources, and judges their rows as ingestion does."""
     from metaplatform.compute.ingestion import misfits
-    from metaplatform.resources.source_looks import look_at_sources
+    from metaplatform.resources.sources.source_looks import look_at_sources
 
     return partial(look_at_sources, judge=misfits, threads=deployment.threads)
 
@@ -111,7 +111,7 @@ def _summary(manifest: "Manifest | None", errors: int, warnings: int, *, failed:
     if manifest is None or failed:
         strictly = "; --strict takes warnings for faults" if not errors else ""
         return f"The book has {counted(errors, 'error')} and {counted(warnings, 'warning')}{strictly}."
-    from metaplatform.specs.chapters import CHAPTERS
+    from metaplatform.specs.fields.chapters import CHAPTERS
 
     counts = ", ".join(
         counted(len(entities), chapter.removesuffix("s").replace("_", " "))

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from metaplatform.compute.evaluation import CLIP, Numbers, check_pairs, why_undefined
-from metaplatform.specs.numbers import metric_text
-from metaplatform.specs.training import HIGHER_IS_BETTER, Metric, PromotionSpec
+from metaplatform.specs.entities.training import HIGHER_IS_BETTER, Metric, PromotionSpec
+from metaplatform.text.numbers import metric_text
 
 Counts = npt.NDArray[np.float64]
 Statistic = Callable[[Counts], float]

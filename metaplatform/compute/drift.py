@@ -8,8 +8,8 @@ from metaplatform.compute.drift_frames import Comparison, compare
 from metaplatform.compute.evidently_report import FAULTS_OF_DATA, Verdict, judge_comparisons, with_heading
 from metaplatform.compute.findings import Finding, Status, as_markdown, number
 from metaplatform.compute.profile import unjudgeable
-from metaplatform.specs.monitoring import DriftMonitor
-from metaplatform.specs.plurals import counted
+from metaplatform.specs.entities.monitoring import DriftMonitor
+from metaplatform.text.plurals import counted
 
 _TABLE = ("column", "distance", "threshold", "", "")
 _SAID = {None: "not judged", True: "drifted", False: "as before"}

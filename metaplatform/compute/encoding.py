@@ -13,7 +13,7 @@ import ibis.expr.datatypes as dt
 import pyarrow as pa
 
 from metaplatform.errors import DataError
-from metaplatform.specs.encoding import EPOCH, LARGEST, FeatureKind, FittedEncoding, FittedFeature
+from metaplatform.specs.records.encoding import EPOCH, LARGEST, FeatureKind, FittedEncoding, FittedFeature
 
 
 def kind_of(name: str, dtype: dt.DataType) -> FeatureKind:

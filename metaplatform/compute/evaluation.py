@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaplatform.errors import DataError
-from metaplatform.specs.training import METRICS, Metric, Task
+from metaplatform.specs.entities.training import METRICS, Metric, Task
 
 Numbers = npt.NDArray[np.floating[Any]]
 CLIP = 1e-7

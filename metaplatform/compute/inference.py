@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from metaplatform.compute.matrix import fill
 from metaplatform.errors import DataError
-from metaplatform.specs.encoding import FittedEncoding
-from metaplatform.specs.inference import SCORE_COLUMNS, STAMP_COLUMNS
-from metaplatform.specs.training import Task
+from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS
+from metaplatform.specs.entities.training import Task
+from metaplatform.specs.records.encoding import FittedEncoding
 
 KEPT_PREFIX = "_kept_"
 """Put before the name of a column that is carried along: a feature may have the same name."""

@@ -23,10 +23,10 @@ from metaplatform.compute.sql_columns import (
     text,
 )
 from metaplatform.naming import FILE
-from metaplatform.specs.exact_casts import exact_cast
-from metaplatform.specs.ingestion import FileSource
-from metaplatform.specs.partitions import PartitionSpec
-from metaplatform.specs.source_looks import Misfit, MisfitKind
+from metaplatform.specs.book.source_looks import Misfit, MisfitKind
+from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.fields.partitions import PartitionSpec
+from metaplatform.sql.exact_casts import exact_cast
 
 REASON = "_reason"
 """Column of quarantined rows that says why; no column of the book starts with an underscore."""

@@ -10,8 +10,8 @@ from sqlglot import exp
 
 from metaplatform.compute.sql_columns import call, text
 from metaplatform.errors import DataError
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.partitions import Window
+from metaplatform.specs.fields.duration import Duration
+from metaplatform.specs.fields.partitions import Window
 
 MICROSECONDS = 1_000_000
 

@@ -13,8 +13,8 @@ from math import ceil, inf
 
 from metaplatform.compute.evaluation import constant_labels
 from metaplatform.compute.splitting import Bounds, floored, split_bounds
-from metaplatform.specs.partitions import Window
-from metaplatform.specs.training import ModelSpec, TrainingSpec
+from metaplatform.specs.entities.training import ModelSpec, TrainingSpec
+from metaplatform.specs.fields.partitions import Window
 
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 _FINE_BELOW = timedelta(days=1)

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from metaplatform.compute.instants import MICROSECONDS
 from metaplatform.compute.sql_columns import call, column, identifier, text
-from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.fields.partitions import PartitionSpec
 
 _LAST = datetime(2101, 1, 1, tzinfo=UTC)
 _EVER = 2**62

@@ -6,8 +6,8 @@ from sqlglot import exp
 from metaplatform.compute.instants import MICROSECONDS
 from metaplatform.compute.local_time import grain, in_period, key, periods_table
 from metaplatform.compute.sql_columns import ROW, Scope, Steps, call, column, named, source, text
-from metaplatform.specs.ingestion import FileSource
-from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.fields.partitions import PartitionSpec
 
 _DAYS = PartitionSpec(every="day", start="1970-01-01")
 

@@ -5,9 +5,9 @@ from math import isfinite
 from typing import Literal
 
 from metaplatform.compute.findings import Finding, Status
-from metaplatform.specs.monitoring import MetricLimit, PerformanceMonitor
-from metaplatform.specs.plurals import counted
-from metaplatform.specs.training import HIGHER_IS_BETTER, Metric
+from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonitor
+from metaplatform.specs.entities.training import HIGHER_IS_BETTER, Metric
+from metaplatform.text.plurals import counted
 
 Baseline = tuple[float, str]
 """A score to lose from, and where it was reached (``holdout``, or a partition)."""

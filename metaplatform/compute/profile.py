@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from metaplatform.compute.digest import CategoryDigest, ColumnDigest, Digest, NumericDigest
 from metaplatform.compute.findings import Finding, Status
-from metaplatform.specs.monitoring import ProfileLimits
+from metaplatform.specs.entities.monitoring import ProfileLimits
 
 CHANCE = 3.3
 """Standard errors that chance exceeds about once in 1,000 times."""

@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from metaplatform.compute.report import cell_text
 from metaplatform.naming import asset_path, stable_id
-from metaplatform.specs.messages import Message
-from metaplatform.specs.plurals import counted
-from metaplatform.specs.reactions import ReactionSpec
-from metaplatform.specs.records import Action, Observation
+from metaplatform.specs.entities.reactions import ReactionSpec
+from metaplatform.specs.records.ledger import Action, Observation
+from metaplatform.specs.records.messages import Message
+from metaplatform.text.plurals import counted
 
 TOP_ROWS = 10
 """So many rows stand in a message; the table of the reaction has them all."""

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 from jinja2 import Environment, StrictUndefined
 
-from metaplatform.specs.moments import shown
-from metaplatform.specs.plurals import counted
+from metaplatform.text.moments import shown
+from metaplatform.text.plurals import counted
 
 SHOWN_ROWS = 5_000
 """Rows on a page; the table behind it has them all."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaplatform.errors import DataError
-from metaplatform.specs.encoding import LARGEST, FittedEncoding, FittedFeature
+from metaplatform.specs.records.encoding import LARGEST, FittedEncoding, FittedFeature
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from typing import Any
 import ibis
 
 from metaplatform.errors import DataError
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.training import TrainingSpec
+from metaplatform.specs.entities.training import TrainingSpec
+from metaplatform.specs.fields.duration import Duration
 
 _NEXT_INSTANT = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,8 +13,8 @@ import sqlglot
 from sqlglot import exp
 
 from metaplatform.errors import DataError
-from metaplatform.specs.expressions import column_uses, parse_expression
-from metaplatform.specs.nearest import nearest_name
+from metaplatform.sql.expressions import column_uses, parse_expression
+from metaplatform.text.nearest import nearest_name
 
 DIALECT = "duckdb"
 ROW = "_row"

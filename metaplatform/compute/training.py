@@ -17,8 +17,8 @@ import pyarrow as pa
 from metaplatform.compute.encoding import encode
 from metaplatform.compute.matrix import Block, blocks, quantised
 from metaplatform.errors import DataError
-from metaplatform.specs.encoding import LARGEST, FittedEncoding
-from metaplatform.specs.training import ModelSpec, Task
+from metaplatform.specs.entities.training import ModelSpec, Task
+from metaplatform.specs.records.encoding import LARGEST, FittedEncoding
 
 LABEL = "label"
 _OBJECTIVES: dict[Task, tuple[str, str]] = {

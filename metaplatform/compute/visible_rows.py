@@ -5,8 +5,8 @@ from datetime import datetime
 import ibis
 
 from metaplatform.compute.sql_columns import Scope
-from metaplatform.specs.ingestion import TimedTable
-from metaplatform.specs.partitions import Window
+from metaplatform.specs.entities.ingestion import TimedTable
+from metaplatform.specs.fields.partitions import Window
 
 
 def visible(table: ibis.Table, spec: TimedTable, *, now: datetime, window: Window | None) -> ibis.Table:

@@ -7,9 +7,9 @@ from typing import Any
 import dagster as dg
 
 from metaplatform.naming import asset_path
-from metaplatform.specs.descriptions import description_of
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.descriptions import description_of
+from metaplatform.specs.fields.partitions import PartitionSpec
 
 _KINDS = {
     "raw": ("deltalake",),

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from metaplatform.factories.asset_specs import asset_key
-from metaplatform.specs.expressions import referenced_columns
-from metaplatform.specs.features import FeatureSetSpec
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.sql.expressions import referenced_columns
 
 
 def column_lineage(spec: FeatureSetSpec) -> dg.TableColumnLineage:

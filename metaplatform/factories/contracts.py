@@ -6,7 +6,7 @@ from metaplatform.factories.asset_specs import asset_key, asset_metadata
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import RESOURCES, in_dagster, step_of
 from metaplatform.naming import op_name
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.work.contracts import judge_contract
 
 CONTRACT = "contract"

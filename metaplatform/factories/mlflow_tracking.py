@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from metaplatform.resources.model_registry import ModelRegistry
+from metaplatform.resources.models.model_registry import ModelRegistry
 
 _EXPERIMENT = "monitoring"
 

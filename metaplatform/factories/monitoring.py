@@ -10,10 +10,10 @@ from metaplatform.factories.asset_specs import asset_key, asset_metadata, asset_
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import RESOURCES, in_dagster, step_of
 from metaplatform.naming import op_name
-from metaplatform.resources.mlflow_logging import point_in_time
-from metaplatform.specs.descriptions import description_of
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.monitoring import MonitorSpec
+from metaplatform.resources.models.mlflow_logging import point_in_time
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.descriptions import description_of
+from metaplatform.specs.entities.monitoring import MonitorSpec
 from metaplatform.work.judged import Judged
 from metaplatform.work.monitoring import watch
 from metaplatform.work.steps import Step

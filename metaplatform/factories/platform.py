@@ -13,7 +13,7 @@ from metaplatform.factories.column_lineage import column_lineage
 from metaplatform.factories.contracts import contract_check
 from metaplatform.factories.monitoring import monitor_checks, monitoring_spec
 from metaplatform.factories.steps import step_asset
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.work.features import make_features
 from metaplatform.work.inference import predict
 from metaplatform.work.ingestion import ingest

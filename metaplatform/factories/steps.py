@@ -11,7 +11,7 @@ import pyarrow as pa
 from metaplatform.factories.asset_specs import asset_spec
 from metaplatform.factories.signatures import with_signature
 from metaplatform.naming import op_name, stable_id
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.work.steps import NOW_TAG, Made, Markdown, Metadata, Step, Url
 
 RESOURCES = frozenset({"warehouse", "registry", "exports", "notifier", "clock"})

@@ -23,9 +23,9 @@ from metaplatform.hosting.services import (
 )
 from metaplatform.hosting.serving_record import MARK, ServingRecord, end_leftovers, end_started_by, forget
 from metaplatform.hosting.supervision import Supervisor
-from metaplatform.resources.dagster_home import write_dagster_home
-from metaplatform.resources.quiet import quiet_libraries
-from metaplatform.resources.root_lock import sole_holder
+from metaplatform.resources.process.dagster_home import write_dagster_home
+from metaplatform.resources.process.quiet import quiet_libraries
+from metaplatform.resources.storage.root_lock import sole_holder
 
 _TELL_EVERY_SECONDS = 10.0
 

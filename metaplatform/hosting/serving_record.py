@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from metaplatform.hosting.child import bearing, end_processes
-from metaplatform.resources.file_writing import write_whole
+from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.resources.run_launcher import process_lives
 
 FILE = "ui.json"

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from metaplatform.hosting.services import LOOPBACK
-from metaplatform.specs.deployment import MLFLOW_LINK, REPORTS_LINK
+from metaplatform.specs.book.deployment import MLFLOW_LINK, REPORTS_LINK
 
 LOCAL_HOSTS = (LOOPBACK, "localhost")
 _FOREIGN = 1008

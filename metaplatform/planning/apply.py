@@ -17,9 +17,9 @@ from metaplatform.factories.automation.state import Loop, WorkingLoop
 from metaplatform.factories.contracts import contract_key
 from metaplatform.naming import stable_id
 from metaplatform.planning.state import plan_of
-from metaplatform.resources.build_records import BuildRecords
-from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.manifest import Manifest
+from metaplatform.resources.storage.build_records import BuildRecords
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.snapshots import entity_fields
 from metaplatform.work.builds import keep_book
 from metaplatform.work.steps import APPLY_TAG, APPLY_TAGS, NOW_TAG, REPLAY_TAGS

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from metaplatform.compute.changes.plan import Change
 from metaplatform.errors import MetaplatformError
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.source_contents import ContentRecords
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.ingestion import SourceSpec
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.records import Arrival
-from metaplatform.specs.source_contents import EMPTY, SourceContents
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.source_contents import ContentRecords
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.book.source_contents import EMPTY, SourceContents
+from metaplatform.specs.entities.ingestion import SourceSpec
+from metaplatform.specs.records.ledger import Arrival
 from metaplatform.work.approvals import held_back
 from metaplatform.work.staging import mark_of
 

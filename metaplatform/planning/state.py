@@ -8,16 +8,16 @@ from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
 from metaplatform.planning.pending import pending_changes
 from metaplatform.planning.versions import with_versions
-from metaplatform.resources.build_records import BuildRecords
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.delta_tables import check_newest_commit
-from metaplatform.resources.exports import lost_files
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.builds import Built
-from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import ReportOutput
+from metaplatform.resources.delta.delta_tables import check_newest_commit
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.sinks.exports import lost_files
+from metaplatform.resources.storage.build_records import BuildRecords
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.builds import Built
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.outputs import ReportOutput
 
 _UNTOLD = "it was made before the platform kept from what"
 _TABLES = ("raw.", "tables.", "features.", "predictions.")

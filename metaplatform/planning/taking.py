@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from metaplatform.errors import StorageError
 from metaplatform.hosting.serving_record import ServingRecord
-from metaplatform.resources.book_source import content_at_source
-from metaplatform.resources.live_books import LiveBook, LiveBooks
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.book.book_source import content_at_source
+from metaplatform.resources.book.live_books import LiveBook, LiveBooks
+from metaplatform.specs.book.deployment import Deployment
 
 _RELOAD_SECONDS = 180
 _POLL_SECONDS = 0.2

@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from metaplatform.compute.changes.plan import Plan
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.table_logs import TableLogs
-from metaplatform.specs.inference import PredictionSpec
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.moments import shown
-from metaplatform.specs.plurals import counted
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.storage.table_logs import TableLogs
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.inference import PredictionSpec
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.text.moments import shown
+from metaplatform.text.plurals import counted
 from metaplatform.work.inference import redefined_features
 from metaplatform.work.label_counting import kept_counts, mature_until, prospect_of
 

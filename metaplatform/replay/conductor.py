@@ -13,7 +13,7 @@ from metaplatform.execution import run_in_process
 from metaplatform.factories.automation.maintenance import MAINTENANCE
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.replay.ticks import cron_ticks
-from metaplatform.resources.clock import Clock
+from metaplatform.resources.process.clock import Clock
 from metaplatform.work.steps import REPLAY_TAG, STAND_BY_TAG
 
 _TICK = timedelta(microseconds=1)

@@ -24,11 +24,11 @@ from metaplatform.replay.shortfalls import shortfalls
 from metaplatform.replay.standing import Standing, forget_failures
 from metaplatform.replay.summary import summarise
 from metaplatform.replay.ticks import partition_lines, replay_ticks
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.peak_memory import peak_memory
-from metaplatform.resources.root_use import root_alone
-from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.manifest import Manifest
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.process.peak_memory import peak_memory
+from metaplatform.resources.storage.root_use import root_alone
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.work.steps import REPLAY_TAG
 
 _INTERRUPTED = "interrupted"

@@ -9,8 +9,8 @@ from itertools import zip_longest
 from metaplatform.compute.policy.retraining import decide
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.automation.state import Loop, training_state
-from metaplatform.specs.records import Decision
-from metaplatform.specs.training import ModelSpec
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.records.ledger import Decision
 
 _HOUR = timedelta(hours=1)
 

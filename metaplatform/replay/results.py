@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from metaplatform.specs.numbers import metric_text
-from metaplatform.specs.records import Action, Decision, Observation, Promotion
+from metaplatform.specs.records.ledger import Action, Decision, Observation, Promotion
+from metaplatform.text.numbers import metric_text
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ import dagster as dg
 from metaplatform.errors import StorageError
 from metaplatform.execution import deployment_instance
 from metaplatform.replay.standing import Standing, standing_below
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.root_use import contents_of, mark_root, remove_contents, use_of
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.records import Arrival
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.root_use import contents_of, mark_root, remove_contents, use_of
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.records.ledger import Arrival
 from metaplatform.work.steps import REPLAY_TAGS
 
 _SERVED = ("ui.lock", "logs")

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from metaplatform.factories.automation.state import Loop, blocked_partitions
-from metaplatform.resources.outbox import Outbox
-from metaplatform.specs.inference import PredictionSpec
-from metaplatform.specs.moments import shown
-from metaplatform.specs.plurals import counted
-from metaplatform.specs.records import Decision
+from metaplatform.resources.sinks.outbox import Outbox
+from metaplatform.specs.entities.inference import PredictionSpec
+from metaplatform.specs.records.ledger import Decision
+from metaplatform.text.moments import shown
+from metaplatform.text.plurals import counted
 
 
 def shortfalls(loop: Loop, runs: int, end: datetime) -> Iterator[str]:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from metaplatform.errors import StorageError
 from metaplatform.execution import end_dead_runs
-from metaplatform.resources.file_writing import write_whole
+from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.work.steps import PLAN_TAG, REPLAY_TAGS
 
 FILE = "replay.json"

@@ -11,13 +11,13 @@ from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.factories.automation.state import WorkingLoop
 from metaplatform.replay.results import Period, ReplayRow, drift_share, unjudged
-from metaplatform.resources.delta_tables import PartitionState
-from metaplatform.resources.exports import Exports
-from metaplatform.resources.model_bundle import ModelBundle
-from metaplatform.resources.notifier import Notifier
-from metaplatform.specs.inference import PredictionSpec
-from metaplatform.specs.records import Action, Decision, Observation, Promotion
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.delta.delta_tables import PartitionState
+from metaplatform.resources.models.model_bundle import ModelBundle
+from metaplatform.resources.sinks.exports import Exports
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.specs.entities.inference import PredictionSpec
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.records.ledger import Action, Decision, Observation, Promotion
 from metaplatform.work.label_maturity import labels_known_at
 from metaplatform.work.labelled_rows import encoded_rows, labelled_frame, labels_of, order_of, scored_labels
 from metaplatform.work.performance import realized_rows

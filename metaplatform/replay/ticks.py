@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.fields.partitions import PartitionSpec
 
 _YEAR = timedelta(days=366)
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)

@@ -3,6 +3,8 @@
 Dagster's own local launcher cannot: a run whose process was killed together with its code server stays ``STARTED``
 until its maximum runtime is over, and every guard that waits for runs in flight waits with it. With a health check,
 run monitoring fails such a run at its next poll, and run retries start it again from the step that was cut off.
+
+The settings of each Dagster home name this module by its path: it must not move.
 """
 
 import json

@@ -11,13 +11,13 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode
 
 from metaplatform.errors import BookError, DataError
-from metaplatform.resources.file_writing import write_whole
+from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.scaffolding.modeline import schema_for, with_modeline
-from metaplatform.specs.base import Name
-from metaplatform.specs.book_files import book_paths
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.fields.base import Name
+from metaplatform.specs.language.book_files import book_paths
 from metaplatform.specs.language.versions import NEWEST_VERSION, VERSION_KEY
 from metaplatform.specs.loading import read_book
-from metaplatform.specs.manifest import Manifest
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _SUFFIXES = {".yaml", ".yml"}

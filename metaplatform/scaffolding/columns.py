@@ -9,11 +9,11 @@ from datetime import datetime
 from pydantic import TypeAdapter, ValidationError
 from sqlglot import exp
 
-from metaplatform.resources.column_facts import CLOCK_FORMATS, DATE_FORMATS
-from metaplatform.resources.samples import ColumnFacts
+from metaplatform.resources.sources.column_facts import CLOCK_FORMATS, DATE_FORMATS
+from metaplatform.resources.sources.samples import ColumnFacts
 from metaplatform.scaffolding.null_marks import without
 from metaplatform.scaffolding.yaml_text import sql_column
-from metaplatform.specs.base import Name
+from metaplatform.specs.fields.base import Name
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _NESTED = ("STRUCT", "MAP", "UNION", "JSON")

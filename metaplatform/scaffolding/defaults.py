@@ -4,7 +4,7 @@ What an entry does not say, the language says: when a default changes, entries t
 """
 
 from metaplatform.scaffolding.yaml_text import commented
-from metaplatform.specs.base import Spec
+from metaplatform.specs.fields.base import Spec
 
 
 def default_of(spec: type[Spec], field: str) -> object:

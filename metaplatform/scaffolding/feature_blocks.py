@@ -1,22 +1,17 @@
 """Blocks of a feature set proposed from what tables of the book have in common, none of which knows the future."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
-from metaplatform.resources.samples import ColumnFacts, Sample
 from metaplatform.scaffolding.columns import free_name, plain_name
 from metaplatform.scaffolding.known_tables import KnownTable, known_tables
 from metaplatform.scaffolding.target_columns import behind
-from metaplatform.scaffolding.tried_tables import sample_if_there
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.fields.duration import Duration
 
 _WINDOW = Duration.parse("30 days")
 _MOST_BLOCKS = 12
-CATEGORIES = 64
-"""Text of more different values than that is proposed as no feature."""
 _MOST_FEATURES = 8
 """So many features a block proposes: more are named in a comment."""
 
@@ -34,25 +29,18 @@ class _Block:
 
 
 def joined_blocks(
-    spine: KnownTable,
-    others: Sequence[KnownTable],
-    groups: Sequence[str],
-    taken: list[str],
-    sample: Callable[[str], Sample | None],
+    spine: KnownTable, others: Sequence[KnownTable], groups: Sequence[str], taken: list[str]
 ) -> Iterator[str]:
     """Yield the lines of a block for each table that a row of the spine can be joined with.
 
     ``groups`` are the spine's columns of text whose values recur, most telling first. ``taken`` are names of
-    features that are there; those made are added. ``sample`` looks at the rows of a table.
+    features that are there; those made are added.
     """
     entities = {key[0].casefold() for key in (table.entity_key for table in others) if len(key) == 1}
     proposed = [_proposal(spine, table, entities, groups) for table in others]
     blocks = [block for block in proposed if block is not None and block.features]
     for block in blocks[:_MOST_BLOCKS]:
-        names = set() if block.kind == "window" else _names_of_rows(sample(block.table.ref))
-        telling = [(feature, sql) for feature, sql in block.features if sql not in names]
-        if telling:
-            yield from _lines(replace(block, features=telling), taken)
+        yield from _lines(block, taken)
     left = [block.table.ref for block in blocks[_MOST_BLOCKS:]]
     if left:
         yield f"      # {len(left)} more tables share a column with it: {', '.join(left)[:200]}"
@@ -76,7 +64,7 @@ def blocks_beside(manifest: Manifest, spine: KnownTable, hidden: Collection[str]
             continue
         later = table.later | {name for name in table.kinds if name.casefold() in secret}
         others.append(replace(table, later=frozenset(later)))
-    yield from joined_blocks(spine, others, (), taken, partial(sample_if_there, manifest))
+    yield from joined_blocks(spine, others, (), taken)
     if related:
         yield f"      # Not joined, as they may tell the target: {', '.join(related)[:200]}"
 
@@ -97,22 +85,6 @@ def _proposal(spine: KnownTable, table: KnownTable, entities: set[str], groups: 
     if whole and table.spec.event_timestamp in table.spec.key:
         return _window(table, by_key, f"earlier rows of the same {_and(key)}")
     return _of_a_group(table, shared, entities, groups)
-
-
-def _names_of_rows(sample: Sample | None) -> set[str]:
-    """Return the columns, as SQL, whose texts tell rows apart rather than kinds of them: names, addresses, codes."""
-    if sample is None:
-        return set()
-    most = min(CATEGORIES, sample.rows / 2)
-    return {
-        sql_column(each.name)
-        for each in sample.columns
-        if each.type == "VARCHAR" and not _is_number(each) and each.distinct > most
-    }
-
-
-def _is_number(column: ColumnFacts) -> bool:
-    return bool(column.fits & {"bigint", "double", "boolean"})
 
 
 def _of_a_group(

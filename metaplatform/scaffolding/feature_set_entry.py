@@ -1,17 +1,20 @@
 """A spine → its feature set: the row's own columns, and blocks over the tables that it can be joined with."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 
 from metaplatform.errors import DataError
-from metaplatform.resources.samples import ColumnFacts
+from metaplatform.resources.sources.samples import ColumnFacts, Sample
+from metaplatform.resources.sources.sampling import sample_source
 from metaplatform.scaffolding.columns import free_name, plain_name
-from metaplatform.scaffolding.feature_blocks import CATEGORIES, joined_blocks
+from metaplatform.scaffolding.feature_blocks import joined_blocks
 from metaplatform.scaffolding.known_tables import KnownTable, entity_at, known_tables
-from metaplatform.scaffolding.tried_tables import sample_if_there
+from metaplatform.scaffolding.tried_tables import sample_table
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.value_kinds import kind_of_type
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.sql.value_kinds import kind_of_type
+
+CATEGORIES = 64
+"""Text of more different values than that is proposed as no feature."""
 
 
 def feature_set_entry(manifest: Manifest, name: str, *, spine: str) -> tuple[str, ...]:
@@ -32,7 +35,7 @@ def feature_set_entry(manifest: Manifest, name: str, *, spine: str) -> tuple[str
 def _lines(
     manifest: Manifest, name: str, spine: KnownTable, known: Sequence[KnownTable], unknown: Sequence[str]
 ) -> Iterator[str]:
-    sample = sample_if_there(manifest, spine.ref)
+    sample = _sample(manifest, spine)
     facts = {each.name: each for each in sample.columns} if sample else {}
     taken = list(spine.identity)
     yield f"  {name}:"
@@ -48,8 +51,7 @@ def _lines(
     yield "        columns:"
     yield from own_features(spine, facts, taken)
     others = [spine, *(each for each in known if each.ref != spine.ref)]
-    groups = _groups(spine, facts, sample.rows if sample else 0)
-    yield from joined_blocks(spine, others, groups, taken, partial(sample_if_there, manifest))
+    yield from joined_blocks(spine, others, _groups(spine, facts, sample.rows if sample else 0), taken)
     if unknown:
         yield f"      # Not looked at, as the book does not know their columns: {', '.join(unknown)}"
 
@@ -96,6 +98,17 @@ def _left_out(spine: KnownTable, column: str, kind: str | None, facts: Mapping[s
     if kind == "text" and found is not None and found.distinct > CATEGORIES:
         return f"text of {found.distinct} different values"
     return ""
+
+
+def _sample(manifest: Manifest, spine: KnownTable) -> Sample | None:
+    """Return a sample of the spine's rows; None where they, or the files behind them, cannot be looked at."""
+    source = manifest.source_at(spine.ref)
+    try:
+        if source is None:
+            return sample_table(manifest, spine.ref)
+        return sample_source(source, manifest.root, allowed=manifest.source_folders)
+    except DataError:
+        return None
 
 
 def _groups(spine: KnownTable, facts: Mapping[str, ColumnFacts], rows: int) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from metaplatform.resources.samples import ColumnFacts, Sample
+from metaplatform.resources.sources.samples import ColumnFacts, Sample
 
 _NAMED = re.compile(r"(^|[^a-z])(id|key|no|nr|num|number|nummer|code|uid|uuid|guid|sku|ref)([^a-z]|$)")
 _FIRST, _NUMBERED, _CODE, _HINT, _WORDS, _TIME = 2.0, 2.0, 1.5, 1.0, -1.0, -4.0

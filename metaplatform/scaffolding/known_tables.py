@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metaplatform.errors import DataError
-from metaplatform.specs.columns import KnownColumns
-from metaplatform.specs.ingestion import TimedTable
-from metaplatform.specs.kinds import KnownKinds
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.nearest import nearest_name
+from metaplatform.specs.book.columns import KnownColumns
+from metaplatform.specs.book.kinds import KnownKinds
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.ingestion import TimedTable
 from metaplatform.specs.rules.leakage import outcomes_of
-from metaplatform.specs.value_kinds import Kind
+from metaplatform.sql.value_kinds import Kind
+from metaplatform.text.nearest import nearest_name
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlglot import exp
 
 from metaplatform.errors import DataError
-from metaplatform.resources.samples import Sample
-from metaplatform.resources.sampling import sample_source
+from metaplatform.resources.sources.samples import Sample
+from metaplatform.resources.sources.sampling import sample_source
 from metaplatform.scaffolding.defaults import with_fitted
 from metaplatform.scaffolding.feature_blocks import blocks_beside
 from metaplatform.scaffolding.feature_set_entry import own_features
@@ -17,15 +17,13 @@ from metaplatform.scaffolding.prediction_entries import drift_lines, performance
 from metaplatform.scaffolding.target_columns import made_of_the_same
 from metaplatform.scaffolding.tried_tables import sample_table
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
-from metaplatform.specs.ingestion import TableSpec
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.training import METRICS, Metric, PromotionSpec, Task, TrainingSpec
-from metaplatform.specs.value_kinds import kind_of_type, shown_kind
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.ingestion import TableSpec
+from metaplatform.specs.entities.training import METRICS, Metric, PromotionSpec, Task, TrainingSpec
+from metaplatform.sql.value_kinds import kind_of_type, shown_kind
+from metaplatform.text.nearest import nearest_name
 
 _LEAST_ROWS = 50
-_YES = frozenset({"yes", "y", "true", "t", "ja", "j", "wahr", "oui", "vrai", "si", "s\u00ed", "sim", "positive", "pos"})
-"""Words for what is so, of two: otherwise the last in the alphabet is asked for."""
 _DAY = 86_400
 
 
@@ -146,9 +144,8 @@ def _label(spine: KnownTable, sample: Sample, target: str) -> _Target:
             return _Target(f"{column} = {more}", "binary", f"{less} or {more}")
         return _Target(column, "regression", f"numbers, {facts.distinct} different in the sample")
     if two and kind == "text":
-        yes = next((value for value in values if value.lower() in _YES), values[-1])
-        other = next(value for value in values if value != yes)
-        return _Target(f"{column} = {exp.Literal.string(yes).sql('duckdb')}", "binary", f"the other value is {other!r}")
+        said = exp.Literal.string(values[-1]).sql("duckdb")
+        return _Target(f"{column} = {said}", "binary", f"the other value is {values[0]!r}")
     culprit = f"'{target}' is {shown_kind(kind)} of {facts.distinct} different values"
     raise DataError(
         owner=spine.ref,
@@ -176,9 +173,6 @@ def _features(manifest: Manifest, spine: KnownTable, sample: Sample, name: str, 
     yield f"  {name}_features:"
     yield "    # Columns of the row itself, and what other tables say of it by then. Windows over the past too:"
     yield f"    # metaplatform new feature-set NAME --spine {spine.ref}"
-    if not spine.later:
-        known = spine.spec.event_timestamp
-        yield f"    # {spine.ref} declares no outcomes: take out what is known only after {known}."
     yield f"    spine: {spine.ref}"
     yield "    features:"
     yield "      - kind: expression"

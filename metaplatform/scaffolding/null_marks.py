@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlglot import exp
 
-from metaplatform.resources.column_facts import MARKERS
-from metaplatform.resources.samples import ColumnFacts
+from metaplatform.resources.sources.column_facts import MARKERS
+from metaplatform.resources.sources.samples import ColumnFacts
 
 _SHORT_WORDS = 3
 """Where no word of a column is longer, `NA` and `-` are words like the others."""

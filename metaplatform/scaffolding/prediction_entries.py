@@ -5,16 +5,14 @@ from collections.abc import Iterator
 from metaplatform.scaffolding.defaults import fitted, told
 from metaplatform.scaffolding.known_tables import KnownTable, entity_at, known_tables
 from metaplatform.scaffolding.yaml_text import commented, listed
-from metaplatform.specs.inference import SCORE_COLUMNS, PredictionSpec
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
-from metaplatform.specs.outputs import ReportOutput
-from metaplatform.specs.reactions import ReactionSpec
-from metaplatform.specs.training import Metric, ModelSpec, Task
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.inference import SCORE_COLUMNS, PredictionSpec
+from metaplatform.specs.entities.monitoring import DriftMonitor, PerformanceMonitor
+from metaplatform.specs.entities.outputs import ReportOutput
+from metaplatform.specs.entities.reactions import ReactionSpec
+from metaplatform.specs.entities.training import Metric, ModelSpec, Task
 
 _KEPT = 5
-_LOSS = 0.1
-"""More than chance takes away from a metric between 0 and 1 that is told from a few hundred rows."""
 _FEWEST_JUDGED = 30
 """Fewer rows say too little of a share or a metric, however few there are in all."""
 
@@ -95,7 +93,8 @@ def performance_lines(
     yield _least(PerformanceMonitor, rows, "under so many mature labels nothing is judged: what is usual is not known")
     yield "    metrics:"
     if task == "binary":
-        yield commented(f"      {metric}: {{max_loss: {_LOSS}}}", "against the version's holdout: check on a replay")
+        loss = "0.05" if metric == "roc_auc" else "0.1"
+        yield commented(f"      {metric}: {{max_loss: {loss}}}", "against the version's holdout: check on a replay")
         return
     yield commented("      r2: {min: 0.0}", "0 is as good as the mean; a max_loss of rmse is in the target's unit")
 

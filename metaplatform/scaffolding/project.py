@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from jinja2 import Environment, StrictUndefined
 
 from metaplatform.errors import StorageError
-from metaplatform.resources.dagster_home import write_dagster_home
+from metaplatform.resources.process.dagster_home import write_dagster_home
 from metaplatform.scaffolding.examples import Example, ExampleName, find_example, make_data
 from metaplatform.scaffolding.modeline import with_modeline
 from metaplatform.specs.language.schema import book_schema

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from metaplatform.errors import DataError
-from metaplatform.resources.sampling import sample_source
+from metaplatform.resources.sources.sampling import sample_source
 from metaplatform.scaffolding.known_tables import entity_at
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar, sql_column
-from metaplatform.specs.columns import columns_of
-from metaplatform.specs.inference import SCORE_COLUMNS, STAMP_COLUMNS, PredictionSpec
-from metaplatform.specs.ingestion import TimedTable
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.columns import columns_of
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS, PredictionSpec
+from metaplatform.specs.entities.ingestion import TimedTable
 from metaplatform.specs.rules.leakage import outcomes_of
 
 STORED = ("raw", "tables", "features", "predictions", "outputs")

@@ -8,20 +8,20 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from metaplatform.errors import DataError
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.column_facts import Step
-from metaplatform.resources.samples import Sample
-from metaplatform.resources.sampling import sample_source
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.sources.column_facts import Step
+from metaplatform.resources.sources.samples import Sample
+from metaplatform.resources.sources.sampling import sample_source
 from metaplatform.scaffolding.columns import ColumnGuess, guess_column, plain_name
 from metaplatform.scaffolding.keys import Key, choose_key
 from metaplatform.scaffolding.null_marks import file_wide, left_over
 from metaplatform.scaffolding.table_role import Moments, TableRole, role_of
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar
-from metaplatform.specs.base import ColumnName
-from metaplatform.specs.file_endings import ENDINGS, kind_of_file
-from metaplatform.specs.ingestion import CsvSource, FileSource, JsonSource, ParquetSource, SourceSpec
-from metaplatform.specs.partitions import PartitionSpec
-from metaplatform.specs.plurals import counted
+from metaplatform.specs.entities.ingestion import CsvSource, FileSource, JsonSource, ParquetSource, SourceSpec
+from metaplatform.specs.fields.base import ColumnName
+from metaplatform.specs.fields.file_endings import ENDINGS, kind_of_file
+from metaplatform.specs.fields.partitions import PartitionSpec
+from metaplatform.text.plurals import counted
 
 _KINDS: dict[str, type[CsvSource | ParquetSource | JsonSource]] = {
     "csv": CsvSource,

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from metaplatform.resources.samples import Sample, TimeFacts
+from metaplatform.resources.sources.samples import Sample, TimeFacts
 from metaplatform.scaffolding.columns import ColumnGuess
 from metaplatform.scaffolding.keys import Key, is_label
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.ingestion import FileSource
-from metaplatform.specs.plurals import counted
+from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.fields.duration import Duration
+from metaplatform.text.plurals import counted
 
 _OF_THINGS = re.compile(
     r"birth|born|dob|geburt|open(ed|ing)|eroeffn|eröffn|found|built|baujahr|establish|launch|since|seit|regist|creat|"

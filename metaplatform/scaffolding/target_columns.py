@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from sqlglot import exp
 
 from metaplatform.scaffolding.known_tables import KnownTable
-from metaplatform.specs.expressions import shared_query
-from metaplatform.specs.ingestion import FileSource, TableSpec
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.ingestion import FileSource, TableSpec
 from metaplatform.specs.rules.sql_texts import facts_of
+from metaplatform.sql.expressions import shared_query
 
 Made = dict[str, set[str]]
 """Column → the columns that it is made of, by name alone, lower case."""

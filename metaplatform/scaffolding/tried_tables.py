@@ -11,15 +11,16 @@ from metaplatform.compute.ingestion import conform
 from metaplatform.compute.local_time import in_period, key, periods_table
 from metaplatform.compute.sql_columns import ROW, Steps, all_columns, call, column, named, source
 from metaplatform.errors import DataError
-from metaplatform.resources.sampled_rows import SAMPLE_ROWS
-from metaplatform.resources.samples import Sample
-from metaplatform.resources.sampling import look_at, sample_source
-from metaplatform.resources.session import Session
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.expressions import parse_query, referenced_tables
-from metaplatform.specs.ingestion import FileSource, SourceSpec, TableSpec
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.sources.sampled_rows import SAMPLE_ROWS
+from metaplatform.resources.sources.samples import Sample
+from metaplatform.resources.sources.sampling import look_at
+from metaplatform.resources.sources.source_files import read_files
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.ingestion import FileSource, SourceSpec, TableSpec
+from metaplatform.specs.fields.partitions import PartitionSpec
+from metaplatform.sql.expressions import parse_query, referenced_tables
 
 _PARTITION = "_partition"
 _MOST_PARTITIONS = 60
@@ -47,17 +48,6 @@ def sample_table(manifest: Manifest, ref: str, *, twins_of: str | None = None) -
             connection.execute(f"CREATE TEMP TABLE looked_at AS {some}")
             looked = "looked_at"
         return look_at(connection, looked, twins_of=twins_of)
-
-
-def sample_if_there(manifest: Manifest, ref: str) -> Sample | None:
-    """Return a sample of a source or table; None where its rows, or the files behind them, cannot be looked at."""
-    found = manifest.source_at(ref)
-    try:
-        if found is None:
-            return sample_table(manifest, ref)
-        return sample_source(found, manifest.root, allowed=manifest.source_folders)
-    except DataError:
-        return None
 
 
 @dataclass(frozen=True)
@@ -93,7 +83,7 @@ class _Tried:
         return self.session.query(parse_query(table.sql), inputs, owner=ref)
 
     def _of_files(self, found: SourceSpec) -> ibis.Table:
-        read = self.session.read_files(found, self.manifest.root, allowed=self.manifest.source_folders)
+        read = read_files(self.session, found, self.manifest.root, allowed=self.manifest.source_folders)
         rows = conform(read.rows, found).accepted
         return _with_partition(rows, found, found.partitions) if found.partitions else rows
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from metaplatform.errors import Location
 from metaplatform.naming import stable_id
-from metaplatform.specs.chapters import CHAPTERS
-from metaplatform.specs.entity import Entity
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.entity import Entity
+from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.snapshots import snapshot_of
 from metaplatform.specs.structure import build_entity
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from metaplatform.errors import Issue
-from metaplatform.specs.base import PRESENTATION
-from metaplatform.specs.chapters import CHAPTERS
-from metaplatform.specs.entity import Entity
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.book.source_looks import Look
+from metaplatform.specs.entities.entity import Entity
+from metaplatform.specs.fields.base import PRESENTATION
+from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.rules import check_book
 from metaplatform.specs.rules.book import Places
-from metaplatform.specs.source_looks import Look
 from metaplatform.specs.structure import Part, ReadEntity
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from metaplatform.errors import BookError, Issue, Location
-from metaplatform.specs.book_files import BookFiles, read_files
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.book.source_looks import Look
 from metaplatform.specs.judging import judged
+from metaplatform.specs.language.book_files import BookFiles, read_files
 from metaplatform.specs.language.book_text import BookText, read_text
 from metaplatform.specs.language.overlays import read_overlay
 from metaplatform.specs.language.places import YamlPlaces, issue_of
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.source_looks import Look
 from metaplatform.specs.structure import ReadEntity
 
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})

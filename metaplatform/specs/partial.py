@@ -8,11 +8,11 @@ from typing import Any, cast, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from metaplatform.specs.base import PRESENTATION
-from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.references import Path
-from metaplatform.specs.spec_types import bare, hints_of, inside, is_sql, kinds_of, models_of, variants
+from metaplatform.specs.fields.base import PRESENTATION
+from metaplatform.specs.fields.references import Path
+from metaplatform.specs.fields.spec_types import bare, hints_of, inside, is_sql, kinds_of, models_of, variants
 from metaplatform.specs.unknown import NO_VALUE, UNKNOWN, until_unknown
+from metaplatform.text.nearest import nearest_name
 
 
 @dataclass

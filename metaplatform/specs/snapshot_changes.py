@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from metaplatform.specs.chapters import CHAPTERS
+from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.snapshots import Snapshot, entity_fields
 from metaplatform.specs.structure import build_entity
 

@@ -5,12 +5,12 @@ from pathlib import PurePath
 from typing import Any
 
 from metaplatform.errors import BookError, Issue
-from metaplatform.specs.chapters import CHAPTERS
-from metaplatform.specs.entity import Entity
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.book.source_looks import Look
+from metaplatform.specs.entities.entity import Entity
+from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.judging import judged
-from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.relational.places import TablePlaces, fault_in_rows
-from metaplatform.specs.source_looks import Look
 from metaplatform.specs.structure import Fault, ReadEntity, build_entity, read_entity
 
 Snapshot = Mapping[str, Any]

@@ -7,19 +7,19 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from metaplatform.specs.alerts import AlertSpec
-from metaplatform.specs.entity import Entity
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.inference import PredictionSpec
-from metaplatform.specs.ingestion import SourceSpec, TableSpec
-from metaplatform.specs.monitoring import MonitorSpec
-from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.outputs import OutputSpec
+from metaplatform.specs.entities.alerts import AlertSpec
+from metaplatform.specs.entities.entity import Entity
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.inference import PredictionSpec
+from metaplatform.specs.entities.ingestion import SourceSpec, TableSpec
+from metaplatform.specs.entities.monitoring import MonitorSpec
+from metaplatform.specs.entities.outputs import OutputSpec
+from metaplatform.specs.entities.reactions import ReactionSpec
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.fields.references import Path
+from metaplatform.specs.fields.spec_types import bare, inside, variants
 from metaplatform.specs.partial import Partial, adapter, variant_of, with_kinds, without_value
-from metaplatform.specs.reactions import ReactionSpec
-from metaplatform.specs.references import Path
-from metaplatform.specs.spec_types import bare, inside, variants
-from metaplatform.specs.training import ModelSpec
+from metaplatform.text.nearest import nearest_name
 
 _LONGEST_CULPRIT = 80
 _MOST_FAULTS = 100

@@ -13,11 +13,11 @@ from filelock import FileLock
 from ibis import Table
 
 from metaplatform.compute.sql_columns import where
-from metaplatform.resources.match_records import FOLDER, MatchRecords
-from metaplatform.resources.session import Session
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.matches import Matches
-from metaplatform.specs.reactions import ReactionSpec
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.storage.match_records import FOLDER, MatchRecords
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.entities.reactions import ReactionSpec
+from metaplatform.specs.records.matches import Matches
 from metaplatform.work.steps import BACKFILL_TAGS, STAND_BY_TAG, Step, in_partition
 
 _ACTION, _VERSION, _AT = "action_id", "model_version", "acted_at"

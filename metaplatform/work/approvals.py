@@ -7,12 +7,12 @@ from datetime import datetime
 from metaplatform.compute.policy.quarantine import beyond_share
 from metaplatform.errors import MetaplatformError
 from metaplatform.naming import stable_id
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.source_contents import ContentRecords
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.records import Approval, Observation
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.source_contents import ContentRecords
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.records.ledger import Approval, Observation
+from metaplatform.text.nearest import nearest_name
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ import ibis
 from metaplatform.compute.partition_profiles import row_profiles
 from metaplatform.compute.policy.road import made_by_reactions
 from metaplatform.naming import stable_id
-from metaplatform.resources.build_records import BuildRecords
-from metaplatform.resources.delta_types import PARTITION_COLUMN
-from metaplatform.resources.root_use import mark_root
-from metaplatform.resources.session import Session
-from metaplatform.specs.builds import BuiltPartition
-from metaplatform.specs.fingerprints import Contents
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.resources.delta.delta_types import PARTITION_COLUMN
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.storage.build_records import BuildRecords
+from metaplatform.resources.storage.root_use import mark_root
+from metaplatform.specs.book.builds import BuiltPartition
+from metaplatform.specs.book.fingerprints import Contents
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.specs.snapshots import entity_fields, snapshot_of
 from metaplatform.work.steps import REPLAY_TAGS, Made, Step, in_partition
 

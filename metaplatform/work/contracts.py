@@ -6,11 +6,11 @@ from typing import Any
 from metaplatform.compute.ingestion import REASON
 from metaplatform.compute.policy.quarantine import Quarantined, beyond_share
 from metaplatform.naming import FILE, quarantine_ref
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.session import Session
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.records import Approval
-from metaplatform.specs.source_contents import SourceContents
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.source_contents import SourceContents
+from metaplatform.specs.records.ledger import Approval
 from metaplatform.work.staging import SourceChangedError, staged_contents
 from metaplatform.work.steps import Metadata, Step
 

@@ -10,9 +10,9 @@ from metaplatform.compute.drift import detect_drift
 from metaplatform.compute.findings import Finding
 from metaplatform.compute.profile import profile
 from metaplatform.errors import DataError
-from metaplatform.resources.session import Session
-from metaplatform.specs.inference import SCORE_COLUMNS
-from metaplatform.specs.monitoring import DriftMonitor
+from metaplatform.resources.engine.session import Session
+from metaplatform.specs.entities.inference import SCORE_COLUMNS
+from metaplatform.specs.entities.monitoring import DriftMonitor
 from metaplatform.work.judged import Judged
 from metaplatform.work.steps import Step, in_partition, report_link
 

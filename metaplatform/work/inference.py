@@ -9,12 +9,12 @@ from metaplatform.compute.encoding import encode, knows
 from metaplatform.compute.inference import KEPT_PREFIX, Scorer, Share, score, shares
 from metaplatform.errors import RegistryError
 from metaplatform.naming import history_ref
-from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
-from metaplatform.resources.session import Session
-from metaplatform.resources.warehouse import WriteResult
-from metaplatform.specs.definitions import redefined
-from metaplatform.specs.inference import SCORE_COLUMNS, PredictionSpec
-from metaplatform.specs.manifest import Manifest
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.models.model_registry import ModelRegistry, ModelVersion
+from metaplatform.resources.storage.warehouse import WriteResult
+from metaplatform.specs.book.definitions import redefined
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.inference import SCORE_COLUMNS, PredictionSpec
 from metaplatform.work.acted_rows import note_matches
 from metaplatform.work.builds import recorded
 from metaplatform.work.keys import check_key

@@ -4,9 +4,9 @@ from metaplatform.compute.policy.quarantine import beyond_share
 from metaplatform.compute.visible_rows import visible
 from metaplatform.errors import DataError
 from metaplatform.naming import stable_id, staged_ref
-from metaplatform.specs.ingestion import FileSource
-from metaplatform.specs.records import Arrival
-from metaplatform.specs.source_contents import EMPTY, SourceContents, closed_until
+from metaplatform.specs.book.source_contents import EMPTY, SourceContents, closed_until
+from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.records.ledger import Arrival
 from metaplatform.work.builds import recorded
 from metaplatform.work.contracts import approved_findings, contract_metadata
 from metaplatform.work.staging import check_sums, staged_contents

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from metaplatform.compute.findings import Finding
 from metaplatform.naming import stable_id
-from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
-from metaplatform.specs.records import Observation
+from metaplatform.specs.entities.monitoring import DriftMonitor, PerformanceMonitor
+from metaplatform.specs.records.ledger import Observation
 from metaplatform.work.steps import Metadata, Step
 
 

@@ -7,7 +7,7 @@ import ibis
 
 from metaplatform.compute.keys import COUNT, ELSEWHERE, TOTAL, faulty_keys, keys_elsewhere
 from metaplatform.errors import DataError
-from metaplatform.resources.session import Session
+from metaplatform.resources.engine.session import Session
 
 _EXAMPLES = 3
 

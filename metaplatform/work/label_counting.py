@@ -22,14 +22,14 @@ from metaplatform.compute.label_counts import (
 from metaplatform.compute.training import LABEL
 from metaplatform.errors import MetaplatformError
 from metaplatform.naming import stable_id
-from metaplatform.resources.label_records import Counted, LabelRecords
-from metaplatform.resources.model_registry import ModelVersion
-from metaplatform.resources.session import Session
-from metaplatform.resources.table_logs import TableLogs
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import Window
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.models.model_registry import ModelVersion
+from metaplatform.resources.storage.label_records import Counted, LabelRecords
+from metaplatform.resources.storage.table_logs import TableLogs
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.fields.partitions import Window
 from metaplatform.work.label_maturity import labels_known_at
 from metaplatform.work.labelled_rows import order_of
 from metaplatform.work.steps import Step

@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from metaplatform.compute.policy.maturity import arrived_until, label_sources
-from metaplatform.resources.table_logs import TableLogs
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.storage.table_logs import TableLogs
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.training import ModelSpec
 
 
 def labels_known_at(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, now: datetime) -> datetime:

@@ -11,11 +11,11 @@ from metaplatform.compute.encoding import encode
 from metaplatform.compute.features import labels, mature, training_frame
 from metaplatform.compute.inference import Predictor
 from metaplatform.compute.training import LABEL, in_order
-from metaplatform.resources.session import Session
-from metaplatform.specs.encoding import FittedEncoding
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import Window
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.engine.session import Session
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.fields.partitions import Window
+from metaplatform.specs.records.encoding import FittedEncoding
 from metaplatform.work.keys import check_key
 
 

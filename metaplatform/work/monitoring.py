@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
+from metaplatform.specs.entities.monitoring import DriftMonitor, PerformanceMonitor
 from metaplatform.work.drift import judge_drift
 from metaplatform.work.judged import Judged, observations_of
 from metaplatform.work.performance import judge_realized

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from metaplatform.compute.report import report_html
-from metaplatform.specs.outputs import FileOutput, ReportOutput, ViewsOutput
+from metaplatform.specs.entities.outputs import FileOutput, ReportOutput, ViewsOutput
 from metaplatform.work.builds import recorded
 from metaplatform.work.steps import Made, Metadata, Step, in_partition, report_link, table_metadata
 from metaplatform.work.tables import query_tables

@@ -18,13 +18,13 @@ from metaplatform.compute.findings import Finding
 from metaplatform.compute.performance import Baseline, judge_performance
 from metaplatform.compute.training import LABEL
 from metaplatform.naming import history_ref
-from metaplatform.resources.model_registry import ModelVersion
-from metaplatform.resources.session import Session
-from metaplatform.specs.inference import SCORE_COLUMNS
-from metaplatform.specs.monitoring import PerformanceMonitor
-from metaplatform.specs.partitions import Window
-from metaplatform.specs.records import Observation
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.models.model_registry import ModelVersion
+from metaplatform.specs.entities.inference import SCORE_COLUMNS
+from metaplatform.specs.entities.monitoring import PerformanceMonitor
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.fields.partitions import Window
+from metaplatform.specs.records.ledger import Observation
 from metaplatform.work.judged import Judged
 from metaplatform.work.keys import check_key
 from metaplatform.work.label_maturity import labels_known_at

@@ -6,13 +6,13 @@ import pyarrow as pa
 from metaplatform.compute.reaction_messages import TOP_ROWS, action_message
 from metaplatform.compute.sql_columns import identifier, with_columns
 from metaplatform.naming import stable_id
-from metaplatform.resources.match_records import MatchRecords
-from metaplatform.resources.session import Session
-from metaplatform.specs.inference import SCORE_COLUMNS
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.plurals import counted
-from metaplatform.specs.reactions import ReactionSpec
-from metaplatform.specs.records import Action
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.storage.match_records import MatchRecords
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.inference import SCORE_COLUMNS
+from metaplatform.specs.entities.reactions import ReactionSpec
+from metaplatform.specs.records.ledger import Action
+from metaplatform.text.plurals import counted
 from metaplatform.work.acted_rows import ActedRows, acting
 from metaplatform.work.steps import Made, Step
 

@@ -14,15 +14,15 @@ from metaplatform.compute.ingestion import COPY, MOMENT, conform, first_moment
 from metaplatform.compute.partition_profiles import moment_span, partition_profiles
 from metaplatform.errors import DataError, StorageError
 from metaplatform.naming import FILE, quarantine_ref, stable_id, staged_ref
-from metaplatform.resources.session import Session
-from metaplatform.resources.source_contents import ContentRecords
-from metaplatform.resources.source_files import SourceFiles
-from metaplatform.resources.source_paths import find_files, fingerprint, last_change
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.ingestion import SourceSpec
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import PartitionSpec
-from metaplatform.specs.source_contents import FileContent, PartitionContent, SourceContents
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.sources.source_files import SourceFiles, read_files
+from metaplatform.resources.sources.source_paths import find_files, fingerprint, last_change
+from metaplatform.resources.storage.source_contents import ContentRecords
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.book.source_contents import FileContent, PartitionContent, SourceContents
+from metaplatform.specs.entities.ingestion import SourceSpec
+from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.work.steps import Step
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ def read_source(
     """
     ref = f"raw.{source.name}"
     before = mark_of(manifest, source)
-    files = session.read_files(source, manifest.root, allowed=manifest.source_folders)
+    files = read_files(session, source, manifest.root, allowed=manifest.source_folders)
     conformed = conform(files.rows, source, arrived=arrived)
     read = _by_file(session, files.rows)
     unfit = session.materialize_temp(_named(conformed.quarantined, files), owner=ref)

@@ -9,14 +9,14 @@ from typing import Any
 import ibis
 
 from metaplatform.naming import HIDDEN_TAG
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.exports import Exports
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.notifier import Notifier
-from metaplatform.resources.warehouse import Warehouse, WriteResult
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import Window
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.sinks.exports import Exports
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse, WriteResult
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.fields.partitions import Window
 
 PLAN_TAG = f"{HIDDEN_TAG}plan"
 """Run tag with the key of the plan that asked for the run."""

@@ -2,10 +2,10 @@
 
 import ibis
 
-from metaplatform.resources.session import Session
-from metaplatform.specs.expressions import parse_query, referenced_tables
-from metaplatform.specs.ingestion import TableSpec
-from metaplatform.specs.outputs import ReportOutput
+from metaplatform.resources.engine.session import Session
+from metaplatform.specs.entities.ingestion import TableSpec
+from metaplatform.specs.entities.outputs import ReportOutput
+from metaplatform.sql.expressions import parse_query, referenced_tables
 from metaplatform.work.builds import recorded
 from metaplatform.work.keys import check_key, check_key_elsewhere
 from metaplatform.work.steps import Made, Step, in_partition, table_metadata

@@ -18,16 +18,16 @@ from metaplatform.compute.label_counts import Prospect, shortfall
 from metaplatform.compute.policy.retraining import take_back
 from metaplatform.compute.training import TrainedModel, TrainingRefusedError, in_order, refit, train
 from metaplatform.naming import HIDDEN_TAG, stable_id
-from metaplatform.resources.model_bundle import Judged, ModelBundle, TrainingLineage
-from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
-from metaplatform.resources.session import Session
-from metaplatform.specs.definitions import definitions_of, redefined
-from metaplatform.specs.encoding import FittedEncoding
-from metaplatform.specs.inference import SCORE_COLUMNS
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.moments import shown
-from metaplatform.specs.records import Decision, Promotion
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.models.model_bundle import Judged, ModelBundle, TrainingLineage
+from metaplatform.resources.models.model_registry import ModelRegistry, ModelVersion
+from metaplatform.specs.book.definitions import definitions_of, redefined
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.inference import SCORE_COLUMNS
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.records.encoding import FittedEncoding
+from metaplatform.specs.records.ledger import Decision, Promotion
+from metaplatform.text.moments import shown
 from metaplatform.work.builds import recorded
 from metaplatform.work.labelled_rows import encoded_rows, scored_labels
 from metaplatform.work.steps import Made, Metadata, Step, Url

@@ -9,11 +9,11 @@ import ibis
 from metaplatform.compute.label_counts import Prospect
 from metaplatform.compute.splitting import Bounds, Split, boundary_query, timed_split
 from metaplatform.compute.training import TrainingRefusedError
-from metaplatform.resources.model_registry import ModelVersion
-from metaplatform.resources.session import Session
-from metaplatform.specs.moments import shown
-from metaplatform.specs.partitions import Window
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.models.model_registry import ModelVersion
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.fields.partitions import Window
+from metaplatform.text.moments import shown
 from metaplatform.work.label_counting import counted_partitions, kept_counts, mature_until, prospect_of, recount
 from metaplatform.work.labelled_rows import LabelCoverage, count_labels, labelled_frame, labels_of, order_of
 from metaplatform.work.steps import Step

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from metaplatform.cli.commands import app
 from metaplatform.errors import MetaplatformError
-from metaplatform.resources.book_database import BookDatabase, ConflictError
+from metaplatform.resources.book.book_database import BookDatabase, ConflictError
 from metaplatform.specs.loading import load_book
 from metaplatform_tests.scenario import BOOK, write_month, write_project
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner, Result
 
 from metaplatform.cli import commands
 from metaplatform.errors import StorageError
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.root_use import root_in_use
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.records import Decision, Promotion
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.root_use import root_in_use
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.records.ledger import Decision, Promotion
 from metaplatform_tests.scenario import write_project
 
 BROKEN = """\

@@ -14,11 +14,11 @@ import dagster as dg
 import pytest
 
 from metaplatform.cli.faults import fault_of
-from metaplatform.resources.dagster_home import write_dagster_home
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.records import Decision
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.process.dagster_home import write_dagster_home
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.records.ledger import Decision
 from metaplatform_tests.damage import check_told, cut_short, empty, garbage, gone, last_gone, run
 from metaplatform_tests.live import COUNTRIES
 

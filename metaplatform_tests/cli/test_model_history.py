@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from metaplatform.cli import commands
 from metaplatform.cli.model_history import episodes
 from metaplatform.errors import MetaplatformError
-from metaplatform.resources.build_records import BuildRecords
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.records import HELD, Decision, Promotion
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.storage.build_records import BuildRecords
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.records.ledger import HELD, Decision, Promotion
 from metaplatform_tests.work.test_inference import bundle
 
 MOMENT = datetime(2024, 7, 1, 4, 30, 15, tzinfo=UTC)

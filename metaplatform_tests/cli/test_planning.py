@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from metaplatform.cli import commands
 from metaplatform.errors import StorageError
-from metaplatform.resources.git_books import book_at
+from metaplatform.resources.book.git_books import book_at
 from metaplatform_tests.scenario import BOOK, write_project
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "plan.md").read_text(encoding="utf-8")

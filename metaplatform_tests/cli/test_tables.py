@@ -7,7 +7,7 @@ import pytest
 
 from metaplatform.cli.tables import replay_table
 from metaplatform.replay.results import ReplayResult, ReplayRow
-from metaplatform.specs.numbers import metric_text
+from metaplatform.text.numbers import metric_text
 
 REASON = "drift: 2 of 3 failed (2024-01-02 data_drift 0.4 against 0.3); but cooldown until 2024-01-09 00:00 UTC"
 

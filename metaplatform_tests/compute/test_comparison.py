@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from metaplatform.compute.comparison import compare
 from metaplatform.errors import DataError
-from metaplatform.specs.training import METRICS, PromotionSpec
+from metaplatform.specs.entities.training import METRICS, PromotionSpec
 
 TASKS = {metric: task for task, metrics in METRICS.items() for metric in metrics}
 

@@ -17,7 +17,7 @@ from metaplatform.compute.digest import Digest, NumericDigest, digest
 from metaplatform.compute.drift import ColumnDrift, DriftResult, detect_drift
 from metaplatform.compute.drift_frames import FRAME_ROWS, OTHER, Comparison, compare, expand_shares
 from metaplatform.compute.profile import profile
-from metaplatform.specs.monitoring import DriftMonitor
+from metaplatform.specs.entities.monitoring import DriftMonitor
 
 CONNECTION = ibis.duckdb.connect()
 MONITOR = DriftMonitor(name="watch", kind="drift", prediction="late")

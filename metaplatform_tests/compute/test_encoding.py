@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from metaplatform.compute.encoding import encode, encoding_query, fit, kind_of, of_other_kinds
 from metaplatform.compute.serving import encode_frame
 from metaplatform.errors import DataError
-from metaplatform.specs.encoding import FittedEncoding, FittedFeature
+from metaplatform.specs.records.encoding import FittedEncoding, FittedFeature
 
 ORIGIN = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)
 Rows = list[dict[str, Any]]

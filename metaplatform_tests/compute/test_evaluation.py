@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error, r
 from metaplatform.compute.comparison import statistic
 from metaplatform.compute.evaluation import CLIP, evaluate
 from metaplatform.errors import DataError
-from metaplatform.specs.training import METRICS
+from metaplatform.specs.entities.training import METRICS
 
 PAIRS = st.lists(
     st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(0, 1)),

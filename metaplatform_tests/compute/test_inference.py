@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from metaplatform.compute.inference import Scorer, Share, score, shares
 from metaplatform.errors import DataError
-from metaplatform.specs.encoding import FittedEncoding, FittedFeature
+from metaplatform.specs.records.encoding import FittedEncoding, FittedFeature
 
 NOW = dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
 FEATURES = (FittedFeature("x", "number", "float64"), FittedFeature("kind", "category", "string", ("a", "b")))

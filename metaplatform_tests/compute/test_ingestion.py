@@ -15,8 +15,8 @@ from metaplatform.compute.ingestion import MOMENT, REASON, Conformed, conform
 from metaplatform.compute.partition_profiles import partition_profiles
 from metaplatform.compute.visible_rows import visible
 from metaplatform.errors import DataError
-from metaplatform.specs.ingestion import CsvSource
-from metaplatform.specs.partitions import PartitionSpec, Window
+from metaplatform.specs.entities.ingestion import CsvSource
+from metaplatform.specs.fields.partitions import PartitionSpec, Window
 
 INSTANT = pa.timestamp("us", "UTC")
 

@@ -11,8 +11,8 @@ from metaplatform.compute import evidently_performance
 from metaplatform.compute.evidently_performance import performance_report
 from metaplatform.compute.findings import Finding
 from metaplatform.compute.performance import judge_performance
-from metaplatform.specs.monitoring import MetricLimit, PerformanceMonitor
-from metaplatform.specs.training import HIGHER_IS_BETTER, METRICS, Metric, Task
+from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonitor
+from metaplatform.specs.entities.training import HIGHER_IS_BETTER, METRICS, Metric, Task
 
 
 def judge(

@@ -11,7 +11,7 @@ import pytest
 from metaplatform.compute.digest import Digest, digest
 from metaplatform.compute.findings import Finding
 from metaplatform.compute.profile import profile, unjudgeable
-from metaplatform.specs.monitoring import ProfileLimits
+from metaplatform.specs.entities.monitoring import ProfileLimits
 
 CONNECTION = ibis.duckdb.connect()
 ROWS = 1_000

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaplatform.compute.report import SHOWN_ROWS, cell_text, report_html
-from metaplatform.specs.moments import shown
+from metaplatform.text.moments import shown
 
 NOW = dt.datetime(2013, 5, 1, 6, 30, tzinfo=dt.UTC)
 

@@ -12,8 +12,8 @@ from metaplatform.compute.encoding import encoding_query, fit
 from metaplatform.compute.splitting import boundary_query, floored, split_bounds, timed_split, untimed_split
 from metaplatform.compute.training import training_matrix
 from metaplatform.errors import DataError
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.training import TrainingSpec
+from metaplatform.specs.entities.training import TrainingSpec
+from metaplatform.specs.fields.duration import Duration
 
 CUT = dt.datetime(2020, 3, 1, tzinfo=dt.UTC)
 SPEC = TrainingSpec(window=Duration(seconds=60 * 86_400), holdout=Duration(seconds=10 * 86_400), validation_share=0.25)

@@ -10,7 +10,7 @@ from ibis.backends.duckdb import Backend
 
 from metaplatform.compute.sql_columns import aggregates, where, with_columns
 from metaplatform.errors import DataError
-from metaplatform.specs.sql_safety import SqlError
+from metaplatform.sql.sql_safety import SqlError
 
 
 @pytest.fixture(scope="module")

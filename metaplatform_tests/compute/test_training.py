@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from metaplatform.compute.matrix import BLOCK_ROWS, blocks
 from metaplatform.compute.training import TrainingRefusedError, refit, train
 from metaplatform.errors import DataError
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.training import ModelSpec, PromotionSpec, TargetSpec, TrainingSpec
+from metaplatform.specs.entities.training import ModelSpec, PromotionSpec, TargetSpec, TrainingSpec
+from metaplatform.specs.fields.duration import Duration
 
 TYPES = {"x": "q", "kind": "c", "noise": "q"}
 METRIC = {"binary": "roc_auc", "regression": "rmse"}

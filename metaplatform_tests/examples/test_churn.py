@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.loading import read_book
-from metaplatform.specs.records import Action
+from metaplatform.specs.records.ledger import Action
 from metaplatform_tests.examples.making import EXAMPLES, make_data, replay
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.loading import read_book
-from metaplatform.specs.records import Action, Arrival, Decision, Promotion
+from metaplatform.specs.records.ledger import Action, Arrival, Decision, Promotion
 from metaplatform_tests.examples.making import EXAMPLES, make_data, replay
 
 DAYS = 22

@@ -14,10 +14,10 @@ from metaplatform.errors import MetaplatformError
 from metaplatform.execution import RunFailedError, run_in_process
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
 
 BOOK = """\
 sources:

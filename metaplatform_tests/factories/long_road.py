@@ -11,8 +11,8 @@ import dagster as dg
 from metaplatform.composition import definitions_of
 from metaplatform.execution import run_in_process
 from metaplatform.factories.asset_specs import asset_key
-from metaplatform.resources.peak_memory import peak_memory
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.process.peak_memory import peak_memory
+from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform.work.steps import NOW_TAG
 

@@ -23,12 +23,12 @@ from dagster._utils.error import SerializableErrorInfo
 from metaplatform.composition import load_definitions
 from metaplatform.factories.automation.alerts import alerts_sensor, failed_runs, failed_ticks
 from metaplatform.factories.automation.run_requests import REASON_TAG
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.dagster_home import write_dagster_home
-from metaplatform.resources.notifier import Notifier
-from metaplatform.resources.outbox import Outbox
-from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.reactions import AppriseNotification
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.process.dagster_home import write_dagster_home
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.resources.sinks.outbox import Outbox
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.entities.reactions import AppriseNotification
 from metaplatform.work.steps import APPLY_TAGS, REPLAY_TAGS
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from metaplatform.resources.ledger import Ledger
-from metaplatform.specs.records import Promotion
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.specs.records.ledger import Promotion
 from metaplatform_tests.factories.test_keys import ACCOUNTS, accounts
 from metaplatform_tests.small_project import SmallProject, dagster_unsynced, moment
 

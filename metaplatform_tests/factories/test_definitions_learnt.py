@@ -14,9 +14,9 @@ from metaplatform.errors import MetaplatformError
 from metaplatform.factories.automation.alerts import failed_ticks
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.planning.state import plan_of
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.ledger import Ledger
-from metaplatform.specs.records import Decision, Promotion
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.specs.records.ledger import Decision, Promotion
 from metaplatform_tests.factories.test_alerts import tick
 from metaplatform_tests.factories.test_keys import ACCOUNTS, accounts
 from metaplatform_tests.small_project import SmallProject, moment

@@ -13,9 +13,9 @@ from metaplatform.execution import RunFailedError
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.contracts import contract_key
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.source_contents import ContentRecords
-from metaplatform.specs.records import Arrival
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.source_contents import ContentRecords
+from metaplatform.specs.records.ledger import Arrival
 from metaplatform.work import staging
 from metaplatform.work.approvals import Held, approve, held_back
 from metaplatform.work.staging import SourceChangedError, read_source

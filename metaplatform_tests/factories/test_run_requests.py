@@ -10,7 +10,7 @@ from dagster._daemon.auto_run_reexecution import auto_run_reexecution
 
 from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.factories.automation.run_requests import PLAN_TAG, REASON_TAG, RETRY_LOST, open_requests
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
 
 PLAN = RunPlan(key="arrival-1", refs=("raw.orders",), monitors=(), partition="2024-01", reason="new data", tags={})
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from metaplatform.resources.ledger import Ledger
-from metaplatform.specs.records import Decision
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.specs.records.ledger import Decision
 from metaplatform_tests.factories.test_keys import ACCOUNTS, accounts
 from metaplatform_tests.small_project import SmallProject, moment
 

@@ -10,14 +10,14 @@ import dagster as dg
 from metaplatform.compute.policy.road import topological_order
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.naming import stable_id
-from metaplatform.resources.build_records import BuildRecords
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.source_contents import ContentRecords
-from metaplatform.specs.builds import Built, BuiltPartition
-from metaplatform.specs.fingerprints import Contents
-from metaplatform.specs.records import Arrival
+from metaplatform.resources.storage.build_records import BuildRecords
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.source_contents import ContentRecords
+from metaplatform.specs.book.builds import Built, BuiltPartition
+from metaplatform.specs.book.fingerprints import Contents
+from metaplatform.specs.book.source_contents import PartitionContent, SourceContents
+from metaplatform.specs.records.ledger import Arrival
 from metaplatform.specs.snapshots import entity_fields
-from metaplatform.specs.source_contents import PartitionContent, SourceContents
 from metaplatform.work.staging import mark_of
 from metaplatform_tests.factories.live_loop import LiveLoop
 

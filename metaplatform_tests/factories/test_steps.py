@@ -9,7 +9,7 @@ import pytest
 
 from metaplatform.composition import platform_resources
 from metaplatform.factories.steps import in_dagster, step_asset
-from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.book.deployment import Deployment
 from metaplatform.work.steps import NOW_TAG, Made, Markdown, Step, Url
 from metaplatform_tests.work.orders import book_of
 

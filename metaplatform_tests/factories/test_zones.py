@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from metaplatform.cli import commands
 from metaplatform.naming import HIDDEN_TAG
-from metaplatform.resources.ledger import Ledger
-from metaplatform.specs.records import Arrival, Decision, Observation, Promotion
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.specs.records.ledger import Arrival, Decision, Observation, Promotion
 from metaplatform_tests.factories.test_keys import ACCOUNTS, accounts
 from metaplatform_tests.small_project import SmallProject, moment
 

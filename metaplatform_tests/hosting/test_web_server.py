@@ -13,8 +13,8 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from starlette.types import ASGIApp
 
 from metaplatform.hosting.web_server import LOCAL_HOSTS, Webserver
-from metaplatform.resources.dagster_home import write_dagster_home
-from metaplatform.specs.deployment import MLFLOW_LINK, REPORTS_LINK
+from metaplatform.resources.process.dagster_home import write_dagster_home
+from metaplatform.specs.book.deployment import MLFLOW_LINK, REPORTS_LINK
 
 OURS = "http://127.0.0.1:3000"
 

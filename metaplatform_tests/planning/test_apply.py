@@ -22,12 +22,12 @@ from metaplatform.naming import history_ref, ref_of
 from metaplatform.planning.apply import apply_plan
 from metaplatform.planning.state import plan_of
 from metaplatform.replay.conductor import Conductor
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.records import Arrival, Promotion
+from metaplatform.specs.records.ledger import Arrival, Promotion
 from metaplatform_tests.scenario import BOOK, MONTHS, write_month, write_project
 
 BELOW_FEATURES = (

@@ -15,9 +15,9 @@ from metaplatform.errors import StorageError
 from metaplatform.hosting.services import code_servers
 from metaplatform.hosting.serving_record import ServingRecord
 from metaplatform.planning.taking import take_book
-from metaplatform.resources.book_source import content_at_source
-from metaplatform.resources.live_books import LiveBook, LiveBooks
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.book.book_source import content_at_source
+from metaplatform.resources.book.live_books import LiveBook, LiveBooks
+from metaplatform.specs.book.deployment import Deployment
 from metaplatform_tests.live import COUNTRIES, WORKSPACE, running, wait_healthy
 
 EDITED = COUNTRIES.replace("people / 300", "people / 3000")

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.mlflow_logging import point_in_time
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.records import Action, Observation
+from metaplatform.resources.models.mlflow_logging import point_in_time
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.records.ledger import Action, Observation
 from metaplatform_tests.scenario import BOOK
 
 MONTHS, ORDERS_A_MONTH = 3, 400

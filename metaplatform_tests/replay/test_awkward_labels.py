@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from metaplatform.replay.history import replay_history
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.records import Decision, Promotion
+from metaplatform.specs.records.ledger import Decision, Promotion
 from metaplatform_tests.replay.silence import Silent
 
 MONTHS = [f"2024-{month:02}" for month in range(1, 9)]

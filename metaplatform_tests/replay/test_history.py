@@ -20,12 +20,12 @@ from metaplatform.errors import StorageError
 from metaplatform.execution import deployment_instance, run_in_process
 from metaplatform.hosting.report_server import report_server
 from metaplatform.replay.history import replay_history
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.records import Action, Decision, Observation, Promotion
+from metaplatform.specs.records.ledger import Action, Decision, Observation, Promotion
 from metaplatform.work.steps import NOW_TAG, REPLAY_TAG
 from metaplatform_tests.damage import check_told, cut_short, garbage, gone, last_gone, run
 from metaplatform_tests.replay.silence import Silent

@@ -17,12 +17,12 @@ from metaplatform.composition import definitions_of
 from metaplatform.execution import deployment_instance
 from metaplatform.replay.conductor import Conductor
 from metaplatform.replay.history import replay_history
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.records import Decision, Promotion
+from metaplatform.specs.records.ledger import Decision, Promotion
 from metaplatform_tests.replay.silence import Silent
 
 START, DAYS, ORDERS_A_DAY = datetime(2024, 3, 1, tzinfo=UTC), 6, 240

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import permutations
 
 from metaplatform.replay.results import Period, drift_share, told, unjudged
-from metaplatform.specs.records import Promotion
+from metaplatform.specs.records.ledger import Promotion
 from metaplatform_tests.compute.policy.observing import DRIFT, seen
 
 

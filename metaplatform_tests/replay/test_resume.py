@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from metaplatform.cli import commands
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.records import Arrival
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.records.ledger import Arrival
 
 BOOK = """\
 sources:

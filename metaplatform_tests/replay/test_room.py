@@ -11,11 +11,11 @@ from metaplatform.cli.serving import _go_live
 from metaplatform.errors import StorageError
 from metaplatform.execution import deployment_instance
 from metaplatform.replay.room import make_room
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.root_use import contents_of, mark_root, use_of
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
-from metaplatform.specs.records import Arrival
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.root_use import contents_of, mark_root, use_of
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.records.ledger import Arrival
 from metaplatform.work.steps import REPLAY_TAG, REPLAY_TAGS
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from metaplatform.replay.history import replay_history
 from metaplatform.replay.results import ReplayResult
-from metaplatform.resources.outbox import Outbox
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.sinks.outbox import Outbox
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.entities.reactions import AppriseNotification
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.reactions import AppriseNotification
 from metaplatform_tests.replay.silence import Silent
-from metaplatform_tests.resources.test_notifier import message
+from metaplatform_tests.resources.sinks.test_notifier import message
 from metaplatform_tests.scenario import BOOK, write_month, write_project
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
 from metaplatform_tests.resources import databases
 from metaplatform_tests.scenario import write_project
 

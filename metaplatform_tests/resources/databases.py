@@ -27,7 +27,7 @@ def new_database(uri: str, name: str) -> str:
     """Make an empty database on the server of ``uri``; return its URL."""
     import sqlalchemy as sa
 
-    from metaplatform.resources.book_connections import book_url
+    from metaplatform.resources.book.book_connections import book_url
 
     url = book_url(uri)
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)

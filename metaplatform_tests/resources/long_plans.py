@@ -4,7 +4,7 @@ import sys
 
 import ibis
 
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.storage.warehouse import Warehouse
 
 ROWS = 1_500_000
 PLANS = {

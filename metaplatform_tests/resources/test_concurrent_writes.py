@@ -10,9 +10,9 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.records import Decision
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.records.ledger import Decision
 
 WRITERS = Path(__file__).with_name("writers.py")
 OLD = pa.table({"writer": ["old"] * 10, "n": range(10)})
@@ -21,7 +21,7 @@ KEYS = ("2013-01", "2013-02", "2013-03", "2013-04")
 
 PROCESSES = multiprocessing.get_context("forkserver")
 # Each writer is a process of its own, forked from one that has the libraries imported and nothing started.
-PROCESSES.set_forkserver_preload(["pytest", "metaplatform.resources.ledger"])
+PROCESSES.set_forkserver_preload(["pytest", "metaplatform.resources.storage.ledger"])
 
 
 def start(act: str, *arguments: str | int) -> BaseProcess:

@@ -9,9 +9,9 @@ import pytest
 
 from metaplatform.composition import definitions_of
 from metaplatform.factories.automation.maintenance import MAINTENANCE, maintenance_schedule
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.deployment import Deployment
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.loading import load_book
 from metaplatform_tests.scenario import write_project
 

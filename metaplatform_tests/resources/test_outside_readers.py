@@ -21,8 +21,8 @@ from deltalake.transaction import AddAction, create_table_with_add_actions
 from typer.testing import CliRunner
 
 from metaplatform.cli.commands import app
-from metaplatform.resources.duckdb_connections import load_delta
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.engine.duckdb_connections import load_delta
+from metaplatform.resources.storage.warehouse import Warehouse
 
 UTC_MOMENT, LOCAL_MOMENT = pa.timestamp("us", "UTC"), pa.timestamp("us")
 EARLY = datetime(1950, 1, 1, 0, 0, 0, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ import pytest
 from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
 
-from metaplatform.resources.dagster_home import InstanceSettings, write_dagster_home
+from metaplatform.resources.process.dagster_home import InstanceSettings, write_dagster_home
 from metaplatform.resources.run_launcher import HOST_TAG, PID_TAG, LocalRunLauncher, process_lives, worker_tags
 from metaplatform_tests.live import dagster_dev, free_ports, running, wait_healthy
 

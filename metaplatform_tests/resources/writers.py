@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.records import Decision
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.records.ledger import Decision
 
 BATCH = pa.record_batch({"writer": pa.array(["new"] * 50_000), "n": pa.array(range(50_000), pa.int64())})
 
@@ -41,7 +41,7 @@ def die_within(root: str, ref: str, partition: str, batches: int) -> None:
 
 def die_at_commit(root: str, ref: str, partition: str) -> None:
     """Be killed when all files are written and the commit's lock is held."""
-    from metaplatform.resources import delta_commits
+    from metaplatform.resources.delta import delta_commits
 
     def killed(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from metaplatform.scaffolding.defaults import default_of, fitted, told, with_fitted
+from metaplatform.specs.entities.monitoring import DriftMonitor
+from metaplatform.specs.entities.training import TrainingSpec
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.monitoring import DriftMonitor
-from metaplatform.specs.training import TrainingSpec
 from metaplatform_tests.scaffolding.asking import ask
 
 TOLD = re.compile(r"^ +# (\w+): (.+?)  # the default: ", re.MULTILINE)

@@ -10,11 +10,17 @@ from metaplatform.errors import DataError
 from metaplatform.scaffolding.feature_set_entry import feature_set_entry
 from metaplatform.scaffolding.prediction_entries import monitor_entry, prediction_entry, reaction_entry
 from metaplatform.scaffolding.query_entries import STORED, output_entry, table_entry
-from metaplatform.specs.features import AsOfFeatures, FeatureSetSpec, JoinedFeatures, LookupFeatures, WindowFeatures
-from metaplatform.specs.ingestion import TimedTable
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.features import (
+    AsOfFeatures,
+    FeatureSetSpec,
+    JoinedFeatures,
+    LookupFeatures,
+    WindowFeatures,
+)
+from metaplatform.specs.entities.ingestion import TimedTable
+from metaplatform.specs.entities.outputs import FileOutput, ViewsOutput
 from metaplatform.specs.loading import load_book, read_book
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import FileOutput, ViewsOutput
 from metaplatform.specs.rules.sql_texts import facts_of
 from metaplatform_tests.scaffolding.asking import ask
 from metaplatform_tests.scenario import write_project

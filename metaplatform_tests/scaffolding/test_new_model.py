@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from metaplatform.errors import DataError
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book, read_book
-from metaplatform.specs.manifest import Manifest
 from metaplatform_tests.scaffolding.asking import ask
 
 

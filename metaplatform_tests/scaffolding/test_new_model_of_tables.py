@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from metaplatform.errors import DataError
-from metaplatform.specs.features import LookupFeatures
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.features import LookupFeatures
 from metaplatform.specs.loading import read_book
-from metaplatform.specs.manifest import Manifest
 from metaplatform_tests.scaffolding.asking import ask
 from metaplatform_tests.small_project import SmallProject, moment
 
@@ -138,22 +138,3 @@ def test_a_feature_set_over_a_table_leaves_out_texts_of_many_values_told_by_its_
     printed = ask("feature-set", "facts", "--spine", "tables.judged", "--book", str(book.parent), "--print")
     assert "# word is left out: text of 480 different values" in printed
     assert "raw.buyers" in printed
-
-
-def test_names_and_codes_of_joined_things_are_no_features(project: SmallProject) -> None:
-    buyers = pd.DataFrame({"buyer": [f"b{n}" for n in range(40)], "age": range(40), "land": ["DE", "FR"] * 20})
-    project.put("data/buyers.csv", buyers.assign(name=[f"Firm {n}" for n in range(40)]))
-    book = project.deployment.book / "book.yaml"
-    book.write_text(book.read_text(encoding="utf-8").replace("land: varchar", "land: varchar, name: varchar"))
-    _, joined, *_ = with_model(project, "late", "tables.judged").feature_sets["late_features"].features
-    assert joined.columns == {"buyers_age": "age", "buyers_land": "land"}
-
-
-@pytest.mark.parametrize("words", [("ja", "nein"), ("si", "zero"), ("no", "yes"), ("a", "b")])
-def test_of_two_words_the_one_for_yes_is_asked_for(project: SmallProject, words: tuple[str, str]) -> None:
-    book = project.deployment.book / "book.yaml"
-    said = f"if(price < 20, '{words[0]}', '{words[1]}')"
-    book.write_text(book.read_text(encoding="utf-8").replace("cheap: price < 20", f'cheap: "{said}"'))
-    manifest = with_model(project, "cheap", "raw.orders")
-    asked = "yes" if "yes" in words else "b" if "b" in words else words[0]
-    assert manifest.models["late"].target.sql == f"cheap = '{asked}'"

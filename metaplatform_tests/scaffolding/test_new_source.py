@@ -19,10 +19,10 @@ from typer.testing import CliRunner, Result
 from metaplatform.cli import commands
 from metaplatform.errors import BookError, DataError
 from metaplatform.naming import staged_ref
-from metaplatform.resources import sampled_rows
-from metaplatform.resources.sampling import sample_source
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.ingestion import CsvSource, FileSource
+from metaplatform.resources.sources import sampled_rows
+from metaplatform.resources.sources.sampling import sample_source
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.entities.ingestion import CsvSource, FileSource
 from metaplatform.specs.loading import load_book
 from metaplatform.work.staging import read_source
 from metaplatform_tests.scenario import write_project

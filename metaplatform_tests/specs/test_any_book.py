@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metaplatform.errors import BookError
-from metaplatform.specs.columns import columns_of
+from metaplatform.specs.book.columns import columns_of
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book, read_book
-from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.yaml_source import read_yaml
 from metaplatform_tests.specs.sound_books import Body, Columns, as_yaml, expressions, sound_books
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from metaplatform.compute.ingestion import misfits
 from metaplatform.errors import Issue
-from metaplatform.resources.source_looks import look_at_sources
-from metaplatform.specs.book_files import BookFiles
+from metaplatform.resources.sources.source_looks import look_at_sources
+from metaplatform.specs.fields.chapters import CHAPTERS
+from metaplatform.specs.language.book_files import BookFiles
 from metaplatform.specs.loading import WrittenBook, load_book, read_book, read_written
-from metaplatform.specs.manifest import CHAPTERS
 from metaplatform.specs.relational.layout import FEATURES, JOINS, LIST_TABLES, PART_TABLES, ListTable
 from metaplatform.specs.relational.reading import snapshot_of_rows
 from metaplatform.specs.relational.rows import rows_of

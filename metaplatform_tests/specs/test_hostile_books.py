@@ -23,7 +23,7 @@ from pathlib import Path
 limit = int(sys.argv[1]) * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit * 4, limit * 4))
 resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
-from metaplatform.resources.peak_memory import peak_memory
+from metaplatform.resources.process.peak_memory import peak_memory
 from metaplatform.specs.loading import read_book
 for folder in sorted(Path(sys.argv[2]).iterdir()):
     started = time.process_time()

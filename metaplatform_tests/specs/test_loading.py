@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from metaplatform.errors import BookError, Issue, Location
-from metaplatform.specs.ingestion import CsvSource
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.ingestion import CsvSource
 from metaplatform.specs.loading import load_book, read_book
-from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.rules import check_book
 
 PLANES = """\

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from metaplatform.factories.asset_specs import partitions_definition
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.fields.duration import Duration
+from metaplatform.specs.fields.partitions import PartitionSpec
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Sao_Paulo"]
 durations = st.builds(Duration, months=st.integers(0, 5_000)) | st.builds(Duration, seconds=st.integers(0, 999_999))

@@ -10,7 +10,7 @@ import pytest
 
 from metaplatform.compute.ingestion import misfits
 from metaplatform.errors import Issue
-from metaplatform.resources.source_looks import look_at_sources
+from metaplatform.resources.sources.source_looks import look_at_sources
 from metaplatform.specs.loading import read_book
 
 DAYS, A_DAY = 200, 300

@@ -11,7 +11,7 @@ from ibis.backends.duckdb import Backend
 from sqlglot import exp
 
 from metaplatform.compute.features.windows import ZERO_OVER_NO_ROWS, is_aggregate
-from metaplatform.specs.duckdb_functions import AGGREGATES
+from metaplatform.sql.duckdb_functions import AGGREGATES
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ def test_mlflow_looks_for_logged_models_in_its_global_store(tmp_path: Path, monk
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    from metaplatform.resources.model_registry import ModelRegistry
+    from metaplatform.resources.models.model_registry import ModelRegistry
 
     ModelRegistry(tracking_uri=f"sqlite:///{tmp_path}/own.db", artifact_root=str(tmp_path)).ensure()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")

@@ -6,7 +6,7 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
-from metaplatform.specs.duckdb_functions import AGGREGATES, IMPURE, SCALARS, WINDOWS
+from metaplatform.sql.duckdb_functions import AGGREGATES, IMPURE, SCALARS, WINDOWS
 
 
 def catalogue(*kinds: str) -> set[str]:

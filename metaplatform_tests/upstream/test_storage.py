@@ -20,7 +20,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
-from metaplatform.resources.duckdb_connections import load_delta
+from metaplatform.resources.engine.duckdb_connections import load_delta
 
 STREAMED_FOR_EVER = """
 import duckdb

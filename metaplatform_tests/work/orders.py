@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
 
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 DAYS, ROWS = 40, 900

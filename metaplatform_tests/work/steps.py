@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from metaplatform.resources.exports import Exports
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.notifier import Notifier
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.manifest import Manifest
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.sinks.exports import Exports
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.work.steps import Step
 
 

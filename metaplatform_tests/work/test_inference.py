@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 import xgboost
 
-from metaplatform.resources.model_bundle import ModelBundle, TrainingLineage
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.encoding import FittedEncoding, FittedFeature
+from metaplatform.resources.models.model_bundle import ModelBundle, TrainingLineage
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.monitoring import DriftMonitor
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.monitoring import DriftMonitor
+from metaplatform.specs.records.encoding import FittedEncoding, FittedFeature
 from metaplatform.work.drift import judge_drift
 from metaplatform.work.inference import predict
 from metaplatform_tests.work.steps import step_at

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaplatform.compute.label_counts import prospect
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.manifest import Manifest
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.work.label_counting import count_by_step, keep_label_counts, kept_counts, mature_until, recount
 from metaplatform.work.labelled_rows import labelled_frame, labels_of
 from metaplatform.work.training_rows import training_rows

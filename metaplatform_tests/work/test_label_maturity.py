@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from metaplatform.compute.policy.maturity import NOTHING_ARRIVED
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.work.label_maturity import labels_known_at
 from metaplatform_tests.compute.policy.test_maturity import JOINED, JOINED_BOOK, manifest_of, source
 

@@ -15,13 +15,13 @@ from sklearn.metrics import roc_auc_score
 from metaplatform.factories.automation.state import WorkingLoop
 from metaplatform.replay.results import ReplayRow
 from metaplatform.replay.summary import summarise
-from metaplatform.resources.model_bundle import ModelBundle, TrainingLineage
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.encoding import FittedEncoding, FittedFeature
+from metaplatform.resources.models.model_bundle import ModelBundle, TrainingLineage
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.monitoring import PerformanceMonitor
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.monitoring import PerformanceMonitor
+from metaplatform.specs.records.encoding import FittedEncoding, FittedFeature
 from metaplatform.work.inference import predict
 from metaplatform.work.performance import judge_realized
 from metaplatform.work.steps import Step

@@ -11,12 +11,12 @@ import pytest
 
 from metaplatform.factories.automation.sensors import reactions
 from metaplatform.factories.automation.state import Loop
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.match_records import MatchRecords
-from metaplatform.resources.notifier import Notifier
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.records import Action, Observation
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.match_records import MatchRecords
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.records.ledger import Action, Observation
 from metaplatform.work.acted_rows import note_matches
 from metaplatform.work.reactions import act
 from metaplatform.work.steps import APPLY_TAG, STAND_BY_TAG, Metadata, Step

@@ -13,11 +13,11 @@ from metaplatform.compute.policy.retraining import taken_back
 from metaplatform.compute.training import TrainingRefusedError
 from metaplatform.factories.automation.sensors import pending_retrains
 from metaplatform.factories.automation.state import Loop, training_state
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.monitoring import MetricLimit, PerformanceMonitor
-from metaplatform.specs.records import Decision, Observation, Promotion
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonitor
+from metaplatform.specs.records.ledger import Decision, Observation, Promotion
 from metaplatform.work.performance import baseline_of
 from metaplatform.work.steps import REPLAY_TAG
 from metaplatform.work.training import DECISION_TAG, retrain

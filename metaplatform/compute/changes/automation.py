@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from metaplatform.compute.changes.plan import AutomationChange
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
 
 SENSORS: Mapping[str, str] = {
     "arrivals": "sources",

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
-from metaplatform.specs.columns import KnownColumns
-from metaplatform.specs.entity import Entity
-from metaplatform.specs.expressions import canonical_type
-from metaplatform.specs.ingestion import FileSource
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.columns import KnownColumns
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.entity import Entity
+from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.sql.expressions import canonical_type
 
 RETYPED = "the type of its column"
 """How the reason begins that a column has another type: rows of both cannot stand in one table."""

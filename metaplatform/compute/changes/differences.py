@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metaplatform.specs.base import PRESENTATION
-from metaplatform.specs.expressions import canonical_fields
+from metaplatform.specs.fields.base import PRESENTATION
+from metaplatform.sql.expressions import canonical_fields
 
 Fields = Mapping[str, Any]
 _ABSENT = object()

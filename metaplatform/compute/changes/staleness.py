@@ -12,12 +12,12 @@ from metaplatform.compute.changes.differences import Difference, differences
 from metaplatform.compute.changes.plan import ACTIONS, Change, Plan
 from metaplatform.compute.policy.road import made_by_reactions, topological_order
 from metaplatform.compute.policy.stale import stale_partitions, with_followers
-from metaplatform.specs.builds import Built, BuiltPartition
-from metaplatform.specs.chapters import CHAPTERS
-from metaplatform.specs.fingerprints import Contents
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.plurals import counted
+from metaplatform.specs.book.builds import Built, BuiltPartition
+from metaplatform.specs.book.fingerprints import Contents
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.snapshots import Snapshot, entity_fields, past_manifest, snapshot_of
+from metaplatform.text.plurals import counted
 
 
 @dataclass(frozen=True)

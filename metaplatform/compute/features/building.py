@@ -12,15 +12,15 @@ from metaplatform.compute.features.windows import join_windows, sorted_together
 from metaplatform.compute.instants import inside, instant
 from metaplatform.compute.sql_columns import ROW, Scope, Steps, all_columns, column, fresh, named, project, source
 from metaplatform.errors import DataError
-from metaplatform.specs.features import (
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.features import (
     AsOfFeatures,
     ExpressionFeatures,
     FeatureSetSpec,
     LookupFeatures,
     WindowFeatures,
 )
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import Window
+from metaplatform.specs.fields.partitions import Window
 
 
 def build_features(

@@ -8,8 +8,8 @@ from sqlglot import exp
 from metaplatform.compute.features.spine import Spine, Table
 from metaplatform.compute.instants import inside, shifted
 from metaplatform.compute.sql_columns import ROW, all_columns, call, column, fresh, identifier, named, source, text
-from metaplatform.specs.features import AsOfFeatures, JoinedFeatures, LookupFeatures
-from metaplatform.specs.reads import looked_back
+from metaplatform.specs.entities.features import AsOfFeatures, JoinedFeatures, LookupFeatures
+from metaplatform.specs.fields.reads import looked_back
 
 FACTS = "_facts"
 """Alias of the joined side, whose columns are ``_key_0``, ``_key_1``, ... and the block's features."""

@@ -11,10 +11,10 @@ from metaplatform.compute.features.spine import Table
 from metaplatform.compute.instants import instant
 from metaplatform.compute.sql_columns import Steps, column, named, source
 from metaplatform.errors import DataError
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import Window
-from metaplatform.specs.training import ModelSpec
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.fields.duration import Duration
+from metaplatform.specs.fields.partitions import Window
 
 LABEL, EXCLUDED = "label", "excluded"
 

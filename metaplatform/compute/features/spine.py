@@ -9,8 +9,8 @@ from sqlglot import exp
 
 from metaplatform.compute.instants import microseconds
 from metaplatform.compute.sql_columns import Scope, Steps, column
-from metaplatform.specs.ingestion import TimedTable
-from metaplatform.specs.partitions import Window
+from metaplatform.specs.entities.ingestion import TimedTable
+from metaplatform.specs.fields.partitions import Window
 
 
 @dataclass(frozen=True)

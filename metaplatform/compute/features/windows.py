@@ -13,11 +13,11 @@ from metaplatform.compute.features.joins import FACTS, KNOWN, attach, key_name, 
 from metaplatform.compute.features.spine import Spine, Table
 from metaplatform.compute.instants import MICROSECONDS, inside, shifted
 from metaplatform.compute.sql_columns import DIALECT, ROW, Scope, call, column, identifier, named, source
-from metaplatform.specs.duckdb_functions import AGGREGATES
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.expressions import column_uses, parse_expression
-from metaplatform.specs.features import WindowFeatures
-from metaplatform.specs.reads import looked_back
+from metaplatform.specs.entities.features import WindowFeatures
+from metaplatform.specs.fields.duration import Duration
+from metaplatform.specs.fields.reads import looked_back
+from metaplatform.sql.duckdb_functions import AGGREGATES
+from metaplatform.sql.expressions import column_uses, parse_expression
 
 PROBE = "_probe"
 """True in the rows that stand for rows of the spine, among the rows of the history."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from metaplatform.naming import stable_id
-from metaplatform.specs.messages import Message
+from metaplatform.specs.records.messages import Message
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from metaplatform.compute.policy.plans import RunPlan, run_key
 from metaplatform.compute.policy.road import Road, Stock
 from metaplatform.compute.policy.stale import Stale
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import PartitionSpec
-from metaplatform.specs.source_contents import EMPTY
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.book.source_contents import EMPTY
+from metaplatform.specs.fields.partitions import PartitionSpec
 
 ARRIVE_AGAIN = 3
 """How often an arrival that failed is tried again."""

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from sqlglot import exp
 
-from metaplatform.specs.expressions import parse_query, referenced_tables
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.training import ModelSpec
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.sql.expressions import parse_query, referenced_tables
 
 NOTHING_ARRIVED = datetime(1000, 1, 1, tzinfo=UTC)
 """How far labels are known that read what has not arrived at all; a delay before it is still a moment."""

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from metaplatform.naming import stable_id
-from metaplatform.specs.ingestion import FileSource
-from metaplatform.specs.source_contents import SourceContents
+from metaplatform.specs.book.source_contents import SourceContents
+from metaplatform.specs.entities.ingestion import FileSource
 
 LEAST_FAULTY = 10
 """Rows that a file turns away at least, to be judged on its own: one bad row of two is a slip, not a bad file."""

@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from metaplatform.compute.policy.plans import RunPlan, run_key
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.matches import Matches
-from metaplatform.specs.monitoring import DriftMonitor
-from metaplatform.specs.plurals import counted
-from metaplatform.specs.reactions import ReactionSpec
-from metaplatform.specs.records import Observation
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.monitoring import DriftMonitor
+from metaplatform.specs.entities.reactions import ReactionSpec
+from metaplatform.specs.records.ledger import Observation
+from metaplatform.specs.records.matches import Matches
+from metaplatform.text.plurals import counted
 
 _RETRIES = 3
 """Acting again is safe: what a failed run has acted on is known."""

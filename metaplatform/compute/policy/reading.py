@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from metaplatform.compute.policy.plans import RunPlan, run_key
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.moments import shown
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.text.moments import shown
 
 READ_AGAIN = 3
 """How often a reading that failed is tried again."""

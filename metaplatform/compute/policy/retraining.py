@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 from metaplatform.compute.label_counts import Prospect, Shortfall, shortfall
 from metaplatform.compute.policy.votes import Vote, answered_by, failed_profile, votes_on
 from metaplatform.naming import stable_id
-from metaplatform.specs.moments import shown
-from metaplatform.specs.records import HELD, Decision, Observation
-from metaplatform.specs.training import ModelSpec, RetrainPolicy
+from metaplatform.specs.entities.training import ModelSpec, RetrainPolicy
+from metaplatform.specs.records.ledger import HELD, Decision, Observation
+from metaplatform.text.moments import shown
 
 WINDOW_COVERED = 0.98
 """Share of the training window that data must span before the first version: the first row is never

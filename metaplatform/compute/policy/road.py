@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.ingestion import TableSpec
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.monitoring import MonitorSpec
-from metaplatform.specs.outputs import FileOutput, ReportOutput, ViewsOutput
-from metaplatform.specs.partitions import PartitionSpec
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.ingestion import TableSpec
+from metaplatform.specs.entities.monitoring import MonitorSpec
+from metaplatform.specs.entities.outputs import FileOutput, ReportOutput, ViewsOutput
+from metaplatform.specs.fields.partitions import PartitionSpec
 
 _NO_TABLES = ("models.", "monitoring.", "reactions.")
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from metaplatform.compute.policy.plans import RunPlan, run_key
 from metaplatform.compute.policy.road import Road, Stock, labels_mature
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
 
 
 @dataclass(frozen=True)

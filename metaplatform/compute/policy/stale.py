@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from metaplatform.compute.policy.road import made_by_reactions, topological_order
 from metaplatform.naming import stable_id
-from metaplatform.specs.builds import Built
-from metaplatform.specs.fingerprints import Contents
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.reads import Reach
+from metaplatform.specs.book.builds import Built
+from metaplatform.specs.book.fingerprints import Contents
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.fields.reads import Reach
 
 Stale = Mapping[str, Mapping[str, str]]
 """Reference → stale partition (``""`` where there are none) → id of what it is to be made from."""

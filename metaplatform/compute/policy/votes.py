@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
-from metaplatform.specs.records import Decision, Observation
-from metaplatform.specs.training import RetrainPolicy, VoteSpec
+from metaplatform.specs.entities.training import RetrainPolicy, VoteSpec
+from metaplatform.specs.records.ledger import Decision, Observation
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 from metaplatform.compute.policy.alerting import Alert, Trouble, alerts
 from metaplatform.factories.automation.run_requests import reason_of
 from metaplatform.factories.failures import said_by
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.notifier import Notifier
-from metaplatform.specs.reactions import NotificationSpec
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.specs.entities.reactions import NotificationSpec
 from metaplatform.work.steps import APPLY_TAGS, REPLAY_TAGS
 
 _OLDEST = timedelta(days=30)

@@ -9,12 +9,12 @@ from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 
 from metaplatform.errors import MetaplatformError
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.deployed_book import BookLook, DeployedBook
-from metaplatform.resources.notifier import Notifier
-from metaplatform.resources.served_book import ServedBook, refusal
-from metaplatform.specs.messages import Message
-from metaplatform.specs.reactions import FileNotification
+from metaplatform.resources.book.deployed_book import BookLook, DeployedBook
+from metaplatform.resources.book.served_book import ServedBook, refusal
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.specs.entities.reactions import FileNotification
+from metaplatform.specs.records.messages import Message
 
 _RELOAD_SECONDS = 180
 _REFUSED_SECONDS = 30

@@ -5,8 +5,8 @@ from datetime import timedelta
 import dagster as dg
 
 from metaplatform.factories.signatures import with_signature
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.warehouse import Warehouse
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.storage.warehouse import Warehouse
 
 MAINTENANCE = "maintenance"
 """Name of the job, and of its schedule."""

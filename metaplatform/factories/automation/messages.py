@@ -3,10 +3,10 @@
 import dagster as dg
 
 from metaplatform.errors import StorageError
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.notifier import Notifier
-from metaplatform.resources.outbox import Waiting
-from metaplatform.specs.moments import shown
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.resources.sinks.outbox import Waiting
+from metaplatform.text.moments import shown
 
 
 def messages_sensor(timezone: str, interval_seconds: int) -> dg.SensorDefinition:

@@ -11,8 +11,8 @@ from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.monitoring import check_keys
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.moments import shown
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.text.moments import shown
 from metaplatform.work.steps import NOW_TAG, PLAN_TAG
 
 REASON_TAG = "reason"

@@ -6,11 +6,11 @@ from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import requested_before, run_request
 from metaplatform.factories.automation.sensors import decision_on, retrain_plan
 from metaplatform.factories.automation.state import Loop
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.training import ModelSpec
 
 
 def build_schedules(manifest: Manifest) -> list[dg.ScheduleDefinition]:

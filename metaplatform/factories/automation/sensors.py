@@ -24,15 +24,15 @@ from metaplatform.factories.automation.state import (
     scoring_state,
     training_state,
 )
-from metaplatform.resources.clock import Clock
-from metaplatform.resources.ledger import TABLES
-from metaplatform.resources.match_records import MatchRecords
-from metaplatform.resources.model_registry import ModelRegistry
-from metaplatform.resources.notifier import Notifier
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.records import Approval, Decision, Observation, Promotion
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.models.model_registry import ModelRegistry
+from metaplatform.resources.process.clock import Clock
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.resources.storage.ledger import TABLES
+from metaplatform.resources.storage.match_records import MatchRecords
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.records.ledger import Approval, Decision, Observation, Promotion
 from metaplatform.work.training import DECISION_TAG
 
 _TOLD_AGAIN = timedelta(minutes=5)

@@ -16,20 +16,20 @@ from metaplatform.compute.policy.stale import Stale, stale_partitions
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.contracts import CONTRACT
 from metaplatform.naming import ref_of
-from metaplatform.resources.build_records import BuildRecords
-from metaplatform.resources.exports import lost_files
-from metaplatform.resources.ledger import Ledger
-from metaplatform.resources.model_registry import ModelRegistry, ModelVersion
-from metaplatform.resources.notifier import Notifier
-from metaplatform.resources.source_contents import ContentRecords
-from metaplatform.resources.table_logs import TableLogs
-from metaplatform.resources.warehouse import Warehouse
-from metaplatform.specs.builds import Built
-from metaplatform.specs.inference import PredictionSpec
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.records import Approval, Arrival, Decision, Observation, Promotion
-from metaplatform.specs.source_contents import SourceContents, closed_until
-from metaplatform.specs.training import ModelSpec
+from metaplatform.resources.models.model_registry import ModelRegistry, ModelVersion
+from metaplatform.resources.sinks.exports import lost_files
+from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.resources.storage.build_records import BuildRecords
+from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.source_contents import ContentRecords
+from metaplatform.resources.storage.table_logs import TableLogs
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.book.builds import Built
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.book.source_contents import SourceContents, closed_until
+from metaplatform.specs.entities.inference import PredictionSpec
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.records.ledger import Approval, Arrival, Decision, Observation, Promotion
 from metaplatform.work.inference import redefined_features
 from metaplatform.work.label_counting import kept_counts, mature_until, prospect_of
 from metaplatform.work.label_maturity import labels_known_at

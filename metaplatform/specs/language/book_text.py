@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from metaplatform.errors import Issue
-from metaplatform.specs.book_files import yaml_issue
+from metaplatform.specs.language.book_files import yaml_issue
 from metaplatform.specs.language.declared import declared_parameters, unused_parameters
 from metaplatform.specs.language.defaults import ChapterDefaults, checked_defaults, defaults_of
 from metaplatform.specs.language.merging import merge_keys_of, with_merge_keys

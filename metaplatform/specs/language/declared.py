@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 
 from metaplatform.errors import Issue
+from metaplatform.specs.fields.parameters import ParameterSpec, value_of, value_of_text
 from metaplatform.specs.language.overlays import mapping_of, overlaid
 from metaplatform.specs.language.places import issue_of
 from metaplatform.specs.language.sections import Entry, first_of_each_name
 from metaplatform.specs.language.substitution import Parameter
-from metaplatform.specs.parameters import ParameterSpec, value_of, value_of_text
 from metaplatform.specs.structure import Fault, build_spec
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from metaplatform.errors import Issue, Location
-from metaplatform.specs.book_files import BookFiles, book_paths, read_file
+from metaplatform.specs.language.book_files import BookFiles, book_paths, read_file
 from metaplatform.specs.language.merging import empty_mapping, is_null, laid_over
 from metaplatform.specs.language.sections import Entry, first_of_each_name
-from metaplatform.specs.nearest import MOST_NEAREST, nearest_name
 from metaplatform.specs.yaml_source import Node
+from metaplatform.text.nearest import MOST_NEAREST, nearest_name
 
 FOLDER = "environments"
 """Name of the folder of overlays, beside the book's folder."""

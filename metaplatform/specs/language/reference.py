@@ -15,11 +15,11 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from metaplatform.specs import base
-from metaplatform.specs.entity import Entity
+from metaplatform.specs.entities.entity import Entity
+from metaplatform.specs.fields import base
+from metaplatform.specs.fields.parameters import ParameterSpec
+from metaplatform.specs.fields.spec_types import bare, hints_of, models_of
 from metaplatform.specs.language.versions import PARAMETERS_KEY
-from metaplatform.specs.parameters import ParameterSpec
-from metaplatform.specs.spec_types import bare, hints_of, models_of
 from metaplatform.specs.structure import CHAPTER_TYPES
 
 _SECTION = re.compile(r"(<!-- fields: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -13,8 +13,10 @@ from annotated_types import MinLen
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from metaplatform.specs import base
-from metaplatform.specs.chapters import CHAPTERS
+from metaplatform.specs.fields import base
+from metaplatform.specs.fields.chapters import CHAPTERS
+from metaplatform.specs.fields.parameters import ParameterSpec
+from metaplatform.specs.fields.spec_types import bare, hints_of, models_of
 from metaplatform.specs.language.versions import (
     DEFAULTS_KEY,
     FIRST_VERSION,
@@ -23,8 +25,6 @@ from metaplatform.specs.language.versions import (
     PARAMETERS_KEY,
     VERSION_KEY,
 )
-from metaplatform.specs.parameters import ParameterSpec
-from metaplatform.specs.spec_types import bare, hints_of, models_of
 from metaplatform.specs.structure import CHAPTER_TYPES
 
 Schema = dict[str, Any]

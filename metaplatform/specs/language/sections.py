@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from metaplatform.errors import Issue, Location
-from metaplatform.specs.chapters import CHAPTERS
+from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.language.versions import (
     DEFAULTS_KEY,
     IGNORED_PREFIX,
     PARAMETERS_KEY,
     VERSION_KEY,
 )
-from metaplatform.specs.nearest import nearest_name
 from metaplatform.specs.yaml_source import Node
+from metaplatform.text.nearest import nearest_name
 
 _KEYS = (*CHAPTERS, PARAMETERS_KEY, DEFAULTS_KEY, VERSION_KEY)
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metaplatform.errors import Issue
+from metaplatform.specs.fields.parameters import ParameterType, Value, sql_of, text_of
+from metaplatform.specs.fields.spec_types import bare, inside, is_sql
 from metaplatform.specs.language.splicing import SqlPlaceError, spliced, sql_spliced
-from metaplatform.specs.nearest import MOST_NEAREST, nearest_name
-from metaplatform.specs.parameters import ParameterType, Value, sql_of, text_of
-from metaplatform.specs.spec_types import bare, inside, is_sql
 from metaplatform.specs.yaml_source import Node, measure
+from metaplatform.text.nearest import MOST_NEAREST, nearest_name
 
 MARK = "${"
 ESCAPE = "$${"

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from metaplatform.errors import Location
-from metaplatform.specs.chapters import CHAPTERS
-from metaplatform.specs.references import Path
+from metaplatform.specs.fields.chapters import CHAPTERS
+from metaplatform.specs.fields.references import Path
 from metaplatform.specs.relational.layout import (
     BLOCK_COLUMNS,
     ENTITY_TABLES,

@@ -7,7 +7,7 @@ from typing import Any
 
 from metaplatform.errors import Issue
 from metaplatform.naming import ref_of
-from metaplatform.specs.chapters import CHAPTERS
+from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.relational.layout import (
     BLOCK_COLUMNS,
     ENTITY_TABLES,

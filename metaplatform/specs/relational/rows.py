@@ -5,9 +5,9 @@ from typing import Any
 
 from metaplatform.errors import MetaplatformError
 from metaplatform.naming import ref_of
-from metaplatform.specs.chapters import CHAPTERS
-from metaplatform.specs.entity import Entity
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.entity import Entity
+from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.relational.layout import (
     BLOCK_COLUMNS,
     ENTITY_TABLES,

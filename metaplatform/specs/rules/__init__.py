@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from metaplatform.errors import Issue
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.book.source_looks import Looks
 from metaplatform.specs.rules.book import Book, NoPlaces, Places, Rule
 from metaplatform.specs.rules.cycles import dependency_cycles
 from metaplatform.specs.rules.features import misplaced_aggregates, unknown_features
@@ -58,7 +59,6 @@ from metaplatform.specs.rules.unknown_columns import (
     unknown_columns_of_reactions,
     unknown_columns_of_tables,
 )
-from metaplatform.specs.source_looks import Looks
 from metaplatform.specs.structure import Part
 from metaplatform.specs.unknown import readable
 

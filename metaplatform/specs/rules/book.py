@@ -6,17 +6,17 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 from metaplatform.errors import Issue, Location
-from metaplatform.specs.columns import KnownColumns
-from metaplatform.specs.entity import Entity
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.ingestion import TimedTable
-from metaplatform.specs.kinds import KnownKinds
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.references import Path
-from metaplatform.specs.source_looks import Looks, real_columns
+from metaplatform.specs.book.columns import KnownColumns
+from metaplatform.specs.book.kinds import KnownKinds
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.book.source_looks import Looks, real_columns
+from metaplatform.specs.entities.entity import Entity
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.ingestion import TimedTable
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.fields.references import Path
 from metaplatform.specs.structure import Part
-from metaplatform.specs.training import ModelSpec
+from metaplatform.text.nearest import nearest_name
 
 _MOST_COMPARISONS = 200_000
 _MOST_PLACES = 200

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from metaplatform.errors import Issue
-from metaplatform.specs.references import Reference
+from metaplatform.specs.fields.references import Reference
 from metaplatform.specs.rules.book import Book
 
 Graph = Mapping[str, Mapping[str, Reference]]

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.references import Path
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
+from metaplatform.text.nearest import nearest_name
 
 
 def unknown_features(book: Book) -> Iterator[Issue]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from metaplatform.specs.chapters import CHAPTERS
-from metaplatform.specs.entity import Entity
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.entity import Entity
+from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.structure import Part
 
 

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from typing import Literal
 
 from metaplatform.errors import Issue
-from metaplatform.specs.expressions import canonical_type
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.ingestion import FileSource
-from metaplatform.specs.kinds import kind_in
-from metaplatform.specs.query_kinds import Kinds
-from metaplatform.specs.references import Path
+from metaplatform.specs.book.kinds import kind_in
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.sql_safety import SqlError
-from metaplatform.specs.value_kinds import Kind, KindFault, kind_of_type, shown_kind
+from metaplatform.sql.expressions import canonical_type
+from metaplatform.sql.query_kinds import Kinds
+from metaplatform.sql.sql_safety import SqlError
+from metaplatform.sql.value_kinds import Kind, KindFault, kind_of_type, shown_kind
 
 _INEXACT = ("DOUBLE", "REAL", "FLOAT")
 

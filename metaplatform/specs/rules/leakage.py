@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.expressions import canonical_sql, table_uses
-from metaplatform.specs.features import (
+from metaplatform.specs.entities.features import (
     FeatureBlock,
 )
-from metaplatform.specs.ingestion import FileSource, TimedTable
-from metaplatform.specs.references import Path
+from metaplatform.specs.entities.ingestion import FileSource, TimedTable
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.fields.duration import Duration
+from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
 from metaplatform.specs.rules.timing import identity_of
-from metaplatform.specs.training import ModelSpec
+from metaplatform.sql.expressions import canonical_sql, table_uses
 
 
 def leaked_outcomes(book: Book) -> Iterator[Issue]:

@@ -6,16 +6,16 @@ from typing import Literal
 from sqlglot import exp
 
 from metaplatform.errors import Issue
-from metaplatform.specs.base import Spec
-from metaplatform.specs.entity import Entity
-from metaplatform.specs.expressions import shared_expression
-from metaplatform.specs.inference import SCORE_COLUMNS
-from metaplatform.specs.monitoring import MetricLimit, PerformanceMonitor
-from metaplatform.specs.references import Path
+from metaplatform.specs.entities.entity import Entity
+from metaplatform.specs.entities.inference import SCORE_COLUMNS
+from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonitor
+from metaplatform.specs.entities.training import HIGHER_IS_BETTER
+from metaplatform.specs.fields.base import Spec
+from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
-from metaplatform.specs.training import HIGHER_IS_BETTER
 from metaplatform.specs.unknown import readable
+from metaplatform.sql.expressions import shared_expression
 
 _RANGES: Mapping[str, tuple[float, float]] = {
     "roc_auc": (0, 1),

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.inference import SCORE_COLUMNS, STAMP_COLUMNS
-from metaplatform.specs.ingestion import FileSource, TimedTable
-from metaplatform.specs.references import Path
+from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS
+from metaplatform.specs.entities.ingestion import FileSource, TimedTable
+from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 
 _LEDGERS = frozenset({"observations", "decisions", "promotions", "actions", "arrivals"})

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.chapters import STORED
-from metaplatform.specs.expressions import table_uses
+from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import query_error
+from metaplatform.sql.expressions import table_uses
 
 
 def wrong_partitions(book: Book) -> Iterator[Issue]:

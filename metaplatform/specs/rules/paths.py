@@ -6,9 +6,9 @@ from itertools import chain
 from pathlib import PurePosixPath
 
 from metaplatform.errors import Issue
-from metaplatform.specs.addresses import holds_credentials, is_url, shown_path
-from metaplatform.specs.file_endings import kind_of_file
-from metaplatform.specs.ingestion import FileSource
+from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.fields.addresses import holds_credentials, is_url, shown_path
+from metaplatform.specs.fields.file_endings import kind_of_file
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.unknown import readable
 

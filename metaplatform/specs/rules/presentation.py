@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.entity import Entity
+from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import query_error
 from metaplatform.specs.unknown import readable, until_unknown

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.chapters import STORED
+from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.rules.book import Book
 
 

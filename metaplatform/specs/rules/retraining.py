@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 from croniter import croniter  # type: ignore[import-untyped]
 
 from metaplatform.errors import Issue
-from metaplatform.specs.monitoring import DriftMonitor, PerformanceMonitor
-from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.references import Path
+from metaplatform.specs.entities.monitoring import DriftMonitor, PerformanceMonitor
+from metaplatform.specs.entities.training import METRICS, ModelSpec, RetrainPolicy, VoteSpec
+from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.xgboost_parameters import KNOWN, OBJECTIVES, OWNED
-from metaplatform.specs.training import METRICS, ModelSpec, RetrainPolicy, VoteSpec
 from metaplatform.specs.unknown import readable
+from metaplatform.text.nearest import nearest_name
 
 _CRON_FIELDS = 5
 _ANY_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from metaplatform.errors import Issue
-from metaplatform.specs.addresses import shown_path
-from metaplatform.specs.ingestion import FileSource
-from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.plurals import counted
-from metaplatform.specs.references import Path
+from metaplatform.specs.book.source_looks import Misfit, SourceLook
+from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.fields.addresses import shown_path
+from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.source_looks import Misfit, SourceLook
+from metaplatform.text.nearest import nearest_name
+from metaplatform.text.plurals import counted
 
 _MANY = 3
 _LACKING_FIX = "name it as the files do, or take it out"

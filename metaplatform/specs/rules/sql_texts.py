@@ -7,13 +7,13 @@ from functools import lru_cache
 from sqlglot import exp
 
 from metaplatform.errors import Issue
-from metaplatform.specs.chapters import STORED
-from metaplatform.specs.duckdb_functions import AGGREGATES
-from metaplatform.specs.expressions import canonical_type, column_uses, shared_expression, shared_query
-from metaplatform.specs.ingestion import FileSource
-from metaplatform.specs.references import Path, texts_at
+from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.fields.chapters import STORED
+from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.sql_safety import SqlError, position_of
+from metaplatform.sql.duckdb_functions import AGGREGATES
+from metaplatform.sql.expressions import canonical_type, column_uses, shared_expression, shared_query
+from metaplatform.sql.sql_safety import SqlError, position_of
 
 _CACHED_TEXTS = 65_536
 

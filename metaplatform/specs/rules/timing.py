@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.ingestion import TimedTable
-from metaplatform.specs.references import Path
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.ingestion import TimedTable
+from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.unknown import until_unknown
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from metaplatform.errors import Issue
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.ingestion import SourceSpec
+from metaplatform.specs.book.source_looks import SLOT
+from metaplatform.specs.entities.ingestion import SourceSpec
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.source_looks import SLOT
-from metaplatform.specs.training import ModelSpec
 
 _TABLE = "raw."
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.features import FeatureBlock, FeaturesBlock, FeatureSetSpec
-from metaplatform.specs.ingestion import FileSource, TimedTable
-from metaplatform.specs.nearest import nearest_name
-from metaplatform.specs.query_columns import HIDDEN, MOST_FAULTS, Columns
-from metaplatform.specs.references import Path, texts_at
+from metaplatform.specs.entities.features import FeatureBlock, FeaturesBlock, FeatureSetSpec
+from metaplatform.specs.entities.ingestion import FileSource, TimedTable
+from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
 from metaplatform.specs.unknown import readable, until_unknown
+from metaplatform.sql.query_columns import HIDDEN, MOST_FAULTS, Columns
+from metaplatform.text.nearest import nearest_name
 
 _ADVICE = {
     "unknown-column": ("there is no column '{}' here", "name a column the tables read here have"),

@@ -12,9 +12,9 @@ from metaplatform.composition import definitions_of
 from metaplatform.compute.changes.automation import schedules_of, sensors_of
 from metaplatform.compute.changes.plan import Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
-from metaplatform.specs.deployment import Deployment
+from metaplatform.specs.book.deployment import Deployment
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.snapshots import manifest_of, snapshot_of
 from metaplatform_tests.compute.changes.edits import FLIGHTS, NOTHING, SHOP, STALE, TOLD, Edit
 

@@ -9,10 +9,10 @@ import pytest
 from ibis.backends.duckdb import Backend
 
 from metaplatform.compute.features import build_features
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.ingestion import CsvSource
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import Window
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.ingestion import CsvSource
+from metaplatform.specs.fields.partitions import Window
 
 INSTANT = pa.timestamp("us", "UTC")
 

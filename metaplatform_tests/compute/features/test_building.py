@@ -8,8 +8,8 @@ import pytest
 
 from metaplatform.compute.features import build_features, duplicated_keys
 from metaplatform.errors import DataError
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.partitions import Window
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.fields.partitions import Window
 
 INSTANT = pa.timestamp("us", "UTC")
 

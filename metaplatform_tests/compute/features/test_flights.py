@@ -11,8 +11,8 @@ from ibis.backends.duckdb import Backend
 
 from metaplatform.compute.features import build_features, duplicated_keys, labels, training_frame
 from metaplatform.compute.ingestion import conform
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
 
 FLIGHTS = 336_776
 

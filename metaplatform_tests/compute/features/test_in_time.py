@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from metaplatform.specs.partitions import Window
+from metaplatform.specs.fields.partitions import Window
 
 INSTANT = pa.timestamp("us", "UTC")
 SPINE = {"id": pa.int64(), "k": pa.string(), "at": INSTANT}

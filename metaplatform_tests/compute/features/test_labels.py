@@ -8,11 +8,11 @@ import pytest
 
 from metaplatform.compute.features import labels, mature, training_frame
 from metaplatform.errors import DataError
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.partitions import Window
-from metaplatform.specs.training import ModelSpec
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.fields.duration import Duration
+from metaplatform.specs.fields.partitions import Window
 
 INSTANT = pa.timestamp("us", "UTC")
 COLUMNS = {"Order ID": pa.int64(), "at": INSTANT, "late": pa.int64(), "gone": pa.bool_()}

@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
 
 SHOP = """
 sources:

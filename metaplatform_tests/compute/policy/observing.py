@@ -6,10 +6,17 @@ from metaplatform.compute.label_counts import Prospect, Tally
 from metaplatform.compute.policy.retraining import TrainingState
 from metaplatform.compute.splitting import Bounds
 from metaplatform.naming import stable_id
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.partitions import Window
-from metaplatform.specs.records import Observation
-from metaplatform.specs.training import ModelSpec, PromotionSpec, RetrainPolicy, TargetSpec, TrainingSpec, VoteSpec
+from metaplatform.specs.entities.training import (
+    ModelSpec,
+    PromotionSpec,
+    RetrainPolicy,
+    TargetSpec,
+    TrainingSpec,
+    VoteSpec,
+)
+from metaplatform.specs.fields.duration import Duration
+from metaplatform.specs.fields.partitions import Window
+from metaplatform.specs.records.ledger import Observation
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DRIFT, PERFORMANCE = "watch_drift", "watch_performance"

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaplatform.specs.features import FeatureSetSpec
-from metaplatform.specs.ingestion import TableSpec
-from metaplatform.specs.outputs import ReportOutput
+from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.ingestion import TableSpec
+from metaplatform.specs.entities.outputs import ReportOutput
 from metaplatform_tests.compute.policy.books import PLAIN, SHOP, STACKED, book
 from metaplatform_tests.compute.policy.world import World, at
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaplatform.compute.policy.retraining import TrainingState, decide
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.records import Decision, Observation
-from metaplatform.specs.training import ModelSpec, RetrainPolicy, VoteSpec
+from metaplatform.specs.entities.training import ModelSpec, RetrainPolicy, VoteSpec
+from metaplatform.specs.fields.duration import Duration
+from metaplatform.specs.records.ledger import Decision, Observation
 from metaplatform_tests.compute.policy.observing import (
     DRIFT,
     PERFORMANCE,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaplatform.compute.policy.maturity import NOTHING_ARRIVED, arrived_until, label_sources, makes_rows_of_rows
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform_tests.compute.policy.books import book
 
 COLUMNS = "columns: {id: bigint, at: timestamp, paid: boolean}"

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaplatform.compute.policy.reacting import OpenMatches, open_matches, plan_reaction, told_of
-from metaplatform.specs.matches import Matches
-from metaplatform.specs.records import Observation
+from metaplatform.specs.records.ledger import Observation
+from metaplatform.specs.records.matches import Matches
 from metaplatform_tests.compute.policy.books import SHOP, book
 from metaplatform_tests.compute.policy.world import at
 

@@ -7,9 +7,9 @@ import pytest
 
 from metaplatform.compute.label_counts import Tally
 from metaplatform.compute.policy.retraining import Refusal, decide, take_back, taken_back
-from metaplatform.specs.duration import Duration
-from metaplatform.specs.partitions import Window
-from metaplatform.specs.records import Decision, Observation
+from metaplatform.specs.fields.duration import Duration
+from metaplatform.specs.fields.partitions import Window
+from metaplatform.specs.records.ledger import Decision, Observation
 from metaplatform_tests.compute.policy.observing import (
     DRIFT,
     PERFORMANCE,

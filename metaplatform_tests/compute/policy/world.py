@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from metaplatform.compute.policy.arrivals import ArrivalState, plan_arrivals
 from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.compute.policy.stale import stale_partitions
-from metaplatform.specs.builds import Built, BuiltPartition
-from metaplatform.specs.fingerprints import Contents
-from metaplatform.specs.manifest import Manifest
-from metaplatform.specs.outputs import FileOutput, ViewsOutput
-from metaplatform.specs.source_contents import EMPTY
+from metaplatform.specs.book.builds import Built, BuiltPartition
+from metaplatform.specs.book.fingerprints import Contents
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.book.source_contents import EMPTY
+from metaplatform.specs.entities.outputs import FileOutput, ViewsOutput
 
 
 def at(text: str) -> datetime:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from metaplatform.errors import Issue
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import read_book
-from metaplatform.specs.manifest import Manifest
 
 VERSION = "spec_version: 2\n"
 SHOP = """\

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from metaplatform.specs.ingestion import CsvSource
-from metaplatform.specs.monitoring import DriftMonitor
+from metaplatform.specs.entities.ingestion import CsvSource
+from metaplatform.specs.entities.monitoring import DriftMonitor
 from metaplatform_tests.specs.language.books import SHOP, VERSION, read, sound, told
 
 

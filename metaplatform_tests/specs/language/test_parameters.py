@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from metaplatform.specs.expressions import parse_expression
+from metaplatform.specs.fields.parameters import ParameterType, Value, sql_of, value_of, value_of_text
 from metaplatform.specs.language.splicing import SqlPlaceError, sql_spliced
-from metaplatform.specs.parameters import ParameterType, Value, sql_of, value_of, value_of_text
+from metaplatform.sql.expressions import parse_expression
 from metaplatform_tests.specs.language.books import SHOP, VERSION, read, sound, told
 
 PARAMETERS = """\

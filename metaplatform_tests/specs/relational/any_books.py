@@ -4,10 +4,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from metaplatform.specs.chapters import CHAPTERS
-from metaplatform.specs.manifest import Manifest
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.training import METRICS
+from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.structure import build_entity
-from metaplatform.specs.training import METRICS
 
 names = st.from_regex(r"[a-z][0-9]{1,3}(_[a-z0-9]{1,4})?", fullmatch=True)
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaplatform.errors import MetaplatformError
+from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
-from metaplatform.specs.manifest import Manifest
 from metaplatform.specs.relational.reading import snapshot_of_rows
 from metaplatform.specs.relational.rows import Rows, rows_of
 from metaplatform.specs.snapshot_changes import canonical_snapshot, snapshot_changes

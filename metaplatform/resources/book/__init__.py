@@ -1,0 +1,1 @@
+"""Where the book comes from: files, a database, git; and how it is served."""

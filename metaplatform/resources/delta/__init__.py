@@ -1,0 +1,1 @@
+"""Delta tables: log, files, statistics, commits."""

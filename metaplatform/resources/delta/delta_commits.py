@@ -1,0 +1,243 @@
+"""Commits to Delta tables: whole or not at all, one at a time for each table, whoever else is writing.
+
+The rows are in files already (:mod:`metaplatform.resources.delta.delta_files`), so that a commit takes
+milliseconds, holds its lock no longer than that, and can be tried again when it meets another.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, Schema, TableFeatures
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, create_table_with_add_actions
+
+from metaplatform.errors import StorageError
+from metaplatform.resources.delta.delta_files import StagedFiles
+from metaplatform.resources.delta.delta_log import logged_files, without_columns
+from metaplatform.resources.delta.delta_tables import LOCK, arrow_schema, newest_commit, open_table, read_rows
+from metaplatform.resources.delta.delta_types import evolved_schema
+
+_ATTEMPTS = 8
+_FIRST_WAIT_SECONDS = 0.05
+_SMALL_FILES = 40
+
+T = TypeVar("T")
+
+
+@contextmanager
+def commit_lock(folder: Path) -> Iterator[None]:
+    """Let one process at a time commit to the table in ``folder``; the kernel frees the lock of a killed one.
+
+    The number of the newest commit is kept in the lock's file: a log that has lost its end does not show it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+        if newest := newest_commit(folder):
+            # Always of one length: no reader sees half of it.
+            os.pwrite(handle, newest.stem.encode("ascii"), 0)
+    finally:
+        os.close(handle)
+
+
+def committed(folder: Path, commit: Callable[[], T], *, owner: str) -> T:
+    """Return what ``commit`` returns, run under the lock and again when another writer came first.
+
+    The lock keeps our own processes apart; engines that know nothing of it (Spark) may still come between.
+
+    Raises:
+        StorageError: if the commit cannot be made.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            with commit_lock(folder):
+                return commit()
+        except CommitFailedError as error:
+            conflict = error
+            time.sleep(_FIRST_WAIT_SECONDS * 2**attempt)
+        except (DeltaError, OSError) as error:
+            raise StorageError(
+                owner=owner, culprit=f"the commit failed: {error}", fix="check the storage root's space and rights"
+            ) from error
+    raise StorageError(
+        owner=owner,
+        culprit=f"{_ATTEMPTS} commits in a row met another writer: {conflict}",
+        fix="run again when the other writer of this table is done",
+    )
+
+
+def schema_after(table: DeltaTable | None, new: pa.Schema, values: Mapping[str, str | int], *, owner: str) -> pa.Schema:
+    """Return the table's columns once the partition ``values`` has been replaced by rows of ``new``.
+
+    Raises:
+        DataError: if rows of other partitions stay, and have another type in some column.
+    """
+    if table is None or _replaces_all(table, values):
+        return new
+    stored = [field for field in arrow_schema(table) if field.name not in values]
+    return evolved_schema(pa.schema(stored), new, owner=owner)
+
+
+def commit_replacement(
+    ref: str, folder: Path, staged: StagedFiles, *, values: Mapping[str, str | int], metadata: Mapping[str, str]
+) -> int:
+    """Replace the partition ``values`` of a table (all of it, if empty) by staged files; return the version.
+
+    Raises:
+        DataError: if the columns do not go with those of the other partitions.
+        StorageError: if the commit cannot be made.
+    """
+
+    def commit() -> int:
+        table = open_table(folder)
+        schema = _with_partition_columns(schema_after(table, staged.schema, values, owner=ref), values)
+        if table is None or _replaces_all(table, values):
+            create_table_with_add_actions(
+                folder.as_uri(),
+                Schema.from_arrow(schema),
+                staged.actions_in(schema),
+                mode="overwrite" if table else "error",
+                partition_by=list(values),
+                commit_properties=commit_properties(metadata),
+            )
+        else:
+            _allow_local_timestamps(table, schema)
+            table.create_write_transaction(
+                [*staged.actions_in(schema), *_older_files(table, schema, values)],
+                "overwrite",
+                schema,
+                list(values),
+                [(name, "=", str(value)) for name, value in values.items()],
+                commit_properties=commit_properties(metadata),
+            )
+        staged.keep()
+        return DeltaTable(folder.as_uri()).version()
+
+    return committed(folder, commit, owner=ref)
+
+
+def commit_properties(metadata: Mapping[str, str]) -> CommitProperties:
+    """Return the properties that put ``metadata`` into a commit's entry of the table's history."""
+    return CommitProperties(custom_metadata=dict(metadata))
+
+
+def clear_table(ref: str, folder: Path, *, metadata: Mapping[str, str]) -> None:
+    """Take all rows of a table away, if there is one, in one commit.
+
+    Raises:
+        StorageError: if the commit cannot be made.
+    """
+
+    def commit() -> None:
+        table = open_table(folder)
+        if table is not None:
+            create_table_with_add_actions(
+                folder.as_uri(),
+                table.schema(),
+                [],
+                mode="overwrite",
+                partition_by=table.metadata().partition_columns,
+                commit_properties=commit_properties(metadata),
+            )
+
+    committed(folder, commit, owner=ref)
+
+
+def insert_new(ref: str, folder: Path, rows: pa.Table, *, key: str, metadata: Mapping[str, str]) -> int:
+    """Append the rows whose ``key`` the table has not, making the table if need be; return how many.
+
+    A MERGE says the same, but plans a join for each handful of rows; under the lock a look at the keys will do.
+
+    Raises:
+        DataError: if a column has another type in the table.
+        StorageError: if the commit cannot be made.
+    """
+
+    def commit() -> int:
+        table = open_table(folder)
+        if table is None:
+            table = DeltaTable.create(folder.as_uri(), Schema.from_arrow(rows.schema))
+        stored = read_rows(table, folder, schema=pa.schema([rows.schema.field(key)]))
+        schema = evolved_schema(arrow_schema(table), rows.schema, owner=ref)
+        new = rows.filter(pc.invert(pc.is_in(rows[key], value_set=stored[key].combine_chunks())))
+        if new.num_rows:
+            _append(table, folder, new, schema, metadata)
+        return new.num_rows
+
+    return committed(folder, commit, owner=ref)
+
+
+def _append(table: DeltaTable, folder: Path, rows: pa.Table, schema: pa.Schema, metadata: Mapping[str, str]) -> None:
+    """Append rows; where the table has many files already, write all of its rows again, into one."""
+    properties = commit_properties(metadata)
+    if len(table.file_uris()) >= _SMALL_FILES:
+        stored = read_rows(table, folder, schema=schema)
+        _overwrite(folder, pa.concat_tables([stored, rows], promote_options="default"), properties)
+        return
+    with StagedFiles(folder, rows.schema, {}) as staged:
+        staged.write(rows.to_batches())
+        older = _older_files(table, schema, {})
+        added = [field for field in schema if field.name not in arrow_schema(table).names]
+        if added:
+            table.alter.add_columns(list(Schema.from_arrow(pa.schema(added)).fields))
+        actions = staged.actions_in(schema)
+        table.create_write_transaction([*actions, *older], "append", schema, [], commit_properties=properties)
+        staged.keep()
+
+
+def _overwrite(folder: Path, rows: pa.Table, properties: CommitProperties) -> None:
+    with StagedFiles(folder, rows.schema, {}) as staged:
+        staged.write(rows.to_batches())
+        create_table_with_add_actions(
+            folder.as_uri(),
+            Schema.from_arrow(rows.schema),
+            staged.actions,
+            mode="overwrite",
+            partition_by=[],
+            commit_properties=properties,
+        )
+        staged.keep()
+
+
+def _older_files(table: DeltaTable, schema: pa.Schema, values: Mapping[str, str | int]) -> list[AddAction]:
+    """Return what is to be said again of the files that stay, where ``schema`` has columns that they have not."""
+    added = [name for name in schema.names if name not in arrow_schema(table).names]
+    mine = {name: str(value) for name, value in values.items()}
+    return without_columns((file for file in logged_files(table) if not mine or file.values != mine), added)
+
+
+def _replaces_all(table: DeltaTable, values: Mapping[str, str | int]) -> bool:
+    """Tell whether no row would stay: then the schema and the partition columns may change as well."""
+    if list(values) != table.metadata().partition_columns:
+        return True
+    mine = {f"partition.{name}": str(value) for name, value in values.items()}
+    actions = pa.table(table.get_add_actions(flatten=True))
+    others = actions.select([name for name in mine if name in actions.column_names]).to_pylist()
+    return all({name: str(value) for name, value in file.items()} == mine for file in others)
+
+
+def _with_partition_columns(schema: pa.Schema, values: Mapping[str, str | int]) -> pa.Schema:
+    kinds = {name: pa.int64() if isinstance(value, int) else pa.string() for name, value in values.items()}
+    return pa.schema([*schema, *(pa.field(name, kind) for name, kind in kinds.items())])
+
+
+def _allow_local_timestamps(table: DeltaTable, schema: pa.Schema) -> None:
+    features = table.protocol().reader_features or []
+    if any(_has_local_timestamp(field.type) for field in schema) and "timestampNtz" not in features:
+        table.alter.add_feature(TableFeatures.TimestampWithoutTimezone, allow_protocol_versions_increase=True)
+        table.update_incremental()
+
+
+def _has_local_timestamp(kind: pa.DataType) -> bool:
+    if pa.types.is_nested(kind):
+        return any(_has_local_timestamp(kind.field(index).type) for index in range(kind.num_fields))
+    return bool(pa.types.is_timestamp(kind) and kind.tz is None)

@@ -1,0 +1,85 @@
+"""Columns of a Delta table cast to other types, all rows in one commit: for histories, whose rows outlive a type."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import unquote
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable, Schema
+from deltalake.transaction import create_table_with_add_actions
+from sqlglot import exp
+
+from metaplatform.resources.delta.delta_commits import commit_properties, committed
+from metaplatform.resources.delta.delta_files import StagedFiles
+from metaplatform.resources.delta.delta_tables import arrow_schema, open_table
+
+Types = Mapping[str, pa.DataType]
+"""Column → its type."""
+
+
+def retyped_columns(table: DeltaTable, types: Types) -> dict[str, pa.DataType]:
+    """Return those of ``types`` that the table's column of this name has not; partition columns left out."""
+    fixed = table.metadata().partition_columns
+    return {
+        field.name: types[field.name]
+        for field in arrow_schema(table)
+        if field.name in types and field.name not in fixed and not field.type.equals(types[field.name])
+    }
+
+
+def retype_table(ref: str, folder: Path, types: Types, *, metadata: Mapping[str, str]) -> None:
+    """Cast the table's columns to ``types``; a value that has no like in the new type becomes null.
+
+    Nobody writes meanwhile, readers see the old rows until the commit, and older versions remain.
+
+    Raises:
+        StorageError: if the commit cannot be made.
+    """
+
+    def commit() -> None:
+        table = open_table(folder)
+        changed = retyped_columns(table, types) if table else {}
+        if table is None or not changed:
+            return
+        schema = pa.schema([field.with_type(changed.get(field.name, field.type)) for field in arrow_schema(table)])
+        partition_by = table.metadata().partition_columns
+        stored = pa.schema([field for field in schema if field.name not in partition_by])
+        with ExitStack() as open_files:
+            staged = []
+            for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+                values = {name: file[f"partition.{name}"] for name in partition_by}
+                staged.append(open_files.enter_context(StagedFiles(folder, stored, values)))
+                staged[-1].write(_cast_batches(folder / unquote(file["path"]), stored))
+            create_table_with_add_actions(
+                folder.as_uri(),
+                Schema.from_arrow(schema),
+                [action for files in staged for action in files.actions_in(stored)],
+                mode="overwrite",
+                partition_by=partition_by,
+                commit_properties=commit_properties(metadata),
+            )
+            for files in staged:
+                files.keep()
+
+    committed(folder, commit, owner=ref)
+
+
+def _cast_batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    with duckdb.connect() as engine:
+        kinds = dict(zip(schema.names, engine.from_arrow(schema.empty_table()).types, strict=True))
+        there = set(pq.read_schema(path).names)
+        cells = [_cell(name, str(kind), known=name in there) for name, kind in kinds.items()]
+        query = exp.select(*cells).from_(exp.func("read_parquet", exp.Literal.string(str(path)))).sql("duckdb")
+        for batch in engine.sql(query).to_arrow_reader():
+            yield pa.RecordBatch.from_arrays(
+                [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)], schema=schema
+            )
+
+
+def _cell(name: str, kind: str, *, known: bool) -> exp.Expr:
+    """Return the column in its new type; null in a file that is older than the column."""
+    value = exp.column(name, quoted=True) if known else exp.null()
+    return exp.alias_(exp.TryCast(this=value, to=exp.DataType.build(kind, dialect="duckdb")), name, quoted=True)

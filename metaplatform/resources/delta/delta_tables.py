@@ -1,0 +1,306 @@
+"""Delta tables below one storage root: where they lie and what their log says of them."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from pydantic import TypeAdapter, ValidationError
+
+from metaplatform.errors import StorageError
+from metaplatform.naming import asset_path, history_ref, ref_of, stable_id
+from metaplatform.resources.delta.delta_types import PARTITION_COLUMN
+from metaplatform.specs.fields.base import Ref
+
+VERSION_COLUMN = "model_version"
+"""Column by which :class:`PartitionState` tells who scored a partition."""
+LOCK = "_commit.lock"
+"""In a table's folder: held by who commits, and the number of the last commit that was made so."""
+_LOG_ENTRY = re.compile(r"\d{20}\.json")
+_LOGS_KEPT, _FILES_KEPT = 256, 65_536
+_REF = TypeAdapter(Ref)
+_PARTITION_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,127}")
+
+
+@dataclass(frozen=True)
+class PartitionState:
+    """One partition of a table, as its log has it.
+
+    ``bytes`` are of the files on disk; the model versions are those of the column ``model_version``, None
+    where there is none. ``content`` names the files: it changes whenever the partition is written again.
+    """
+
+    rows: int
+    files: int
+    bytes: int
+    min_model_version: int | None = None
+    max_model_version: int | None = None
+    content: str = ""
+
+    @property
+    def model_version(self) -> int | None:
+        """Return the newest model version in the partition; after a replacement, the only one."""
+        return self.max_model_version
+
+    def joined(self, other: "PartitionState") -> "PartitionState":
+        """Return the state of both together."""
+        return PartitionState(
+            rows=self.rows + other.rows,
+            files=self.files + other.files,
+            bytes=self.bytes + other.bytes,
+            min_model_version=_least(self.min_model_version, other.min_model_version),
+            max_model_version=_greatest(self.max_model_version, other.max_model_version),
+            content=f"{int(self.content or '0', 16) ^ int(other.content or '0', 16):016x}",
+        )
+
+
+def storage_root(root: str) -> Path:
+    """Return the absolute path of the storage root.
+
+    Raises:
+        StorageError: if it is empty, or has a ``%``, which Delta's readers and writers understand differently.
+    """
+    if not root.strip() or "%" in root or "\x00" in root:
+        raise StorageError(
+            owner="warehouse", culprit=f"storage root '{root}'", fix="give a folder whose path has no % character"
+        )
+    return Path(root).expanduser().absolute()
+
+
+def table_folder(root: Path, ref: str) -> Path:
+    """Return the folder of table ``ref``: ``raw.flights`` → ``<root>/warehouse/raw/flights``.
+
+    Raises:
+        StorageError: if ``ref`` is not a reference; so no reference leads out of the root.
+    """
+    try:
+        _REF.validate_python(ref)
+    except ValidationError as error:
+        raise StorageError(
+            owner="warehouse", culprit=f"'{ref}' names no table", fix="write a reference such as raw.flights"
+        ) from error
+    return root.joinpath("warehouse", *asset_path(ref))
+
+
+def check_partition_key(ref: str, key: str | int) -> None:
+    """Refuse a partition value that a path or a filter could misread.
+
+    Raises:
+        StorageError: unless it is letters, digits and ``_.:+-``, led by a letter or digit.
+    """
+    if not _PARTITION_KEY.fullmatch(str(key)):
+        raise StorageError(
+            owner=ref,
+            culprit=f"'{key}' is not a partition key",
+            fix="use letters, digits and the characters _ . : + -, led by a letter or digit (128 at most)",
+        )
+
+
+LogStamp = tuple[str, int, int, int]
+"""What tells one state of a table's log from any other: its newest entry's name, inode, size and time."""
+
+
+def open_table(folder: Path) -> DeltaTable | None:
+    """Return the Delta table in ``folder`` as it is now, for a commit; None if there is none.
+
+    Raises:
+        StorageError: if its log cannot be read, or has lost its end.
+    """
+    uri = folder.as_uri()
+    check_newest_commit(folder)
+    try:
+        return DeltaTable(uri) if DeltaTable.is_deltatable(uri) else None
+    except (DeltaError, OSError) as error:
+        raise StorageError(
+            owner=f"{folder.parent.name}.{folder.name}",
+            # The rest is a backtrace of the library.
+            culprit=f"the log of its table cannot be read: {str(error).splitlines()[0].rstrip('.')}",
+            fix=f"restore {folder} from a backup; a table of the book can also be removed, and is then made again",
+        ) from error
+
+
+def latest_table(folder: Path) -> DeltaTable | None:
+    """Return the Delta table in ``folder`` as it is now, to look at only; None if there is none.
+
+    Its log is read again only when it has changed: sensors look at the same tables all the time.
+    """
+    stamp = _log_stamp(folder)
+    return _table_at(folder, stamp) if stamp else open_table(folder)
+
+
+def latest_partitions(folder: Path) -> Mapping[str, PartitionState]:
+    """Return the state of each partition by key (``""`` for a table without), from the log, no data read."""
+    stamp = _log_stamp(folder)
+    if stamp:
+        return _partitions_at(folder, stamp)
+    table = open_table(folder)
+    return partition_states(table, folder) if table else {}
+
+
+def latest_maximum(folder: Path, column: str) -> datetime | None:
+    """Return the greatest instant of a column, as the log's statistics have it; None for a table without rows."""
+    stamp = _log_stamp(folder)
+    return _maximum_at(folder, stamp, column) if stamp else None
+
+
+@lru_cache(maxsize=_LOGS_KEPT)
+def _maximum_at(folder: Path, stamp: LogStamp, column: str) -> datetime | None:
+    table = _table_at(folder, stamp)
+    if table is None or column not in {field.name for field in table.schema().fields}:
+        return None
+    actions = pa.table(table.get_add_actions(flatten=True))
+    wanted = [name for name in ("path", "num_records", f"max.{column}") if name in actions.column_names]
+    ends = []
+    for file in actions.select(wanted).to_pylist():
+        greatest = file.get(f"max.{column}")
+        known = greatest is not None or file["num_records"] == 0
+        ends.append(greatest if known else _bounds_in(folder / unquote(file["path"]), column)[1])
+    found = [end if end.tzinfo else end.replace(tzinfo=UTC) for end in ends if isinstance(end, datetime)]
+    return max(found, default=None)
+
+
+def _log_stamp(folder: Path) -> LogStamp | None:
+    newest = check_newest_commit(folder)
+    try:
+        found = newest.stat() if newest else None
+    except OSError:
+        return None
+    return (newest.name, found.st_ino, found.st_size, found.st_mtime_ns) if newest and found else None
+
+
+def newest_commit(folder: Path) -> Path | None:
+    """Return the newest entry of the log of the table in ``folder``, None if there is none."""
+    try:
+        with os.scandir(folder / "_delta_log") as entries:
+            newest = max((entry.name for entry in entries if _LOG_ENTRY.fullmatch(entry.name)), default=None)
+    except OSError:
+        return None
+    return folder / "_delta_log" / newest if newest else None
+
+
+def check_newest_commit(folder: Path) -> Path | None:
+    """Return the newest entry of a table's log, having seen that no later one is missing.
+
+    A log without its end is whole for every reader: the table would go back in time, and nobody would know.
+
+    Raises:
+        StorageError: if the platform itself has made a later one.
+    """
+    # Before the log is looked at: else a commit that comes between would seem to be missing.
+    last = _last_made(folder)
+    newest = newest_commit(folder)
+    if not last or (newest is not None and newest.stem >= last):
+        return newest
+    ref = ref_of((folder.parent.name, folder.name))
+    kept = folder.parent.name == "monitoring" or ref.endswith(history_ref(""))
+    left = f"which ends with commit {int(newest.stem)}" if newest else "which is empty"
+    raise StorageError(
+        owner=ref,
+        culprit=f"commit {int(last)} is gone from its log, {left}: rows would be missing",
+        fix=f"restore {folder / '_delta_log'} from a backup, or remove "
+        + (f"{folder / LOCK}: what the commit held is then lost" if kept else f"{folder}, and make the table again"),
+    )
+
+
+def _last_made(folder: Path) -> str:
+    """Return the number of the last commit that the platform has made, ``""`` if that is not known."""
+    try:
+        return (folder / LOCK).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""
+
+
+@lru_cache(maxsize=_LOGS_KEPT)
+def _table_at(folder: Path, stamp: LogStamp) -> DeltaTable | None:  # noqa: ARG001
+    return open_table(folder)
+
+
+@lru_cache(maxsize=_LOGS_KEPT)
+def _partitions_at(folder: Path, stamp: LogStamp) -> Mapping[str, PartitionState]:
+    table = _table_at(folder, stamp)
+    return MappingProxyType(partition_states(table, folder)) if table else {}
+
+
+def arrow_schema(table: DeltaTable) -> pa.Schema:
+    """Return the table's columns, partition columns included."""
+    return pa.schema(table.schema().to_arrow())  # type: ignore[arg-type]
+
+
+def read_rows(
+    table: DeltaTable, folder: Path, *, schema: pa.Schema, condition: pc.Expression | None = None
+) -> pa.Table:
+    """Return the columns ``schema`` of a small unpartitioned table's rows, without a DuckDB session.
+
+    A column that a file has not is null in its rows; ``condition`` keeps some rows only.
+    """
+    # It imports pandas, which loading definitions must not.
+    import pyarrow.dataset as pads
+
+    paths = [str(folder / unquote(path.as_py())) for path in pa.table(table.get_add_actions())["path"]]
+    # With these types: delta-rs may have text as views, which comparisons do not know.
+    dataset: Any = pads.dataset(paths, schema=schema, format="parquet")
+    rows: pa.Table = dataset.to_table(filter=condition)
+    return rows
+
+
+def partition_states(table: DeltaTable, folder: Path) -> dict[str, PartitionState]:
+    """Return the state of each partition by key (``""`` for a table without), from the log, no data read."""
+    states: dict[str, PartitionState] = {}
+    for key, state in _file_states(table, folder):
+        states[key] = states[key].joined(state) if key in states else state
+    return dict(sorted(states.items()))
+
+
+def _file_states(table: DeltaTable, folder: Path) -> Iterator[tuple[str, PartitionState]]:
+    actions = pa.table(table.get_add_actions(flatten=True))
+    versions = [f"partition.{VERSION_COLUMN}"] * 2
+    if versions[0] not in actions.column_names:
+        versions = [f"min.{VERSION_COLUMN}", f"max.{VERSION_COLUMN}"]
+    versioned = VERSION_COLUMN in {field.name for field in table.schema().fields}
+    wanted = ["path", "size_bytes", "num_records", f"partition.{PARTITION_COLUMN}", *versions]
+    for file in actions.select([name for name in dict.fromkeys(wanted) if name in actions.column_names]).to_pylist():
+        rows = file["num_records"]
+        # Other writers may leave the count out of the log; the file itself has it.
+        known = pq.read_metadata(folder / unquote(file["path"])).num_rows if rows is None else rows
+        lowest, highest = (_version(file.get(name)) for name in versions)
+        if versioned and known and highest is None:
+            lowest, highest = map(_version, _bounds_in(folder / unquote(file["path"]), VERSION_COLUMN))
+        state = PartitionState(known, 1, file["size_bytes"], lowest, highest, stable_id(file["path"]))
+        yield file.get(f"partition.{PARTITION_COLUMN}") or "", state
+
+
+@lru_cache(maxsize=_FILES_KEPT)
+def _bounds_in(path: Path, column: str) -> tuple[Any, Any]:
+    """Return the least and greatest value of a column in a file, by its footer: of some files the log has no bounds."""
+    footer = pq.read_metadata(path)
+    index = next((index for index, name in enumerate(footer.schema.names) if name == column), None)
+    if index is None:
+        return None, None
+    groups = [footer.row_group(group).column(index).statistics for group in range(footer.num_row_groups)]
+    bounds: list[tuple[Any, Any]] = [
+        (group.min, group.max) for group in groups if group is not None and group.has_min_max
+    ]
+    return min((low for low, _ in bounds), default=None), max((high for _, high in bounds), default=None)
+
+
+def _version(value: object) -> int | None:
+    return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
+
+
+def _least(*values: int | None) -> int | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+def _greatest(*values: int | None) -> int | None:
+    return max((value for value in values if value is not None), default=None)

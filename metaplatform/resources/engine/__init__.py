@@ -1,0 +1,1 @@
+"""The engine that computes: DuckDB, its connections, sessions and threads."""

@@ -1,0 +1,136 @@
+"""DuckDB connections: private, in memory, in UTC, closed whatever happens."""
+
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dagster_duckdb import DuckDBResource
+from sqlglot import exp
+
+from metaplatform.errors import StorageError
+from metaplatform.resources.engine.threads import allotted_threads
+
+# The Delta extension is the only one ever loaded, from its installed package, and verified there.
+_SETTINGS: Mapping[str, Any] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_unsigned_extensions": True,
+}
+
+
+@contextmanager
+def memory_connection(
+    temporary: Path, *, memory_limit: str = "", threads: int = 0
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection to an in-memory database of its own, which spills to the folder ``temporary``.
+
+    Raises:
+        StorageError: if DuckDB does not take ``memory_limit`` or ``threads``.
+    """
+    settings: dict[str, Any] = {"temp_directory": str(temporary)}
+    settings |= {"memory_limit": memory_limit} if memory_limit else {}
+    settings["threads"] = allotted_threads(threads)
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(duckdb_connection(":memory:", settings))
+        except duckdb.Error as error:
+            raise StorageError(
+                owner="warehouse", culprit=str(error), fix="write memory_limit as in '4GB', threads as a whole number"
+            ) from error
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        yield connection
+
+
+@contextmanager
+def duckdb_connection(database: str, settings: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection that neither downloads nor loads an extension by itself, closed whatever happens."""
+    duck = DuckDBResource(database=database, connection_config={**_SETTINGS, **settings})
+    with ExitStack() as stack:
+        connection = stack.enter_context(duck.get_connection())
+        # The resource closes its connection only when nothing was raised.
+        stack.callback(connection.close)
+        yield connection
+
+
+def load_delta(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load the Delta extension from its installed package, its signature verified once in each process.
+
+    The verification reads 80 MB, which takes longer than all else that opening a session does.
+
+    Raises:
+        StorageError: if the package does not hold one for this version of DuckDB.
+    """
+    connection.execute(_load_statement(_verified_delta_extension()))
+
+
+@cache
+def _verified_delta_extension() -> Path:
+    spec = find_spec("duckdb_extension_delta")
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    found = [file for place in places for file in Path(place).glob("extensions/*/delta.duckdb_extension")]
+    try:
+        with duckdb_connection(":memory:", {"allow_unsigned_extensions": False}) as connection:
+            connection.execute(_load_statement(found[0]))
+    except (IndexError, duckdb.Error) as error:
+        raise StorageError(
+            owner="warehouse",
+            culprit=f"DuckDB {duckdb.__version__} cannot load its Delta extension: {error}",
+            fix=f"install duckdb-extension-delta=={duckdb.__version__}",
+        ) from error
+    return found[0]
+
+
+def _load_statement(extension: Path) -> str:
+    return f"LOAD {exp.Literal.string(str(extension)).sql('duckdb')}"
+
+
+@contextmanager
+def temporary_folder(root: Path) -> Iterator[Path]:
+    """Yield a new folder below ``root/tmp``, removed afterwards, along with those that killed processes left.
+
+    Raises:
+        StorageError: if the folder cannot be made.
+    """
+    parent = root / "tmp"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for left in parent.glob("session-*"):
+            _remove_if_unused(left)
+        folder = Path(tempfile.mkdtemp(prefix="session-", dir=parent))
+    except OSError as error:
+        raise StorageError(
+            owner="warehouse", culprit=str(error), fix="check the storage root's space and rights"
+        ) from error
+    with (folder / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def oldest_session(root: Path) -> datetime | None:
+    """Return when the oldest session at work below ``root`` began; None if there is none."""
+    parent = root / "tmp"
+    for left in parent.glob("session-*"):
+        _remove_if_unused(left)
+    began = [lock.stat().st_mtime for lock in parent.glob("session-*/lock")]
+    return datetime.fromtimestamp(min(began), UTC) if began else None
+
+
+def _remove_if_unused(folder: Path) -> None:
+    """Remove a folder whose lock nobody holds; one just made has no lock file yet and is left alone."""
+    try:
+        with (folder / "lock").open("r+") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError:
+        return

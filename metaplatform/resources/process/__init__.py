@@ -1,0 +1,1 @@
+"""The process itself: clock, Dagster's home, code server, runs."""

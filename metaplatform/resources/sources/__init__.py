@@ -1,0 +1,1 @@
+"""Where rows come from: files found, looked at, sampled and read."""

@@ -1,0 +1,131 @@
+"""JSON: rows as they stand, the digits of numbers and the escapes of text kept."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+from ibis.util import gen_name
+from sqlglot import exp
+
+from metaplatform.naming import FILE
+from metaplatform.resources.sources.csv_files import check_columns
+from metaplatform.resources.sources.file_scans import file_type, scan
+from metaplatform.resources.sources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
+from metaplatform.resources.sources.guessed_types import typed
+from metaplatform.resources.sources.opened_files import OpenedFile
+from metaplatform.specs.entities.ingestion import JsonSource
+from metaplatform.sql.exact_casts import exact_cast, numbers_in_quotes
+
+_NUMBER_MARK = "\ufdd0"
+"""Stands before a number that has become text: Unicode keeps it from being in any text."""
+_MARKED = f'"{_NUMBER_MARK}([^"]*)"'
+_ROUNDED = r"[0-9]\.|[0-9]{16}|[0-9][eE]"
+"""In JSON with none of that, every number is a small whole one."""
+_TEXT_TOO = ("JSON", '"NULL"', "UUID")
+_TOO_LARGE = ("HUGEINT", "UBIGINT")
+
+
+def read_json_files(connection: duckdb.DuckDBPyConnection, spec: JsonSource, files: Sequence[OpenedFile]) -> str:
+    """Return a table's name with the rows of the files.
+
+    Each has the path of its file beside. Declared columns are text, or JSON where their type is nested; of others the
+    type is inferred from all rows, such that no value changes.
+
+    Raises:
+        DataError: if the columns of all files together do not go with the declared ones.
+    """
+    types = json_columns(connection, files, sample_size=-1)
+    declared = spec.columns_of_files
+    if types == {"json": "JSON"} and _is_empty(connection, files):
+        types = dict.fromkeys(declared, "VARCHAR")
+    frozen = spec.contract == "freeze"
+    check_columns(list(types), declared, frozen=frozen, owner=f"raw.{spec.name}", culprit=spec.path)
+    groups: dict[FolderValues, list[OpenedFile]] = {}
+    for file in files:
+        groups.setdefault(folder_values(file.origin, spec), []).append(file)
+    tables, paths = [], file_type(connection, files)
+    for values, members in groups.items():
+        tables.append(gen_name("json"))
+        rows = json_rows(connection, spec, members, types, paths=paths)
+        with_folder_values(rows, values).create(tables[-1])
+    return as_inferred(connection, union_of(connection, tables), spec, types)
+
+
+def json_columns(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[OpenedFile], *, sample_size: int
+) -> dict[str, str]:
+    """Return the columns of the files together, each with the type that DuckDB infers from ``sample_size`` rows."""
+    paths: Any = [str(file.path) for file in files]
+    found = connection.read_json(paths, union_by_name=True, sample_size=sample_size, hive_partitioning=False)
+    return dict(zip(found.columns, map(str, found.types), strict=True))
+
+
+def json_rows(
+    connection: duckdb.DuckDBPyConnection,
+    spec: JsonSource,
+    files: Sequence[OpenedFile],
+    types: Mapping[str, str],
+    *,
+    paths: str | None = None,
+) -> duckdb.DuckDBPyRelation:
+    """Return the rows of files with the columns of ``types``: text as it is meant, all else as JSON has it.
+
+    ``paths`` is the type of the files' paths (:func:`file_type`), where each row is to have its own.
+    """
+    if set(types) == {"json"}:
+        # Values that are not objects, or objects of that one key.
+        one = exp.PropertyEQ(this=exp.to_identifier("json"), expression=exp.Literal.string("VARCHAR"))
+        options = {"columns": exp.Struct(expressions=[one]), "hive_partitioning": exp.false()}
+        return connection.sql(scan("read_json", files, options, file_type=paths).sql("duckdb"))
+    objects = scan("read_json_objects", files, {}, file_type=paths)
+    path = [exp.column(FILE, quoted=True)] if paths else []
+    whole = exp.column("json")
+    rounded = exp.func("regexp_matches", whole.copy(), exp.Literal.string(_ROUNDED), dialect="duckdb")
+    exact = exp.Case(ifs=[exp.If(this=rounded, true=numbers_in_quotes(whole, _NUMBER_MARK))], default=whole.copy())
+    structure = exp.Literal.string(json.dumps(dict.fromkeys(types, "JSON"), ensure_ascii=False))
+    parts = exp.Anonymous(this="json_transform", expressions=[exact, structure])
+    values = exp.select(exp.alias_(parts, "parts"), *path).from_(objects.subquery("objects"))
+    nested = {name for name, kind in (*types.items(), *spec.columns.items()) if _is_nested(kind)}
+    selected = [exp.alias_(_value(name, nested=name in nested), name, quoted=True) for name in types]
+    selected += [each.copy() for each in path]
+    return connection.sql(exp.select(*selected).from_(values.subquery("rows")).sql("duckdb"))
+
+
+def as_inferred(connection: duckdb.DuckDBPyConnection, table: str, spec: JsonSource, types: Mapping[str, str]) -> str:
+    """Return the name of a table with its undeclared columns in ``types``, where that changes no value."""
+    readings = {}
+    for name, inferred in types.items():
+        # What DuckDB takes for huge may still be whole numbers of 64 bits.
+        kind = "BIGINT" if inferred in _TOO_LARGE else inferred
+        if name in spec.columns or kind.startswith(_TEXT_TOO) or any(large in kind for large in _TOO_LARGE):
+            continue
+        found = exp.DataType.build("json" if _is_nested(kind) else "varchar", dialect="duckdb")
+        target = exp.DataType.build(kind, dialect="duckdb")
+        readings[name] = [exact_cast(exp.column(name, quoted=True), target, found, nearest=False)]
+    return typed(connection, table, readings)
+
+
+def _value(name: str, *, nested: bool) -> exp.Expr:
+    """Return a key's value of the ``parts`` of a row."""
+    value = exp.Anonymous(this="struct_extract", expressions=[exp.column("parts"), exp.Literal.string(name)])
+    plain = exp.Anonymous(this="json_extract_string", expressions=[value, exp.Literal.string("$")])
+    # Numbers inside lists and objects are numbers again.
+    restored = exp.func(
+        "regexp_replace", plain.copy(), *map(exp.Literal.string, (_MARKED, r"\1", "g")), dialect="duckdb"
+    )
+    kind = exp.Anonymous(this="json_type", expressions=[value.copy()])
+    inside = exp.In(this=kind, expressions=[exp.Literal.string(each) for each in ("OBJECT", "ARRAY")])
+    bare = exp.func("replace", plain, exp.Literal.string(_NUMBER_MARK), exp.Literal.string(""), dialect="duckdb")
+    text = exp.Case(ifs=[exp.If(this=inside, true=restored)], default=bare)
+    return exp.TryCast(this=text, to=exp.DataType.build("json", dialect="duckdb")) if nested else text
+
+
+def _is_nested(kind: str) -> bool:
+    folded = kind.upper()
+    return folded.startswith(("STRUCT", "MAP")) or folded.endswith("]")
+
+
+def _is_empty(connection: duckdb.DuckDBPyConnection, files: Sequence[OpenedFile]) -> bool:
+    paths: Any = [str(file.path) for file in files]
+    return connection.read_json(paths, hive_partitioning=False).limit(1).fetchall() == []

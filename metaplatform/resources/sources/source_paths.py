@@ -1,0 +1,114 @@
+"""Where a source's files are: found below the folders that it may read, and named for people."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from os.path import commonpath
+from pathlib import Path
+from urllib.parse import unquote
+
+from metaplatform.errors import DataError
+from metaplatform.naming import stable_id
+from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.fields.addresses import is_url, shown_path
+
+_NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
+
+
+def find_files(spec: FileSource, project_root: str, *, allowed: Sequence[str] = ()) -> tuple[Path, ...]:
+    """Return the source's files, sorted: relative to the project's folder, or to the folder of its package.
+
+    An absolute path must lead below the project's folder or one of ``allowed``, and no file may lie outside of
+    the folder it was looked for in, whatever links lead there.
+
+    Raises:
+        DataError: if there are none, the package is not installed, or the path leads elsewhere.
+    """
+    owner = f"raw.{spec.name}"
+    if is_url(spec.path):
+        raise DataError(
+            owner=owner,
+            culprit=f"path '{shown_path(spec.path)}' is an address, not a file",
+            fix="bring the files below the project's folder",
+        )
+    base = _package_folder(spec.package, owner) if spec.package else Path(project_root).absolute()
+    pattern, homes = Path(spec.path), [base]
+    if not spec.package:
+        homes += [Path(folder).absolute() for folder in allowed]
+    if pattern.is_absolute() and not spec.package:
+        base, pattern = Path(pattern.anchor), pattern.relative_to(pattern.anchor)
+    exact = base / pattern
+    # A file's name may itself hold the characters of a pattern.
+    paths = [exact] if exact.is_file() else sorted(path for path in base.glob(str(pattern)) if path.is_file())
+    if pattern.is_absolute() or not _all_within(paths, homes):
+        raise DataError(
+            owner=owner,
+            culprit=f"path '{spec.path}' leads out of the folders that sources may read",
+            fix="move the files below the project's folder, or let the deployment allow their folder in "
+            "METAPLATFORM_SOURCE_FOLDERS",
+        )
+    if not paths:
+        where = f"package '{spec.package}'" if spec.package else str(base)
+        raise DataError(
+            owner=owner, culprit=f"no file matches '{spec.path}' in {where}", fix="correct `path`, or put it there"
+        )
+    return tuple(paths)
+
+
+def _all_within(paths: Sequence[Path], homes: Sequence[Path]) -> bool:
+    """Tell whether the files lie below one of the folders, links followed; a folder of many is resolved once."""
+    real = [home.resolve() for home in homes]
+    folders = {folder: folder.resolve() for folder in {path.parent for path in paths}}
+    found = (path.resolve() if path.is_symlink() else folders[path.parent] / path.name for path in paths)
+    return all(any(each.is_relative_to(home) for home in real) for each in found)
+
+
+def _package_folder(package: str, owner: str) -> Path:
+    """Return the folder of an installed package, found without importing it."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise DataError(owner=owner, culprit=f"package '{package}' is not installed", fix=f"pip install {package}")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def fingerprint(paths: tuple[Path, ...]) -> str:
+    """Return 16 hex digits that change with the names, sizes or modification times of ``paths``."""
+    if not paths:
+        return stable_id()
+    base = Path(commonpath([path.parent for path in paths]))
+    status = [(path.relative_to(base).as_posix(), path.stat()) for path in paths]
+    return stable_id(*(part for name, stat in status for part in (name, stat.st_size, stat.st_mtime_ns)))
+
+
+def last_change(paths: tuple[Path, ...]) -> datetime:
+    """Return when the youngest of the files was written to last; the beginning of time if there are none."""
+    return datetime.fromtimestamp(max((path.stat().st_mtime for path in paths), default=0.0), UTC)
+
+
+def name_for_people(path: Path, spec: FileSource, project_root: str) -> str:
+    """Return a file's name as messages show it: from the project's folder, or from the package, as far as it goes."""
+    if spec.package:
+        parts = path.parts
+        return "/".join(parts[parts.index(spec.package) :]) if spec.package in parts else path.name
+    root = Path(project_root).absolute()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def hive_values(path: Path, spec: FileSource) -> Mapping[str, str | None]:
+    """Return the values of ``hive_columns`` that a file's folders say, as in ``region=EU``; the innermost counts.
+
+    Raises:
+        DataError: if no folder names one of them.
+    """
+    named = dict(part.split("=", 1) for part in path.parent.parts if "=" in part)
+    missing = [name for name in spec.hive_columns if name not in named]
+    if missing:
+        raise DataError(
+            owner=f"raw.{spec.name}",
+            culprit=f"no folder of {path.name} names {', '.join(map(repr, missing))}",
+            fix="put it into a folder such as 'region=EU', or correct `hive_columns`",
+        )
+    return {name: None if named[name] == _NULL_FOLDER else unquote(named[name]) for name in spec.hive_columns}

@@ -1,0 +1,1 @@
+"""What stands below a storage root: tables, the loop's memory, records of what was made."""

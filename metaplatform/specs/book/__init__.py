@@ -1,0 +1,1 @@
+"""The book as a whole: the manifest, and what follows from it."""

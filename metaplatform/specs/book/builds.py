@@ -1,0 +1,65 @@
+"""What each asset was last made from: kept by the step that made it, whoever asked for the run."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from metaplatform.specs.book.lineage import lineage_hash
+from metaplatform.specs.fields.partitions import PartitionSpec, Window
+from metaplatform.specs.fields.reads import Reach
+
+
+@dataclass(frozen=True)
+class BuiltPartition:
+    """One partition (``""`` where there are none) as it was last made.
+
+    ``inputs`` is the lineage hash of each input as it was read: which book it was made from. ``read`` is a token of
+    the rows of each input within reach as they were then, ``content`` one of the rows that were stored (``""``: none):
+    which data it was made from. ``periods`` says it by the event timestamps of the rows where the partition does not:
+    line (see ``PartitionSpec.line``) → key → content. All three are empty where an earlier release has made it.
+    ``seconds`` is how long the step took.
+    ``model_version`` is the version that was asked to score a prediction; it may have learnt from all of its rows.
+    """
+
+    spec_hash: str
+    inputs: Mapping[str, str]
+    seconds: float
+    run_id: str
+    model_version: int | None = None
+    read: Mapping[str, str] = field(default_factory=dict)
+    content: str = ""
+    periods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def lineage(self) -> str:
+        """Return the lineage hash of what is stored."""
+        return lineage_hash(self.spec_hash, self.inputs)
+
+
+@dataclass(frozen=True)
+class Built:
+    """An entity as it was last made: its fields then, and its partitions.
+
+    ``unfinished`` says that making it anew was begun, from nothing, and never came to its end.
+    """
+
+    fields: Mapping[str, Any]
+    partitions: Mapping[str, BuiltPartition] = field(default_factory=dict)
+    unfinished: bool = False
+
+    def lineage(self, line: PartitionSpec | None, window: Window | None, reaches: Iterable[Reach]) -> str:
+        """Return the lineage of what the reader of a partition with ``window`` finds here, ``""`` if nothing.
+
+        ``line`` is what the partitions here are of. Partitions that were made from different books have, together,
+        a lineage that no book has.
+        """
+        wanted = tuple(reaches)
+        found = sorted({made.lineage for key, made in self.partitions.items() if _within(key, line, window, wanted)})
+        return found[0] if len(found) == 1 else "+".join(found)
+
+
+def _within(key: str, line: PartitionSpec | None, window: Window | None, reaches: tuple[Reach, ...]) -> bool:
+    if line is None or window is None or not key:
+        return True
+    # A partition of other lines, before an edit of the book, is none that a reader would find.
+    return any(reach.interval(window).overlaps(line.window(key)) for reach in reaches) if line.has(key) else True

@@ -1,0 +1,83 @@
+"""What a partition was made from, in one token: the contents of its inputs within its reach, from records alone."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+
+from metaplatform.naming import stable_id
+from metaplatform.specs.book.builds import Built, BuiltPartition
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.fields.partitions import PartitionSpec, Window
+from metaplatform.specs.fields.reads import Reach, rows_followed
+
+_MODULUS = 1 << 64
+
+
+class Contents:
+    """The contents of everything that was made, by time; a token costs the same however much a reach holds."""
+
+    def __init__(self, manifest: Manifest, built: Mapping[str, Built]) -> None:
+        """Look at nothing yet; ``built`` is what the records say, by reference."""
+        self._manifest, self._built = manifest, built
+        self._held: dict[tuple[str, str], _Held] = {}
+
+    def read(self, ref: str, partition: str) -> dict[str, str]:
+        """Return the token of each input of a partition whose new rows make it stale, as it is now."""
+        if not (found := rows_followed(ref, self._manifest.reads(ref))):
+            return {}
+        line = self._manifest.partitions(ref)
+        window = line.window(partition) if line and partition else None
+        return {other: self._token(other, line, partition, window, reaches) for other, reaches in found.items()}
+
+    def _token(
+        self, other: str, line: PartitionSpec | None, partition: str, window: Window | None, reaches: tuple[Reach, ...]
+    ) -> str:
+        held = self._holding(other, line)
+        parts = [held.total if window is None else held.within(reach, partition, window) for reach in reaches]
+        return "+".join(f"{part:016x}" for part in parts)
+
+    def _holding(self, other: str, reader: PartitionSpec | None) -> "_Held":
+        own = self._manifest.partitions(other)
+        line = own or reader
+        key = (other, line.line if line else "")
+        if key not in self._held:
+            built = self._built.get(other)
+            self._held[key] = _Held(built.partitions if built else {}, line)
+        return self._held[key]
+
+
+class _Held:
+    """What one table holds, in order of time, with sums before each period."""
+
+    def __init__(self, partitions: Mapping[str, BuiltPartition], line: PartitionSpec | None) -> None:
+        self._by_key = {key: _number(key, made.content) for key, made in partitions.items()}
+        self.total = sum(self._by_key.values()) % _MODULUS
+        periods = [] if line is None else list(_periods(partitions, line))
+        # What cannot be told apart by time counts for every span.
+        self._timeless = sum(number for window, number in periods if window is None)
+        timed = sorted((window.start, window.end, number) for window, number in periods if window is not None)
+        self._starts = [start for start, _, _ in timed]
+        self._ends = [end for _, end, _ in timed]
+        self._sums = [0, *accumulate(number for _, _, number in timed)]
+
+    def within(self, reach: Reach, partition: str, window: Window) -> int:
+        if reach.kind == "same":
+            return self._by_key.get(partition, 0)
+        if reach.kind == "whole":
+            return self.total
+        wanted = reach.interval(window)
+        # Periods of one line follow one another, so that starts and ends are both in order.
+        first, last = bisect_right(self._ends, wanted.start), bisect_left(self._starts, wanted.end)
+        found = self._sums[last] - self._sums[first] if first < last else 0
+        return (found + self._timeless) % _MODULUS
+
+
+def _periods(partitions: Mapping[str, BuiltPartition], line: PartitionSpec) -> Iterable[tuple[Window | None, int]]:
+    for key, made in partitions.items():
+        for each, content in made.periods.get(line.line, {key: made.content}).items():
+            yield line.window(each) if line.has(each) else None, _number(each, content)
+
+
+def _number(key: str, content: str) -> int:
+    """Return 64 bits of a period and what it holds; nothing at all is 0, as if the period were not there."""
+    return int(stable_id(key, content), 16) if content else 0

@@ -1,0 +1,204 @@
+"""Chapters ``sources`` and ``tables``: what is read from outside, and SQL over it."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from metaplatform.specs.entities.entity import Entity, Neighbours
+from metaplatform.specs.entities.query_entity import query_reads, query_references
+from metaplatform.specs.fields.base import ColumnName, Expression, Interval, Many, Query, Ref, Spec
+from metaplatform.specs.fields.duration import Duration
+from metaplatform.specs.fields.partitions import PartitionSpec
+from metaplatform.specs.fields.reads import WHOLE, Reach
+from metaplatform.specs.fields.references import Path, Reference, texts_at
+from metaplatform.sql.expressions import referenced_tables
+
+
+class OutcomeSpec(Spec):
+    """The ``columns`` that are not known at the event timestamp, and how long after it they are.
+
+    No feature may read them for the row itself; windows over them, and labels, wait for ``delay``.
+    """
+
+    columns: Many[ColumnName]
+    delay: Interval
+
+
+class TimedTable(Entity):
+    """What sources and SQL tables share: row key, time, partitions, and columns known only later.
+
+    ``key`` names the columns that identify a row (the entity key of feature sets built on it): a table in which
+    it repeats or has a null is not stored, rows of a source are turned away.
+    ``event_timestamp`` is the moment a row is about, stored as a UTC instant.
+    """
+
+    key: Many[ColumnName] = ()
+    event_timestamp: ColumnName | None = None
+    outcomes: OutcomeSpec | None = None
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Return the columns that say which row it is, and when: key, then event timestamp."""
+        return tuple(dict.fromkeys(name for name in (*self.key, self.event_timestamp) if name))
+
+    def breaks(self, old: Entity) -> Iterator[str]:
+        """Yield that rows are told apart, or have their moment, by other columns."""
+        if isinstance(old, TimedTable) and old.key != self.key:
+            yield "its key changes"
+        if isinstance(old, TimedTable) and old.event_timestamp != self.event_timestamp:
+            yield "its event timestamp changes"
+
+
+class FileSource(TimedTable):
+    """Files read into one raw table.
+
+    ``path`` is a file or a glob, relative to the book's project folder, or to the folder of an installed
+    ``package``; a ``.zip`` is read through. ``columns`` declares column types in DuckDB's words; with
+    it, rows that do not fit go to quarantine and ``contract`` decides whether a new column, and one that
+    some of the files lack, is an error (``freeze``) or is added and null there (``evolve``). Without it the
+    types are inferred: such that no value changes, else it is text. ``derive`` adds columns,
+    each an expression over the others. ``hive_columns`` are columns that the files do not have: their values
+    stand in the names of folders, as in ``region=EU/``.
+
+    Files are read once they have not changed for ``settle``. A row whose event timestamp lies further ahead of the
+    moment it is read than ``max_ahead``, or before the first partition, goes to quarantine. Where more than
+    ``quarantine_share`` of a partition's rows, of all rows, or of a file's (10 at least), are turned away, nothing is
+    made of them until better files come or a person approves. ``deletes`` says whether a partition that the files hold
+    no row of any more is emptied, with all that is made of it (``follow``), or stays as it is (``keep``).
+    """
+
+    path: str = Field(min_length=1)
+    package: str | None = None
+    columns: dict[ColumnName, str] = Field(default_factory=dict)
+    contract: Literal["freeze", "evolve"] = "freeze"
+    derive: dict[ColumnName, Expression] = Field(default_factory=dict)
+    hive_columns: Many[ColumnName] = ()
+    partitions: PartitionSpec | None = None
+    settle: Interval = Duration(seconds=5)
+    max_ahead: Interval = Duration(seconds=86_400)
+    quarantine_share: float = Field(default=0.1, ge=0, le=1)
+    deletes: Literal["follow", "keep"] = "follow"
+
+    @property
+    def asset_kinds(self) -> tuple[str, ...]:
+        """Return the kind of the files, and that of the raw table."""
+        return (str(getattr(self, "kind", "file")), "deltalake")
+
+    @property
+    def told(self) -> str:
+        """Return where the rows are from."""
+        return f"Rows of {self.path}."
+
+    def expressions(self) -> Iterator[tuple[Path, str]]:
+        """Yield the derived columns."""
+        yield from texts_at(self, "derive")
+
+    @property
+    def policy_fields(self) -> frozenset[str]:
+        """Return what decides when files are read and followed, not what a row of theirs becomes."""
+        return frozenset({"settle", "quarantine_share", "deletes"})
+
+    @property
+    def later_fields(self) -> frozenset[str]:
+        """Return the fields without which a raw table has the hash that earlier releases gave it."""
+        return frozenset({"max_ahead", "hive_columns"})
+
+    @property
+    def columns_of_files(self) -> dict[ColumnName, str]:
+        """Return the declared columns that stand in the files themselves."""
+        return {name: kind for name, kind in self.columns.items() if name not in self.hive_columns}
+
+    @model_validator(mode="after")
+    def _partitions_need_time(self) -> "FileSource":
+        if self.partitions and not self.event_timestamp:
+            raise ValueError("a partitioned source needs an event_timestamp")
+        return self
+
+    @model_validator(mode="after")
+    def _hive_columns_are_declared(self) -> "FileSource":
+        undeclared = [name for name in self.hive_columns if self.columns and name not in self.columns]
+        if undeclared:
+            raise ValueError(f"hive_columns: {', '.join(undeclared)} must be among the declared columns")
+        return self
+
+
+class CsvSource(FileSource):
+    """Delimited text with a header line; ``null_values`` are read as null.
+
+    ``delimiter`` stands between the values of a line (default: found from the file).
+    """
+
+    kind: Literal["csv"]
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    null_values: Many[str] = ("",)
+
+
+class ParquetSource(FileSource):
+    """Parquet files."""
+
+    kind: Literal["parquet"]
+
+
+class JsonSource(FileSource):
+    """JSON or newline-delimited JSON files."""
+
+    kind: Literal["json"]
+
+
+SourceSpec = Annotated[CsvSource | ParquetSource | JsonSource, Field(discriminator="kind")]
+
+
+class TableSpec(TimedTable):
+    """A table made by one SQL query, ``sql``, over other tables.
+
+    With ``partitioned_by``, the table has the partitions of that input: each is made from that input's
+    partition and the whole of every other input, and made again whenever one of these changes. With ``look_back``
+    or ``look_ahead`` (a label "within the next 30 days"), other inputs with an event timestamp are read only from
+    so long before the partition's start to so long after its end, and only what changes there makes it again.
+    Without ``partitioned_by`` the whole table is made anew.
+    """
+
+    sql: Query
+    partitioned_by: Ref | None = None
+    look_back: Interval | None = None
+    look_ahead: Interval | None = None
+
+    @model_validator(mode="after")
+    def _looks_from_partitions(self) -> "TableSpec":
+        if self.partitioned_by is None and (self.look_back is not None or self.look_ahead is not None):
+            raise ValueError("look_back and look_ahead start from the partitions of 'partitioned_by:'")
+        return self
+
+    @property
+    def told(self) -> str:
+        """Return what the query reads."""
+        return f"SQL over {', '.join(referenced_tables(self.sql)) or 'nothing of the book'}."
+
+    @property
+    def query(self) -> str | None:
+        """Return the query that makes the table."""
+        return self.sql
+
+    def references(self) -> Iterator[Reference]:
+        """Yield what the table is ordered behind, what its query reads, and what it has its partitions from."""
+        yield from super().references()
+        yield from query_references(self)
+
+    def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
+        """Return what the query reads: of others than ``partitioned_by`` all, or so far as it looks back and ahead."""
+        del book
+        others = WHOLE
+        if self.look_back is not None or self.look_ahead is not None:
+            others = Reach("span", (self.look_back or Duration(),), self.look_ahead or Duration())
+        return query_reads(self.sql, self.partitioned_by, others=others)
+
+    def partition_parent(self, book: Neighbours) -> str | None:
+        """Return what the table has its partitions from."""
+        del book
+        return self.partitioned_by
+
+    @property
+    def later_fields(self) -> frozenset[str]:
+        """Return the fields without which a table has the hash that earlier releases gave it."""
+        return frozenset({"look_back", "look_ahead"})

@@ -1,0 +1,159 @@
+"""Chapter ``models``: what is learnt, from what, when again, and when the new one is taken."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from metaplatform.specs.entities.entity import Entity, Neighbours
+from metaplatform.specs.fields.base import Expression, Interval, Many, Name, Spec
+from metaplatform.specs.fields.reads import WHOLE, Reach
+from metaplatform.specs.fields.references import Path, Reference, named, texts_at
+from metaplatform.specs.unknown import readable, until_unknown
+
+Task = Literal["binary", "regression"]
+Metric = Literal["roc_auc", "log_loss", "brier", "rmse", "mae", "r2"]
+METRICS: dict[str, tuple[Metric, ...]] = {
+    "binary": ("roc_auc", "log_loss", "brier"),
+    "regression": ("rmse", "mae", "r2"),
+}
+"""Metrics of each task."""
+HIGHER_IS_BETTER = frozenset({"roc_auc", "r2"})
+
+
+class TargetSpec(Spec):
+    """The label: ``sql`` is an expression over the spine's columns (true or false for ``binary``, a number otherwise).
+
+    Rows where ``exclude`` is true are left out on purpose, from training and from evaluation; they are
+    counted, and still scored.
+    """
+
+    sql: Expression
+    exclude: Expression | None = None
+
+
+class TrainingSpec(Spec):
+    """How a version is trained.
+
+    ``window`` of rows before the cut; its newest ``holdout`` is kept from training, for the comparison
+    of challenger and champion; the newest ``validation_share`` of the rest stops the boosting.
+    ``rounds`` of boosting at most, fewer if ``early_stopping_rounds`` in a row gain nothing. Under
+    ``min_rows`` no version is made. A text column keeps its ``max_categories`` most frequent values.
+    ``seed`` makes training repeatable. ``parameters`` are XGBoost's own (``max_depth``, ``eta``, ...).
+    With ``refit`` a version that becomes champion is trained once more, on the whole window with the rounds that
+    were found, before it scores anything: its metrics stay those of the version that was judged.
+    """
+
+    window: Interval
+    holdout: Interval
+    validation_share: float = Field(default=0.2, gt=0, lt=0.9)
+    min_rows: int = Field(default=1_000, ge=10)
+    rounds: int = Field(default=300, ge=1, le=100_000)
+    early_stopping_rounds: int = Field(default=20, ge=1)
+    max_categories: int = Field(default=64, ge=2, le=10_000)
+    seed: int = Field(default=0, ge=0)
+    refit: bool = True
+    parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
+
+
+class PromotionSpec(Spec):
+    """When a challenger becomes champion.
+
+    Its gain in ``metric`` over the champion, on the same rows neither was trained on, must be over
+    ``min_gain`` with ``confidence`` (one-sided, paired bootstrap of ``resamples``), on ``min_rows`` at least.
+    """
+
+    metric: Metric
+    min_gain: float = Field(default=0.0, ge=0)
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    resamples: int = Field(default=500, ge=100, le=100_000)
+    min_rows: int = Field(default=500, ge=10)
+
+
+class VoteSpec(Spec):
+    """``failures`` of the last ``of`` observations of any of these ``monitors`` ask for a retrain."""
+
+    monitors: Many[Name] = Field(min_length=1)
+    failures: int = Field(default=1, ge=1)
+    of: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _failures_within(self) -> "VoteSpec":
+        if self.failures > self.of:
+            raise ValueError(f"failures ({self.failures}) cannot exceed of ({self.of})")
+        return self
+
+
+class RetrainPolicy(Spec):
+    """When a model is trained again; any trigger suffices, never within ``cooldown`` of the last retrain.
+
+    ``schedule`` is cron (five fields, in ``timezone``); ``drift`` and ``performance`` are votes over
+    monitors; ``new_rows`` counts labelled rows that the last training has not seen. Whatever asks, there must be
+    ``min_new_rows`` of those (default: 1% of the labelled rows in the training window, and at least one): fewer
+    would make nearly the same version again. The first version is trained once the data spans ``first_after``
+    (default: the training window), and starts no cooldown.
+    """
+
+    cooldown: Interval
+    first_after: Interval | None = None
+    schedule: str | None = None
+    timezone: str = "UTC"
+    drift: VoteSpec | None = None
+    performance: VoteSpec | None = None
+    new_rows: int | None = Field(default=None, ge=1)
+    min_new_rows: int | None = Field(default=None, ge=1)
+
+
+class ModelSpec(Entity):
+    """A model: XGBoost over a feature set.
+
+    ``task`` says whether the ``target`` is true or false (``binary``) or a number (``regression``).
+    ``feature_set`` names what describes its rows.
+    ``features`` limits the feature set's features (all, if empty), ``exclude`` takes some away.
+    ``label_delay`` is how long after the event timestamp a label is known (default: the spine's
+    outcome delay).
+    """
+
+    kind: Literal["xgboost"]
+    task: Task
+    feature_set: Name
+    features: Many[Name] = ()
+    exclude: Many[Name] = ()
+    target: TargetSpec
+    label_delay: Interval | None = None
+    training: TrainingSpec
+    promotion: PromotionSpec
+    retrain: RetrainPolicy | None = None
+
+    @property
+    def told(self) -> str:
+        """Return what is learnt from what."""
+        return f"Learns {self.target.sql} from features.{self.feature_set}."
+
+    def expressions(self) -> Iterator[tuple[Path, str]]:
+        """Yield the target, and what is excluded from it."""
+        with until_unknown():
+            yield from texts_at(self.target, "sql", ("target",))
+            yield from texts_at(self.target, "exclude", ("target",))
+
+    def references(self) -> Iterator[Reference]:
+        """Yield what the model is ordered behind, its feature set, and the monitors that can ask for a training."""
+        yield from super().references()
+        yield from named(self, "feature_set", "features")
+        for trigger in ("drift", "performance"):
+            yield from readable(self._voters(trigger))
+
+    def _voters(self, trigger: str) -> Iterator[Reference]:
+        vote: VoteSpec | None = getattr(self.retrain, trigger) if self.retrain is not None else None
+        for index, monitor in enumerate(vote.monitors if vote is not None else ()):
+            path = ("retrain", trigger, "monitors", index)
+            yield Reference(path, f"monitoring.{monitor}", ("monitoring",), monitor, orders=False)
+
+    def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
+        """Return all features, and all rows that they describe: labels come of these."""
+        return {f"features.{self.feature_set}": (WHOLE,), book.feature_sets[self.feature_set].spine: (WHOLE,)}
+
+    @property
+    def policy_fields(self) -> frozenset[str]:
+        """Return what says when to train again and whom to promote: a version's rows and trees hang on neither."""
+        return frozenset({"promotion", "retrain"})

@@ -1,0 +1,1 @@
+"""What fields of the book are made of: names, durations, partitions, references."""

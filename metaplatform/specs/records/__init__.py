@@ -1,0 +1,1 @@
+"""Values that layers share: what was read, made, observed and decided."""

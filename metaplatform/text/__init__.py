@@ -1,0 +1,1 @@
+"""Words for people: times, plurals, the nearest of known names."""
