@@ -7,7 +7,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG, HIDDEN_TAG_PREFIX
 from dagster._daemon.monitoring import run_monitoring
 from dagster._grpc import impl
 
-from metaplatform.resources.process import run_launcher
+from metaplatform.resources import run_launcher
 
 
 def test_dagsters_own_local_launcher_cannot_tell_a_dead_run() -> None:
