@@ -8,9 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 
+from metaplatform.factories.asset_specs import mounted
 from metaplatform.factories.automation.alerts import alerts_sensor
 from metaplatform.factories.automation.book import book_sensor
 from metaplatform.factories.mlflow_tracking import mlflow_tracking
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.factories.platform import build_definitions
 from metaplatform.resources.book.deployed_book import DeployedBook
 from metaplatform.resources.book.live_books import LiveBooks
@@ -21,7 +23,7 @@ from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.process.code_server import is_child, serves
 from metaplatform.resources.sinks.exports import Exports
 from metaplatform.resources.sinks.notifier import Notifier
-from metaplatform.resources.storage.root_use import mark_root
+from metaplatform.resources.storage.root_use import check_holder, mark_root
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.deployment import MLFLOW_LINK, REPORTS_LINK, Deployment
 from metaplatform.specs.book.manifest import Manifest
@@ -30,17 +32,22 @@ PINNED_BOOK = "METAPLATFORM_BOOK_SNAPSHOT"
 """Environment variable that a process hands down: the pin of the book that it was built from."""
 
 
-def platform_resources(deployment: Deployment) -> dict[str, object]:
-    """Return the resources that the platform's assets, checks and sensors ask for, by name."""
+def platform_resources(deployment: Deployment, mount: Mount = STANDALONE) -> dict[str, object]:
+    """Return the resources that the platform's assets, checks and sensors ask for, by name.
+
+    Only `metaplatform ui` serves MLflow and the reports below Dagster's page.
+    """
     root = str(deployment.root)
     threads = deployment.threads if deployment.executor == "in_process" else threads_of_each(deployment.threads)[1]
     registry = ModelRegistry(
-        tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.root / "mlartifacts"), ui_url=MLFLOW_LINK
+        tracking_uri=deployment.tracking_uri,
+        artifact_root=str(deployment.root / "mlartifacts"),
+        ui_url="" if mount.name else MLFLOW_LINK,
     )
     return {
         "warehouse": Warehouse(root=root, memory_limit=deployment.memory_limit, threads=threads),
         "registry": registry,
-        "exports": Exports(root=root, reports_url=REPORTS_LINK),
+        "exports": Exports(root=root, reports_url="" if mount.name else REPORTS_LINK),
         "notifier": Notifier(root=root, public_url=deployment.public_url),
         "clock": Clock(),
         "book": DeployedBook(
@@ -55,20 +62,25 @@ def platform_resources(deployment: Deployment) -> dict[str, object]:
 
 
 def definitions_of(
-    manifest: Manifest, deployment: Deployment, *, sensors: Sequence[dg.SensorDefinition] = ()
+    manifest: Manifest,
+    deployment: Deployment,
+    mount: Mount = STANDALONE,
+    *,
+    sensors: Sequence[dg.SensorDefinition] = (),
 ) -> dg.Definitions:
-    """Return the Dagster definitions of a book in a deployment; ``sensors`` come beside those of the loop."""
-    executor = dg.in_process_executor
-    if deployment.executor == "multiprocess":
+    """Return the Dagster definitions of a book in a deployment; ``sensors`` come beside those of the loop.
+
+    Where others share the code location, how its runs are executed is the project's to say.
+    """
+    executor = None if mount.name else dg.in_process_executor
+    if executor and deployment.executor == "multiprocess":
         steps, _ = threads_of_each(deployment.threads)
         executor = dg.multiprocess_executor.configured({"max_concurrent": steps})
-    with warnings.catch_warnings():
-        # Code references and partitioned checks are young in Dagster: a warning each would bury all others.
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        warnings.simplefilter("ignore", dg.PreviewWarning)
+    with _young_parts_used():
         return build_definitions(
             manifest,
-            resources=platform_resources(deployment),
+            mount,
+            resources=platform_resources(deployment, mount),
             executor=executor,
             sensor_interval_seconds=deployment.sensor_interval_seconds,
             keep_versions_days=deployment.keep_versions_days,
@@ -77,7 +89,19 @@ def definitions_of(
 
 
 def load_definitions(environment: MutableMapping[str, str], folder: Path) -> dg.Definitions:
-    """Read the deployment's book and return its definitions.
+    """Read the book of the deployment that ``environment`` describes and return its definitions.
+
+    Raises:
+        BookError: if the book has faults, with all of them, and no good one is to be kept.
+        StorageError: if a project that mounts the book works at the storage root.
+    """
+    return served_definitions(Deployment.from_environment(environment, folder), environment)
+
+
+def served_definitions(
+    deployment: Deployment, environment: MutableMapping[str, str], mount: Mount = STANDALONE
+) -> dg.Definitions:
+    """Read a deployment's book and return its definitions, as they stand in a code location.
 
     A pin of the book is put into ``environment``: the processes that a code server starts for a run, and those that
     the run starts for its steps, inherit it and read that same book, whatever is edited meanwhile. A process that
@@ -85,24 +109,39 @@ def load_definitions(environment: MutableMapping[str, str], folder: Path) -> dg.
 
     Raises:
         BookError: if the book has faults, with all of them, and no good one is to be kept.
+        MetaplatformError: if the mount's translation does not fit the book.
+        StorageError: if somebody else works at the storage root.
     """
-    deployment = Deployment.from_environment(environment, folder)
-    inherited = environment.pop(PINNED_BOOK, None)
+    check_holder(deployment.root, mount.holder)
+    variable = f"{PINNED_BOOK}_{mount.name}" if mount.name else PINNED_BOOK
+    inherited = environment.pop(variable, None)
     live = serves(environment)
     with _without_collector():
         pinned = inherited if is_child() else None
         served = serve_book(deployment, pinned=pinned, live=live, variables=environment)
         if served.pin:
-            environment[PINNED_BOOK] = served.pin
-        watching = book_sensor(served, deployment.sensor_interval_seconds, in_files=deployment.book_source == "yaml")
-        channels = deployment.channels(served.manifest.alerts.values())
-        telling = alerts_sensor(channels, deployment.sensor_interval_seconds)
-        definitions = definitions_of(served.manifest, deployment, sensors=[watching, telling])
+            environment[variable] = served.pin
+        if mount.name:
+            with _young_parts_used():
+                mount = mounted(served.manifest, mount)
+        seconds, in_files = deployment.sensor_interval_seconds, deployment.book_source == "yaml"
+        watching = book_sensor(served, seconds, mount, in_files=in_files)
+        telling = alerts_sensor(deployment.channels(served.manifest.alerts.values()), seconds, mount)
+        definitions = definitions_of(served.manifest, deployment, mount, sensors=[watching, telling])
         if live:
             accept_served(deployment, served)
             LiveBooks(deployment.root).note("" if served.refused else served.content)
-            mark_root(deployment.root, "live")
+            mark_root(deployment.root, "live", mount.holder)
         return definitions
+
+
+@contextmanager
+def _young_parts_used() -> Iterator[None]:
+    """Use code references and partitioned checks, young in Dagster: a warning each would bury all others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        yield
 
 
 @contextmanager

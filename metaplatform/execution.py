@@ -18,7 +18,7 @@ from metaplatform.resources.engine.interruptions import interruptions_noted
 from metaplatform.resources.process.dagster_home import write_dagster_home
 from metaplatform.resources.run_launcher import worker_tags
 from metaplatform.resources.storage.root_lock import sole_holder
-from metaplatform.resources.storage.root_use import root_in_use
+from metaplatform.resources.storage.root_use import check_holder, root_in_use
 from metaplatform.specs.book.deployment import Deployment
 
 _NO_COPIES: Mapping[str, Any] = {
@@ -100,8 +100,9 @@ def sole_apply(root: Path) -> Iterator[None]:
     """Be the only apply at work below a storage root, and no replay.
 
     Raises:
-        StorageError: if another is.
+        StorageError: if another is, or a project that mounts the book works there: its runs are unknown here.
     """
+    check_holder(root)
     refusal = StorageError(
         owner=str(root), culprit="another apply is at work there", fix="wait for it, or name another --root"
     )

@@ -11,7 +11,7 @@ from dagster._core.loader import LoadingContextForTest
 
 from metaplatform.composition import definitions_of, platform_resources
 from metaplatform.execution import deployment_instance, run_in_process
-from metaplatform.factories.asset_specs import asset_key
+from metaplatform.factories.mount import STANDALONE
 from metaplatform.naming import ref_of
 from metaplatform.planning.state import plan_of
 from metaplatform.replay.conductor import Conductor
@@ -86,7 +86,7 @@ class SmallProject:
         run_in_process(
             self.conductor.definitions.get_repository_def(),
             self.conductor.instance,
-            assets=[asset_key(ref) for ref in refs],
+            assets=[STANDALONE.key(ref) for ref in refs],
             partition=partition,
             tags={NOW_TAG: now.isoformat()},
         )

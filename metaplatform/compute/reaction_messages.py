@@ -1,6 +1,6 @@
 """What a reaction tells people: how many rows, the top of them, of which partition and version; and what holds it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import pyarrow as pa
@@ -12,12 +12,25 @@ from metaplatform.specs.records.ledger import Action, Observation
 from metaplatform.specs.records.messages import Message
 from metaplatform.text.plurals import counted
 
+AssetPath = Callable[[str], Sequence[str]]
+
 TOP_ROWS = 10
 """So many rows stand in a message; the table of the reaction has them all."""
 
 
-def action_message(reaction: ReactionSpec, action: Action, top: pa.Table, *, model: str, zone: str) -> Message:
-    """Return the message of an action; ``top`` are its first rows, in the columns that people shall see."""
+def action_message(
+    reaction: ReactionSpec,
+    action: Action,
+    top: pa.Table,
+    *,
+    model: str,
+    zone: str,
+    asset_path: AssetPath = asset_path,
+) -> Message:
+    """Return the message of an action; ``top`` are its first rows, in the columns that people shall see.
+
+    ``asset_path`` says where Dagster shows an asset.
+    """
     where = f" in {action.partition}" if action.partition else ""
     rows = counted(action.rows, "row")
     said = (
@@ -39,12 +52,14 @@ def action_message(reaction: ReactionSpec, action: Action, top: pa.Table, *, mod
             "rows": action.rows,
             "condition": reaction.when,
         },
-        links=_links(reaction, action.run_id),
+        links=_links(reaction, action.run_id, asset_path),
         created_at=action.acted_at,
     )
 
 
-def hold_message(reaction: ReactionSpec, hold: Observation, rows: int, now: datetime) -> Message:
+def hold_message(
+    reaction: ReactionSpec, hold: Observation, rows: int, now: datetime, asset_path: AssetPath = asset_path
+) -> Message:
     """Return the message that a failed profile holds a reaction back, and what lets it go on."""
     where = f" in {hold.partition}" if hold.partition else ""
     partition = f" --partition {hold.partition}" if hold.partition else ""
@@ -61,12 +76,19 @@ def hold_message(reaction: ReactionSpec, hold: Observation, rows: int, now: date
         title=f"{reaction.name} is held back{where}: {hold.detail}"[:200],
         body=body,
         facts={"prediction": reaction.prediction, "partition": hold.partition, "monitor": hold.monitor, "rows": rows},
-        links=_links(reaction, hold.run_id),
+        links=_links(reaction, hold.run_id, asset_path),
         created_at=now,
     )
 
 
-def lifted_message(reaction: ReactionSpec, partition: str, rows: int, finding: str, now: datetime) -> Message:
+def lifted_message(
+    reaction: ReactionSpec,
+    partition: str,
+    rows: int,
+    finding: str,
+    now: datetime,
+    asset_path: AssetPath = asset_path,
+) -> Message:
     """Return the message that nothing holds a reaction back any more; ``finding`` did."""
     where = f" in {partition}" if partition else ""
     return Message(
@@ -75,7 +97,7 @@ def lifted_message(reaction: ReactionSpec, partition: str, rows: int, finding: s
         title=f"{reaction.name} is held back no longer{where}",
         body=f"Nothing holds {reaction.name} back{where} any more: {counted(rows, 'row')} to act on.",
         facts={"prediction": reaction.prediction, "partition": partition, "rows": rows},
-        links={"reaction": _asset(f"reactions.{reaction.name}")},
+        links={"reaction": _asset(asset_path(f"reactions.{reaction.name}"))},
         created_at=now,
     )
 
@@ -96,10 +118,10 @@ def _cell(value: object, zone: str) -> str:
     return " ".join(cell_text(value, zone).split())
 
 
-def _links(reaction: ReactionSpec, run_id: str) -> Mapping[str, str]:
-    made = {ref: _asset(ref) for ref in reaction.materialize}
-    return {"reaction": _asset(f"reactions.{reaction.name}"), **made, "run": f"/runs/{run_id}"}
+def _links(reaction: ReactionSpec, run_id: str, asset_path: AssetPath) -> Mapping[str, str]:
+    made = {ref: _asset(asset_path(ref)) for ref in reaction.materialize}
+    return {"reaction": _asset(asset_path(f"reactions.{reaction.name}")), **made, "run": f"/runs/{run_id}"}
 
 
-def _asset(ref: str) -> str:
-    return "/assets/" + "/".join(asset_path(ref))
+def _asset(path: Sequence[str]) -> str:
+    return "/assets/" + "/".join(path)

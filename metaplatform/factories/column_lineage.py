@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from metaplatform.factories.asset_specs import asset_key
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.specs.entities.features import FeatureSetSpec
 from metaplatform.sql.expressions import referenced_columns
 
 
-def column_lineage(spec: FeatureSetSpec) -> dg.TableColumnLineage:
+def column_lineage(spec: FeatureSetSpec, mount: Mount = STANDALONE) -> dg.TableColumnLineage:
     """Return which columns of which tables each feature is computed from."""
     deps: dict[str, list[dg.TableColumnDep]] = {}
     for block in spec.features:
@@ -16,7 +16,7 @@ def column_lineage(spec: FeatureSetSpec) -> dg.TableColumnLineage:
             read: dict[tuple[str, ...], dg.TableColumnDep] = {}
             for column in referenced_columns(expression):
                 above = [] if block.joined else deps.get(column, [])
-                for dep in above or [dg.TableColumnDep(asset_key(table), column)]:
+                for dep in above or [dg.TableColumnDep(mount.key(table), column)]:
                     # Two features above may come of one column, which Dagster takes once.
                     read[(*dep.asset_key.path, dep.column_name)] = dep
             deps[feature] = list(read.values())

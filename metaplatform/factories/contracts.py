@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from metaplatform.factories.asset_specs import asset_key, asset_metadata
+from metaplatform.factories.asset_specs import asset_metadata
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import RESOURCES, in_dagster, step_of
 from metaplatform.naming import op_name
@@ -12,12 +13,17 @@ from metaplatform.work.contracts import judge_contract
 CONTRACT = "contract"
 
 
-def contract_key(source: str) -> dg.AssetCheckKey:
+def contract_key(source: str, mount: Mount = STANDALONE) -> dg.AssetCheckKey:
     """Return the key of the check that reads a source."""
-    return dg.AssetCheckKey(asset_key(f"raw.{source}"), CONTRACT)
+    return dg.AssetCheckKey(mount.key(f"raw.{source}"), CONTRACT)
 
 
-def contract_check(manifest: Manifest, name: str) -> dg.AssetChecksDefinition:
+def contract_op(ref: str) -> str:
+    """Return the op that reads the source behind ``ref``."""
+    return f"{op_name(ref)}__{CONTRACT}"
+
+
+def contract_check(manifest: Manifest, name: str, mount: Mount = STANDALONE) -> dg.AssetChecksDefinition:
     """Return the check that reads a source's files once they have changed; it needs no run of the asset itself.
 
     It fails, and blocks what is downstream, where more rows are turned away than the book lets pass.
@@ -25,16 +31,20 @@ def contract_check(manifest: Manifest, name: str) -> dg.AssetChecksDefinition:
     ref = f"raw.{name}"
     spec = dg.AssetCheckSpec(
         name=CONTRACT,
-        asset=asset_key(ref),
+        asset=mount.key(ref),
         description=f"Files of {ref} are read; of their rows at most the declared share goes to quarantine.",
         blocking=True,
         metadata=asset_metadata(manifest, ref),
     )
 
-    @dg.multi_asset_check(specs=[spec], name=f"{op_name(ref)}__{CONTRACT}", required_resource_keys=set(RESOURCES))
+    @dg.multi_asset_check(
+        specs=[spec],
+        name=mount.named(contract_op(ref)),
+        required_resource_keys=mount.all_named(*RESOURCES),
+    )
     @with_signature
     def read(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        verdict = judge_contract(step_of(context, manifest, ref, partitioned=False))
+        verdict = judge_contract(step_of(context, manifest, ref, mount, partitioned=False))
         return dg.AssetCheckResult(
             passed=verdict.passed,
             severity=dg.AssetCheckSeverity.ERROR if verdict.settled else dg.AssetCheckSeverity.WARN,

@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 
 from metaplatform.compute.findings import as_markdown
-from metaplatform.factories.asset_specs import asset_key, asset_metadata, asset_spec, partitions_definition
+from metaplatform.factories.asset_specs import asset_metadata, asset_spec, partitions_definition
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.factories.signatures import with_signature
 from metaplatform.factories.steps import RESOURCES, in_dagster, step_of
 from metaplatform.naming import op_name
@@ -19,21 +20,21 @@ from metaplatform.work.monitoring import watch
 from metaplatform.work.steps import Step
 
 
-def check_keys(manifest: Manifest, monitor: str) -> tuple[dg.AssetCheckKey, ...]:
+def check_keys(manifest: Manifest, monitor: str, mount: Mount = STANDALONE) -> tuple[dg.AssetCheckKey, ...]:
     """Return the asset check keys of a monitor; they sit on the prediction it watches."""
-    prediction = asset_key(f"predictions.{manifest.monitors[monitor].prediction}")
+    prediction = mount.key(f"predictions.{manifest.monitors[monitor].prediction}")
     return tuple(dg.AssetCheckKey(prediction, f"{monitor}_{check}") for check in manifest.monitors[monitor].checks)
 
 
-def monitoring_spec(manifest: Manifest, name: str) -> dg.AssetSpec:
+def monitoring_spec(manifest: Manifest, name: str, mount: Mount = STANDALONE) -> dg.AssetSpec:
     """Return the asset that stands for a monitor's observations; its checks report what they add."""
-    prediction = asset_key(f"predictions.{manifest.monitors[name].prediction}")
-    return asset_spec(manifest, f"monitoring.{name}").merge_attributes(
+    prediction = mount.key(f"predictions.{manifest.monitors[name].prediction}")
+    return asset_spec(manifest, f"monitoring.{name}", mount).merge_attributes(
         metadata={"checks on": dg.MetadataValue.asset(prediction)}
     )
 
 
-def monitor_checks(manifest: Manifest, name: str) -> dg.AssetChecksDefinition:
+def monitor_checks(manifest: Manifest, name: str, mount: Mount = STANDALONE) -> dg.AssetChecksDefinition:
     """Return the checks of a monitor as one op: Evidently is imported once, and one report holds all."""
     ref = f"monitoring.{name}"
     monitor = manifest.monitors[name]
@@ -46,24 +47,23 @@ def monitor_checks(manifest: Manifest, name: str) -> dg.AssetChecksDefinition:
             metadata=metadata,
             partitions_def=partitions_definition(manifest.partitions(ref)),
         )
-        for key in check_keys(manifest, name)
+        for key in check_keys(manifest, name, mount)
     ]
-    keys = set(RESOURCES)
     # Only realized metrics are logged over time, and importing MLflow's tracking takes seconds.
-    keys |= {"mlflow"} if monitor.waits_for_labels else set()
+    keys = mount.all_named(*RESOURCES, *(["mlflow"] if monitor.waits_for_labels else []))
 
-    @dg.multi_asset_check(specs=check_specs, name=op_name(ref), required_resource_keys=keys)
+    @dg.multi_asset_check(specs=check_specs, name=mount.named(op_name(ref)), required_resource_keys=keys)
     @with_signature
     def judge(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        step = step_of(context, manifest, ref)
+        step = step_of(context, manifest, ref, mount)
         judged = watch(step)
         if monitor.waits_for_labels:
-            _log_metrics(context.resources.mlflow, monitor, judged, step)
+            _log_metrics(mount.resource(context, "mlflow"), monitor, judged, step)
         facts = {"observations": len(judged.findings), "model_version": judged.version, **in_dagster(judged.links)}
         context.op_execution_context.log_event(
-            dg.AssetMaterialization(asset_key(ref), metadata=facts, partition=step.partition)
+            dg.AssetMaterialization(mount.key(ref), metadata=facts, partition=step.partition)
         )
-        for key, check in zip(check_keys(manifest, name), monitor.checks, strict=True):
+        for key, check in zip(check_keys(manifest, name, mount), monitor.checks, strict=True):
             yield check_result(key, check, judged)
 
     return judge

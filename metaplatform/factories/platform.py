@@ -12,6 +12,7 @@ from metaplatform.factories.automation.sensors import build_sensors
 from metaplatform.factories.column_lineage import column_lineage
 from metaplatform.factories.contracts import contract_check
 from metaplatform.factories.monitoring import monitor_checks, monitoring_spec
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.factories.steps import step_asset
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.work.features import make_features
@@ -34,43 +35,47 @@ _WORK: Mapping[str, Callable[[Step], Made | None]] = {
 }
 
 
-def entity_asset(manifest: Manifest, ref: str) -> dg.AssetsDefinition:
+def entity_asset(manifest: Manifest, ref: str, mount: Mount = STANDALONE) -> dg.AssetsDefinition:
     """Return the asset of an entity that a step makes."""
     chapter, _, name = ref.partition(".")
     metadata = {}
     if chapter == "features":
-        metadata["dagster/column_lineage"] = column_lineage(manifest.feature_sets[name])
+        metadata["dagster/column_lineage"] = column_lineage(manifest.feature_sets[name], mount)
     # Rows that do not allow a training leave the version there is in place.
-    return step_asset(manifest, ref, _WORK[chapter], skippable=chapter == "models", metadata=metadata)
+    return step_asset(manifest, ref, _WORK[chapter], mount, skippable=chapter == "models", metadata=metadata)
 
 
 def build_definitions(
     manifest: Manifest,
+    mount: Mount = STANDALONE,
     *,
     resources: Mapping[str, Any],
-    executor: dg.ExecutorDefinition,
+    executor: dg.ExecutorDefinition | None,
     sensor_interval_seconds: int,
     keep_versions_days: int,
     sensors: Sequence[dg.SensorDefinition] = (),
 ) -> dg.Definitions:
     """Return the definitions of a validated book.
 
-    ``resources`` holds ``warehouse``, ``registry``, ``clock``, ``notifier`` and ``mlflow``.
-    ``sensors`` come beside those of the loop.
+    ``resources`` holds ``warehouse``, ``registry``, ``exports``, ``clock``, ``notifier``, ``book`` and ``mlflow``, by
+    the names they have where the book has its location to itself. ``sensors`` come beside those of the loop.
     """
-    assets = [entity_asset(manifest, ref) for ref in manifest.entities if ref.partition(".")[0] in _WORK]
+    assets = [entity_asset(manifest, ref, mount) for ref in manifest.entities if ref.partition(".")[0] in _WORK]
     return dg.Definitions(
-        assets=[*assets, *(monitoring_spec(manifest, name) for name in manifest.monitors)],
+        assets=[*assets, *(monitoring_spec(manifest, name, mount) for name in manifest.monitors)],
         asset_checks=[
-            *(contract_check(manifest, name) for name in manifest.sources),
-            *(monitor_checks(manifest, name) for name in manifest.monitors),
+            *(contract_check(manifest, name, mount) for name in manifest.sources),
+            *(monitor_checks(manifest, name, mount) for name in manifest.monitors),
         ],
         sensors=[
-            *build_sensors(manifest, sensor_interval_seconds),
-            messages_sensor(manifest.timezone, sensor_interval_seconds),
+            *build_sensors(manifest, sensor_interval_seconds, mount),
+            messages_sensor(manifest.timezone, sensor_interval_seconds, mount),
             *sensors,
         ],
-        schedules=[*build_schedules(manifest), maintenance_schedule(manifest.timezone, keep_versions_days)],
-        resources=dict(resources),
+        schedules=[
+            *build_schedules(manifest, mount),
+            maintenance_schedule(manifest.timezone, keep_versions_days, mount),
+        ],
+        resources={mount.named(name): resource for name, resource in resources.items()},
         executor=executor,
     )

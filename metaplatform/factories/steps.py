@@ -9,6 +9,7 @@ import dagster as dg
 import pyarrow as pa
 
 from metaplatform.factories.asset_specs import asset_spec
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.factories.signatures import with_signature
 from metaplatform.naming import op_name, stable_id
 from metaplatform.specs.book.manifest import Manifest
@@ -22,6 +23,7 @@ def step_asset(
     manifest: Manifest,
     ref: str,
     work: Callable[[Step], Made | None],
+    mount: Mount = STANDALONE,
     *,
     skippable: bool = False,
     metadata: Mapping[str, Any] | None = None,
@@ -30,12 +32,12 @@ def step_asset(
 
     A ``skippable`` asset's work may return None: then what is there stays as it is.
     """
-    spec = asset_spec(manifest, ref).replace_attributes(skippable=skippable)
+    spec = asset_spec(manifest, ref, mount).replace_attributes(skippable=skippable)
 
-    @dg.multi_asset(specs=[spec], name=op_name(ref), required_resource_keys=set(RESOURCES))
+    @dg.multi_asset(specs=[spec], name=mount.named(op_name(ref)), required_resource_keys=mount.all_named(*RESOURCES))
     @with_signature
     def make(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        step = step_of(context, manifest, ref)
+        step = step_of(context, manifest, ref, mount)
         made = work(step)
         if made is not None:
             yield dg.MaterializeResult(
@@ -50,6 +52,7 @@ def step_of(
     context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
     manifest: Manifest,
     ref: str,
+    mount: Mount = STANDALONE,
     *,
     partitioned: bool = True,
 ) -> Step:
@@ -57,17 +60,20 @@ def step_of(
 
     Without ``partitioned`` the step is about all of the asset's partitions.
     """
-    tags, resources = dict(context.run.tags), context.resources
+    tags = dict(context.run.tags)
+    resources = {key: mount.resource(context, key) for key in RESOURCES}
     partitioned = partitioned and manifest.partitions(ref) is not None
     return Step(
         manifest=manifest,
         ref=ref,
         run_id=context.run.run_id,
         partition=context.partition_key if partitioned else None,
-        now=datetime.fromisoformat(tags[NOW_TAG]) if NOW_TAG in tags else resources.clock.now(),
+        now=datetime.fromisoformat(tags[NOW_TAG]) if NOW_TAG in tags else resources["clock"].now(),
         tags=tags,
         log=context.log.info,
-        **{key: getattr(resources, key) for key in RESOURCES},
+        holder=mount.holder,
+        asset_path=mount.path,
+        **resources,
     )
 
 

@@ -11,10 +11,10 @@ from metaplatform.composition import definitions_of
 from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.execution import RunFailedError, deployment_instance, end_dead_runs, run_in_process, sole_apply
-from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.automation.state import Loop, WorkingLoop
 from metaplatform.factories.contracts import contract_key
+from metaplatform.factories.mount import STANDALONE
 from metaplatform.naming import stable_id
 from metaplatform.planning.state import plan_of
 from metaplatform.resources.storage.build_records import BuildRecords
@@ -211,7 +211,7 @@ def _run(work: _Work, change: Change, partition: str) -> None:
     if change.ref.startswith("models."):
         tags[DECISION_TAG] = _training_id(work, change.ref)
     run_in_process(
-        work.repository, work.instance, assets=[asset_key(change.ref)], partition=partition or None, tags=tags
+        work.repository, work.instance, assets=[STANDALONE.key(change.ref)], partition=partition or None, tags=tags
     )
 
 

@@ -12,6 +12,7 @@ from metaplatform.errors import MetaplatformError
 from metaplatform.execution import run_in_process
 from metaplatform.factories.automation.maintenance import MAINTENANCE
 from metaplatform.factories.automation.run_requests import REASON_TAG
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.replay.ticks import cron_ticks
 from metaplatform.resources.process.clock import Clock
 from metaplatform.work.steps import REPLAY_TAG, STAND_BY_TAG
@@ -25,7 +26,8 @@ _MOST_ROUNDS = 1_000
 class Conductor:
     """Plays the daemon's part over one Dagster instance: the same definitions, another clock.
 
-    ``skip`` names sensors that are not asked. ``announce`` gets a line for each run that starts. ``cursors`` are the
+    ``mount`` is the book's place in the definitions: others' sensors and schedules there are not asked, nor those
+    of the book that ``skip`` names. ``announce`` gets a line for each run that starts. ``cursors`` are the
     sensors' own, by name.
     """
 
@@ -35,6 +37,7 @@ class Conductor:
     skip: frozenset[str] = frozenset()
     runs: int = 0
     cursors: dict[str, str | None] = field(default_factory=dict)
+    mount: Mount = STANDALONE
 
     def play(self, now: datetime) -> None:
         """Let ``now`` come: run all that sensors ask for until they are quiet, then due schedules, then again.
@@ -49,7 +52,7 @@ class Conductor:
     def _ask_schedules(self, now: datetime) -> Iterator[int]:
         """Yield how many runs each cron tick at ``now`` led to: every tick is a moment of its own."""
         for schedule in self._repository.schedule_defs:
-            if schedule.name == MAINTENANCE:
+            if schedule.name == self.mount.named(MAINTENANCE) or not self.mount.is_named(schedule.name):
                 continue
             for tick in cron_ticks(str(schedule.cron_schedule), schedule.execution_timezone or "UTC", now - _TICK, now):
                 yield self._ask_schedule(schedule, tick)
@@ -72,14 +75,16 @@ class Conductor:
         )
 
     def _sensors(self) -> Iterator[dg.SensorDefinition]:
-        return (sensor for sensor in self._repository.sensor_defs if sensor.name not in self.skip)
+        skip = self.mount.all_named(*self.skip)
+        found = self._repository.sensor_defs
+        return (sensor for sensor in found if self.mount.is_named(sensor.name) and sensor.name not in skip)
 
     def _ask_sensor(self, sensor: dg.SensorDefinition, now: datetime) -> list[dg.RunRequest]:
         context = dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursors.get(sensor.name),
             repository_def=self._repository,
-            resources={**self._resources, "clock": Clock(at=now.isoformat())},
+            resources={**self._resources, self.mount.named("clock"): Clock(at=now.isoformat())},
         )
         evaluated = sensor.evaluate_tick(context)
         self.cursors[sensor.name] = evaluated.cursor or self.cursors.get(sensor.name)
@@ -90,7 +95,7 @@ class Conductor:
             instance=self.instance,
             scheduled_execution_time=tick.astimezone(ZoneInfo(schedule.execution_timezone or "UTC")),
             repository_def=self._repository,
-            resources={**self._resources, "clock": Clock(at=tick.isoformat())},
+            resources={**self._resources, self.mount.named("clock"): Clock(at=tick.isoformat())},
         )
         requests = list(schedule.evaluate_tick(context).run_requests or [])
         for request in requests:
@@ -102,7 +107,7 @@ class Conductor:
     def _resources(self) -> dict[str, Any]:
         """Return what sensors and schedules ask for; building others would import MLflow's tracking for nothing."""
         given = self.definitions.resources or {}
-        return {name: given[name] for name in ("warehouse", "registry", "notifier")}
+        return {name: given[name] for name in self.mount.all_named("warehouse", "registry", "notifier")}
 
     def _run(self, request: dg.RunRequest, selection: Collection[dg.AssetKey] = ()) -> None:
         self.announce(request.tags.get(REASON_TAG, ""))

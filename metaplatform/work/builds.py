@@ -35,7 +35,7 @@ def recorded(work: Callable[[Step], Made]) -> Callable[[Step], Made]:
     @wraps(work)
     def record(step: Step) -> Made:
         if step.tags.keys().isdisjoint(REPLAY_TAGS):
-            mark_root(step.warehouse.root_path, "live")
+            mark_root(step.warehouse.root_path, "live", step.holder)
         records = BuildRecords(step.warehouse.root_path)
         inputs = inputs_of(step.manifest, step.ref, step.partition, records)
         read = contents_read(step, records)

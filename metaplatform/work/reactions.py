@@ -72,7 +72,9 @@ def _tell(session: Session, step: Step, reaction: ReactionSpec) -> list[Action]:
             run_id=step.run_id,
         )
         top = _top(session, step.manifest, reaction, rows.of(action_id))
-        message = action_message(reaction, action, top, model=model, zone=step.manifest.zone(step.ref))
+        message = action_message(
+            reaction, action, top, model=model, zone=step.manifest.zone(step.ref), asset_path=step.asset_path
+        )
         step.notifier.tell(message, reaction.notify)
         ledger.append(action)
         told.append(action)

@@ -1,6 +1,6 @@
 """A step as its work sees it: its asset, run and partition, its ``now``, and the resources it works with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -8,7 +8,7 @@ from typing import Any
 
 import ibis
 
-from metaplatform.naming import HIDDEN_TAG
+from metaplatform.naming import HIDDEN_TAG, asset_path
 from metaplatform.resources.models.model_registry import ModelRegistry
 from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.sinks.exports import Exports
@@ -67,7 +67,8 @@ class Made:
 class Step:
     """The facts of one step (the asset it makes, its run and partition, the run's ``now``) and its resources.
 
-    ``tags`` are the run's; ``log`` tells people what happens.
+    ``tags`` are the run's; ``log`` tells people what happens. ``holder`` is who works at the storage root, ``""`` for
+    a deployment of its own; ``asset_path`` says where Dagster shows an asset.
     """
 
     manifest: Manifest
@@ -82,6 +83,8 @@ class Step:
     clock: Clock = field(default_factory=Clock)
     tags: Mapping[str, str] = field(default_factory=dict)
     log: Callable[[str], None] = lambda _: None
+    holder: str = ""
+    asset_path: Callable[[str], Sequence[str]] = asset_path
 
     @property
     def name(self) -> str:

@@ -12,8 +12,8 @@ import pytest
 from metaplatform.composition import definitions_of
 from metaplatform.errors import MetaplatformError
 from metaplatform.execution import RunFailedError, run_in_process
-from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
+from metaplatform.factories.mount import STANDALONE
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.book.manifest import Manifest
@@ -128,7 +128,7 @@ class LiveLoop:
 
     def contract(self, source: str) -> dg.AssetCheckEvaluation:
         """Return the newest verdict of a source's check."""
-        key = dg.AssetCheckKey(asset_key(f"raw.{source}"), "contract")
+        key = dg.AssetCheckKey(STANDALONE.key(f"raw.{source}"), "contract")
         record = self.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
         assert record.event is not None
         evaluation: Any = record.event.dagster_event

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metaplatform.factories.asset_specs import asset_key
+from metaplatform.factories.mount import STANDALONE
 from metaplatform_tests.small_project import SmallProject, dagster_unsynced, moment
 
 BOOK = """
@@ -162,9 +162,9 @@ def test_whatever_comes_late_ends_in_the_same_tables(shop: Shop) -> None:
     assert dagster_unsynced(shop) == unsynced, "and Dagster says so of all that whole partitions can tell"
     assert shop.conductor is not None
     graph = shop.conductor.definitions.get_repository_def().asset_graph
-    assert "new rows of raw.rates" in graph.get(asset_key("features.facts")).metadata["not_followed"]
-    assert "new rows of raw.orders" in graph.get(asset_key("tables.total")).metadata["not_followed"]
-    assert "not_followed" not in graph.get(asset_key("tables.labelled")).metadata
+    assert "new rows of raw.rates" in graph.get(STANDALONE.key("features.facts")).metadata["not_followed"]
+    assert "new rows of raw.orders" in graph.get(STANDALONE.key("tables.total")).metadata["not_followed"]
+    assert "not_followed" not in graph.get(STANDALONE.key("tables.labelled")).metadata
     told = shop.play(NOW)
     shop.assert_right()
     shop.make("raw.orders", partition="2024-01-03", now=NOW)

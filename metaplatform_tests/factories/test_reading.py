@@ -10,9 +10,9 @@ import pytest
 
 from metaplatform.errors import MetaplatformError
 from metaplatform.execution import RunFailedError
-from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.contracts import contract_key
+from metaplatform.factories.mount import STANDALONE
 from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.source_contents import ContentRecords
 from metaplatform.specs.records.ledger import Arrival
@@ -108,7 +108,7 @@ def test_every_row_read_is_stored_or_quarantined_with_its_reason_and_told(loop: 
     assert reasons["102"].endswith("lies more than 1 day ahead of its arrival")
     assert reasons["103"].startswith("amount: '47.16 EUR'")
     assert len(loop.rows("raw.orders__quarantine_lines")) == 1
-    arrived = loop.instance.get_latest_materialization_event(asset_key("raw.orders"))
+    arrived = loop.instance.get_latest_materialization_event(STANDALONE.key("raw.orders"))
     assert arrived is not None
     assert arrived.asset_materialization is not None
     assert arrived.asset_materialization.metadata["quarantined_rows"].value == 3
@@ -133,7 +133,9 @@ def test_a_partition_with_too_much_in_quarantine_is_not_made_until_better_rows_c
         verdict.description == f"99 of 100 rows of {DAYS[1]} are in quarantine: more than the share of 0.1 that may be"
     )
     assert "99 of 100 rows" in loop.tick().skip_message, "a tick has failed, and the same is not told at every one"
-    by_hand = dg.RunRequest(asset_selection=[asset_key("raw.orders")], partition_key=DAYS[1], tags={REASON_TAG: "try"})
+    by_hand = dg.RunRequest(
+        asset_selection=[STANDALONE.key("raw.orders")], partition_key=DAYS[1], tags={REASON_TAG: "try"}
+    )
     with pytest.raises(RunFailedError, match=r"metaplatform approve raw\.orders"):
         loop.run(by_hand)
     loop.orders(DAYS[1], 1, *["47.16"] * 99)

@@ -13,30 +13,37 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 from metaplatform.compute.policy.alerting import Alert, Trouble, alerts
 from metaplatform.factories.automation.run_requests import reason_of
 from metaplatform.factories.failures import said_by
-from metaplatform.resources.process.clock import Clock
-from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.specs.entities.reactions import NotificationSpec
 from metaplatform.work.steps import APPLY_TAGS, REPLAY_TAGS
 
 _OLDEST = timedelta(days=30)
 _MOST_RUNS = 50
+_MOST_RUNS_OF_ALL = 500
+"""So many are looked through where others' runs, on the same Dagster instance, are none of the book's."""
 _QUIET = timedelta(minutes=10)
 """A sensor that has not failed for so long is well: one that is held up fails now and then, and skips in between."""
 
 
-def alerts_sensor(channels: Sequence[NotificationSpec], interval_seconds: int) -> dg.SensorDefinition:
+def alerts_sensor(
+    channels: Sequence[NotificationSpec], interval_seconds: int, mount: Mount = STANDALONE
+) -> dg.SensorDefinition:
     """Return the sensor ``alerts`` of a deployment whose own messages go to ``channels``."""
 
     @dg.sensor(
-        name="alerts",
+        name=mount.named("alerts"),
         description="Tell people of failed runs and ticks: once when it begins, once when it is over.",
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        required_resource_keys=mount.all_named("notifier", "clock"),
     )
-    def evaluate(context: dg.SensorEvaluationContext, notifier: Notifier, clock: Clock) -> dg.SensorResult:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        notifier, clock = mount.resource(context, "notifier"), mount.resource(context, "clock")
         told = {cause: Alert(**alert) for cause, alert in json.loads(context.cursor or "{}").items()}
         now = clock.now()
-        seen = [*failed_runs(context.instance, now), *failed_ticks(context.instance, now)]
+        origin = context.code_location_origin
+        place = origin.location_name if origin else None
+        seen = [*failed_runs(context.instance, now, mount), *failed_ticks(context.instance, now, mount, place)]
         messages, kept = alerts(seen, told, now)
         for message in messages:
             notifier.tell(message, channels)
@@ -46,15 +53,18 @@ def alerts_sensor(channels: Sequence[NotificationSpec], interval_seconds: int) -
     return evaluate
 
 
-def failed_runs(instance: dg.DagsterInstance, now: datetime) -> Iterator[Trouble]:
+def failed_runs(instance: dg.DagsterInstance, now: datetime, mount: Mount = STANDALONE) -> Iterator[Trouble]:
     """Yield the runs that failed for good and were not made good by a later one, one for each assets and partition.
 
-    Runs of a replay or an apply are left out: who started them is told by the command.
+    Of a mounted book these are the runs of its assets, checks and jobs. Those of a replay or an apply are left out:
+    who started them is told by the command.
     """
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - _OLDEST)
     seen: set[str] = set()
-    for record in instance.get_run_records(failed, limit=_MOST_RUNS):
+    for record in instance.get_run_records(failed, limit=_MOST_RUNS_OF_ALL if mount.name else _MOST_RUNS):
         run = record.dagster_run
+        if not _is_own(run, mount):
+            continue
         partition = run.tags.get(PARTITION_NAME_TAG, "")
         assets = sorted(key.to_user_string() for key in run.asset_selection or ())
         cause = f"run {run.job_name} {partition} {' '.join(assets)}"
@@ -72,9 +82,13 @@ def failed_runs(instance: dg.DagsterInstance, now: datetime) -> Iterator[Trouble
             )
 
 
-def failed_ticks(instance: dg.DagsterInstance, now: datetime) -> Iterator[Trouble]:
-    """Yield the sensors and schedules that fail, each with what it says."""
+def failed_ticks(
+    instance: dg.DagsterInstance, now: datetime, mount: Mount = STANDALONE, location: str | None = None
+) -> Iterator[Trouble]:
+    """Yield the sensors and schedules that fail, each with what it says; of a mounted book its own in ``location``."""
     for state in instance.all_instigator_state():
+        if not mount.is_named(state.name) or (mount.name and location not in {None, _location(state)}):
+            continue
         ended = [TickStatus.FAILURE, TickStatus.SUCCESS]
         ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=ended)
         if state.is_running and ticks and _lasts(state, ticks[0], now):
@@ -87,6 +101,18 @@ def failed_ticks(instance: dg.DagsterInstance, now: datetime) -> Iterator[Troubl
                 body=said,
                 links={"automation": "/automation"},
             )
+
+
+def _location(state: InstigatorState) -> str:
+    return state.origin.repository_origin.code_location_origin.location_name
+
+
+def _is_own(run: dg.DagsterRun, mount: Mount) -> bool:
+    """Tell whether a run is of the book's assets, its checks or its jobs."""
+    if not mount.name:
+        return True
+    keys = [*(run.asset_selection or ()), *(check.asset_key for check in run.asset_check_selection or ())]
+    return mount.is_named(run.job_name) or any(mount.ref(key) for key in keys)
 
 
 def _lasts(state: InstigatorState, tick: InstigatorTick, now: datetime) -> bool:

@@ -9,9 +9,9 @@ from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 
 from metaplatform.errors import MetaplatformError
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.resources.book.deployed_book import BookLook, DeployedBook
 from metaplatform.resources.book.served_book import ServedBook, refusal
-from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.sinks.notifier import Notifier
 from metaplatform.specs.entities.reactions import FileNotification
 from metaplatform.specs.records.messages import Message
@@ -23,7 +23,9 @@ _REFUSED_SECONDS = 30
 _SHORT = 12
 
 
-def book_sensor(served: ServedBook, interval_seconds: int, *, in_files: bool) -> dg.SensorDefinition:
+def book_sensor(
+    served: ServedBook, interval_seconds: int, mount: Mount = STANDALONE, *, in_files: bool
+) -> dg.SensorDefinition:
     """Return the sensor ``book`` of a code server that was built from ``served``.
 
     What a database holds is taken as soon as it is sound. Files may be in the middle of an edit: they are taken when
@@ -33,16 +35,15 @@ def book_sensor(served: ServedBook, interval_seconds: int, *, in_files: bool) ->
     seen = _Seen(served)
 
     @dg.sensor(
-        name="book",
+        name=mount.named("book"),
         description="Look at the book's source; take a sound edit, refuse an unsound one and say why.",
         minimum_interval_seconds=max(interval_seconds, _REFUSED_SECONDS) if served.refused else interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        required_resource_keys=mount.all_named("book", "notifier", "clock"),
     )
-    def evaluate(
-        context: dg.SensorEvaluationContext, book: DeployedBook, notifier: Notifier, clock: Clock
-    ) -> dg.SkipReason:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         try:
-            found = seen.look(book)
+            found = seen.look(mount.resource(context, "book"))
         except MetaplatformError as error:
             return dg.SkipReason(f"the last good book {served.content[:_SHORT]} runs on: {error}")
         behind = found.accepted is not None and (found.accepted != served.content or bool(served.refused))
@@ -54,7 +55,7 @@ def book_sensor(served: ServedBook, interval_seconds: int, *, in_files: bool) ->
             told = f"book {found.hash[:_SHORT]} is accepted; {reload.ask(context)}"
         if found.refused:
             refused = refusal(found.refused, served.since, served.manifest.timezone)
-            _alert(notifier, found, refused, clock.now())
+            _alert(mount.resource(context, "notifier"), found, refused, mount.resource(context, "clock").now())
             raise refused
         return dg.SkipReason(told)
 

@@ -3,22 +3,23 @@
 import dagster as dg
 
 from metaplatform.errors import StorageError
-from metaplatform.resources.process.clock import Clock
-from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.resources.sinks.outbox import Waiting
 from metaplatform.text.moments import shown
 
 
-def messages_sensor(timezone: str, interval_seconds: int) -> dg.SensorDefinition:
+def messages_sensor(timezone: str, interval_seconds: int, mount: Mount = STANDALONE) -> dg.SensorDefinition:
     """Return the sensor ``messages``; moments are shown in ``timezone``."""
 
     @dg.sensor(
-        name="messages",
+        name=mount.named("messages"),
         description="Send the messages that wait in the outbox; one that is not taken is tried again, later and later.",
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        required_resource_keys=mount.all_named("notifier", "clock"),
     )
-    def evaluate(notifier: Notifier, clock: Clock) -> dg.SkipReason:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        notifier, clock = mount.resource(context, "notifier"), mount.resource(context, "clock")
         late = notifier.deliver(clock.now())
         # A replay goes on: what is late waits for its next moment, and its end tells.
         if late and not clock.at:

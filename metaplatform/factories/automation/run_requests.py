@@ -8,9 +8,9 @@ import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from metaplatform.compute.policy.plans import RunPlan
-from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.monitoring import check_keys
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.text.moments import shown
 from metaplatform.work.steps import NOW_TAG, PLAN_TAG
@@ -51,21 +51,23 @@ class Requests:
     stuck: tuple[str, ...]
 
 
-def run_request(manifest: Manifest, plan: RunPlan, now: datetime, *, attempt: int = 0) -> dg.RunRequest:
+def run_request(
+    manifest: Manifest, plan: RunPlan, now: datetime, mount: Mount = STANDALONE, *, attempt: int = 0
+) -> dg.RunRequest:
     """Return the run request of ``plan``, with its reason and ``now`` on the run; ``attempt`` counts from 0."""
-    checks = [key for monitor in plan.monitors for key in check_keys(manifest, monitor)]
-    checks += [contract_key(source) for source in plan.contracts]
+    checks = [key for monitor in plan.monitors for key in check_keys(manifest, monitor, mount)]
+    checks += [contract_key(source, mount) for source in plan.contracts]
     return dg.RunRequest(
         # Dagster makes one run of each key.
         run_key=f"{plan.key}-{attempt}" if attempt else plan.key,
-        asset_selection=[asset_key(ref) for ref in plan.refs],
+        asset_selection=[mount.key(ref) for ref in plan.refs],
         asset_check_keys=checks,
         partition_key=plan.partition if plan.partition and plan.refs else None,
         tags={
             **plan.tags,
             # For a run of checks alone Dagster looks for one definition of partitions that the whole book shares.
             **({PARTITION_NAME_TAG: plan.partition} if plan.partition and not plan.refs else {}),
-            PLAN_TAG: plan.key,
+            PLAN_TAG: mount.plan(plan.key),
             REASON_TAG: plan.reason[:_LONGEST_TAG],
             NOW_TAG: now.isoformat(),
         },
@@ -77,30 +79,37 @@ def reason_of(run: dg.DagsterRun) -> str:
     return run.tags.get(REASON_TAG) or run.tags.get(_EARLIER_REASON_TAG, "")
 
 
-def requested_before(instance: dg.DagsterInstance, plan: RunPlan) -> dg.DagsterRun | None:
+def requested_before(instance: dg.DagsterInstance, plan: RunPlan, mount: Mount = STANDALONE) -> dg.DagsterRun | None:
     """Return the newest run of this plan, whoever asked for it: a sensor, a replay, or a retry."""
-    return next(iter(instance.get_runs(dg.RunsFilter(tags={PLAN_TAG: plan.key}), limit=1)), None)
+    return next(iter(instance.get_runs(dg.RunsFilter(tags={PLAN_TAG: mount.plan(plan.key)}), limit=1)), None)
 
 
 def open_requests(
-    manifest: Manifest, instance: dg.DagsterInstance, plans: tuple[RunPlan, ...], now: datetime
+    manifest: Manifest,
+    instance: dg.DagsterInstance,
+    plans: tuple[RunPlan, ...],
+    now: datetime,
+    mount: Mount = STANDALONE,
 ) -> Requests:
     """Return the requests for plans that no run has answered, or that are to be tried again.
 
     A run that crashed, and that Dagster could not try again, counts as none. One that failed by itself is tried again
     as often as its plan says, later each time, and is stuck after that.
     """
-    standings = [(plan, standing_of(instance, plan, now, manifest.timezone)) for plan in plans]
+    standings = [(plan, standing_of(instance, plan, now, mount, zone=manifest.timezone)) for plan in plans]
+    due = ((plan, at.attempt) for plan, at in standings if at.status == "due")
     return Requests(
-        tuple(run_request(manifest, plan, now, attempt=at.attempt) for plan, at in standings if at.status == "due"),
+        tuple(run_request(manifest, plan, now, mount, attempt=attempt) for plan, attempt in due),
         tuple(at.note for _, at in standings if at.note),
         tuple(at.note for _, at in standings if at.status == "stuck"),
     )
 
 
-def standing_of(instance: dg.DagsterInstance, plan: RunPlan, now: datetime, zone: str = "UTC") -> Standing:
+def standing_of(
+    instance: dg.DagsterInstance, plan: RunPlan, now: datetime, mount: Mount = STANDALONE, *, zone: str = "UTC"
+) -> Standing:
     """Return where a plan stands, by its newest runs; moments are told by the clock of ``zone``."""
-    found = instance.get_run_records(dg.RunsFilter(tags={PLAN_TAG: plan.key}), limit=_MOST_RUNS)
+    found = instance.get_run_records(dg.RunsFilter(tags={PLAN_TAG: mount.plan(plan.key)}), limit=_MOST_RUNS)
     if not found:
         return Standing("due")
     run, tried = found[0].dagster_run, len(found)

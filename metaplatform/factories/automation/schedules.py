@@ -2,49 +2,45 @@
 
 import dagster as dg
 
-from metaplatform.factories.asset_specs import asset_key
 from metaplatform.factories.automation.run_requests import requested_before, run_request
 from metaplatform.factories.automation.sensors import decision_on, retrain_plan
-from metaplatform.factories.automation.state import Loop
-from metaplatform.resources.models.model_registry import ModelRegistry
-from metaplatform.resources.process.clock import Clock
-from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.factories.automation.state import LOOP_RESOURCES, loop_of
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.training import ModelSpec
 
 
-def build_schedules(manifest: Manifest) -> list[dg.ScheduleDefinition]:
+def build_schedules(manifest: Manifest, mount: Mount = STANDALONE) -> list[dg.ScheduleDefinition]:
     """Return a schedule for each model whose retrain policy has a cron."""
     return [
-        _retrain_schedule(manifest, model, model.retrain.schedule, model.retrain.timezone)
+        _retrain_schedule(manifest, model, model.retrain.schedule, model.retrain.timezone, mount)
         for model in manifest.models.values()
         if model.retrain and model.retrain.schedule
     ]
 
 
-def _retrain_schedule(manifest: Manifest, model: ModelSpec, cron: str, timezone: str) -> dg.ScheduleDefinition:
+def _retrain_schedule(
+    manifest: Manifest, model: ModelSpec, cron: str, timezone: str, mount: Mount
+) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name=f"retrain_{model.name}",
+        name=mount.named(f"retrain_{model.name}"),
         cron_schedule=cron,
         execution_timezone=timezone,
-        target=dg.AssetSelection.assets(asset_key(f"models.{model.name}")),
+        target=dg.AssetSelection.assets(mount.key(f"models.{model.name}")),
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Asks the retrain policy of {model.name} when its cron ticks.",
+        required_resource_keys=mount.all_named(*LOOP_RESOURCES),
     )
-    def retrain(
-        context: dg.ScheduleEvaluationContext, warehouse: Warehouse, registry: ModelRegistry, clock: Clock
-    ) -> dg.RunRequest | dg.SkipReason:
-        loop = Loop(
-            manifest, warehouse.logs, registry, clock.now(), replaying=bool(clock.at), instance=context.instance
-        )
+    def retrain(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        loop = loop_of(context, manifest, mount)
         decision = decision_on(loop, model, scheduled_for=context.scheduled_execution_time)
         if decision is None:
             return dg.SkipReason("nothing to decide upon yet")
         loop.ledger.append(decision)
         plan = retrain_plan(decision)
-        if decision.outcome != "retrain" or requested_before(context.instance, plan):
+        if decision.outcome != "retrain" or requested_before(context.instance, plan, mount):
             return dg.SkipReason(f"{decision.outcome}: {decision.reasons}")
-        request = run_request(manifest, plan, loop.now)
+        request = run_request(manifest, plan, loop.now, mount)
         # The schedule's job holds the model alone, so nothing is left to select.
         return dg.RunRequest(run_key=request.run_key, tags=request.tags)
 

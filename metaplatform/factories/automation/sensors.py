@@ -16,20 +16,19 @@ from metaplatform.compute.reaction_messages import hold_message, lifted_message
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.automation.run_requests import open_requests, standing_of
 from metaplatform.factories.automation.state import (
+    LOOP_RESOURCES,
     Loop,
     arrival_state,
     blocked_partitions,
     held_predictions,
     look_at_sources,
+    loop_of,
     scoring_state,
     training_state,
 )
-from metaplatform.resources.models.model_registry import ModelRegistry
-from metaplatform.resources.process.clock import Clock
-from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.resources.storage.ledger import TABLES
 from metaplatform.resources.storage.match_records import MatchRecords
-from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.records.ledger import Approval, Decision, Observation, Promotion
@@ -49,7 +48,7 @@ class Plans:
     cursor: str | None = None
 
 
-def build_sensors(manifest: Manifest, interval_seconds: int) -> list[dg.SensorDefinition]:
+def build_sensors(manifest: Manifest, interval_seconds: int, mount: Mount = STANDALONE) -> list[dg.SensorDefinition]:
     """Return the loop's sensors; a concern the book has nothing of gets none."""
     concerns: list[tuple[str, Callable[[Loop, dg.SensorEvaluationContext], Plans], object]] = [
         ("arrivals", arrivals, manifest.sources),
@@ -58,47 +57,46 @@ def build_sensors(manifest: Manifest, interval_seconds: int) -> list[dg.SensorDe
         ("retraining", retraining, manifest.models),
         ("reactions", reactions, manifest.reactions),
     ]
-    return [_sensor(manifest, name, plan, interval_seconds) for name, plan, entities in concerns if entities]
+    return [_sensor(manifest, name, plan, interval_seconds, mount) for name, plan, entities in concerns if entities]
 
 
 def _sensor(
-    manifest: Manifest, name: str, plan: Callable[[Loop, dg.SensorEvaluationContext], Plans], interval_seconds: int
+    manifest: Manifest,
+    name: str,
+    plan: Callable[[Loop, dg.SensorEvaluationContext], Plans],
+    interval_seconds: int,
+    mount: Mount,
 ) -> dg.SensorDefinition:
     complaint = _Complaint()
 
     @dg.sensor(
-        name=name,
+        name=mount.named(name),
         description=plan.__doc__,
-        asset_selection=dg.AssetSelection.all(include_sources=False),
+        asset_selection=_made(manifest, mount),
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        required_resource_keys=mount.all_named(*LOOP_RESOURCES, "notifier"),
     )
-    def evaluate(
-        context: dg.SensorEvaluationContext,
-        warehouse: Warehouse,
-        registry: ModelRegistry,
-        clock: Clock,
-        notifier: Notifier,
-    ) -> dg.SensorResult:
-        loop = Loop(
-            manifest,
-            warehouse.logs,
-            registry,
-            clock.now(),
-            replaying=bool(clock.at),
-            instance=context.instance,
-            notifier=notifier,
-        )
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        loop = loop_of(context, manifest, mount, notifier=mount.resource(context, "notifier"))
         return _answer(name, loop, plan(loop, context), complaint, context)
 
     return evaluate
+
+
+def _made(manifest: Manifest, mount: Mount) -> dg.AssetSelection:
+    """Return what the loop asks runs for: of a location that others share, the book's assets and their checks."""
+    if not mount.name:
+        return dg.AssetSelection.all(include_sources=False)
+    made = (ref for ref in manifest.assets if not ref.startswith("monitoring."))
+    return dg.AssetSelection.assets(*(mount.key(ref) for ref in made))
 
 
 def _answer(
     name: str, loop: Loop, found: Plans, complaint: "_Complaint", context: dg.SensorEvaluationContext
 ) -> dg.SensorResult:
     """Ask for the runs that are open; fail where there are none and something waits for a person."""
-    asked = open_requests(loop.manifest, context.instance, tuple(found.plans), loop.now)
+    asked = open_requests(loop.manifest, context.instance, tuple(found.plans), loop.now, loop.mount)
     notes = (*found.notes, *found.held, *asked.notes)
     # A replay looks hundreds of times; what it decides is kept and summed up at its end.
     for note in () if loop.replaying else notes:
@@ -131,7 +129,7 @@ def arrivals(loop: Loop, context: dg.SensorEvaluationContext) -> Plans:
     due = {
         name
         for name, plan in readings.plans.items()
-        if standing_of(context.instance, plan, loop.now).status in {"due", "at work"}
+        if standing_of(context.instance, plan, loop.now, loop.mount).status in {"due", "at work"}
     }
     plans = plan_arrivals(loop.manifest, arrival_state(loop, due | loop.reading), loop.now)
     blocked = [f"raw.{name}: {told}" for (name, _), told in blocked_partitions(loop).items()]
@@ -226,9 +224,9 @@ def _tell_of_hold(loop: Loop, matches: OpenMatches) -> None:
     if hold and found.rows < reaction.min_rows:
         return
     message = (
-        hold_message(reaction, hold, found.rows, loop.now)
+        hold_message(reaction, hold, found.rows, loop.now, loop.mount.path)
         if hold
-        else lifted_message(reaction, partition, found.rows, found.held, loop.now)
+        else lifted_message(reaction, partition, found.rows, found.held, loop.now, loop.mount.path)
     )
     loop.notifier.tell(message, reaction.notify)
     MatchRecords(loop.warehouse.root_path).hold(reaction.name, partition, finding)

@@ -1,6 +1,6 @@
 """Gathers what the loop's decisions are made from: the warehouse, the registry, the ledger and the sources."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -14,8 +14,9 @@ from metaplatform.compute.policy.retraining import Refusal, TrainingState, taken
 from metaplatform.compute.policy.scoring import ScoringState, VersionState
 from metaplatform.compute.policy.stale import Stale, stale_partitions
 from metaplatform.errors import MetaplatformError
-from metaplatform.factories.contracts import CONTRACT
-from metaplatform.naming import ref_of
+from metaplatform.factories.contracts import CONTRACT, contract_op
+from metaplatform.factories.mount import STANDALONE, Mount
+from metaplatform.naming import op_name, ref_name
 from metaplatform.resources.models.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.sinks.exports import lost_files
 from metaplatform.resources.sinks.notifier import Notifier
@@ -42,6 +43,8 @@ NOT_FINISHED = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 )
+LOOP_RESOURCES = ("warehouse", "registry", "clock")
+"""Keys of the resources that a loop is made of."""
 TABLE_PREFIXES = frozenset({"raw", "tables", "features", "predictions", "outputs"})
 
 
@@ -49,7 +52,7 @@ TABLE_PREFIXES = frozenset({"raw", "tables", "features", "predictions", "outputs
 class Loop:
     """The book and the resources that its loop reads, at one moment; of tables their logs alone.
 
-    ``instance`` knows the runs at work, ``notifier`` tells people.
+    ``instance`` knows the runs at work, ``notifier`` tells people, ``mount`` which assets are the book's.
     """
 
     manifest: Manifest
@@ -59,18 +62,40 @@ class Loop:
     replaying: bool = False
     instance: dg.DagsterInstance | None = None
     notifier: Notifier | None = None
+    mount: Mount = STANDALONE
 
     @cached_property
     def busy(self) -> frozenset[str]:
-        """Return the references that unfinished runs are making or reading; a run of everything names none."""
-        made = (ref_of(key.path) for run in self._unfinished for key in run.asset_selection or ())
-        return frozenset(made) | {f"raw.{name}" for name in self.reading}
+        """Return the references that unfinished runs are making or reading."""
+        made = (self.mount.ref(key) for run in self._unfinished for key in run.asset_selection or ())
+        steps = {self.mount.named(op_name(ref)): ref for ref in self.manifest.assets}
+        return frozenset(
+            (
+                *(ref for ref in made if ref),
+                *(f"raw.{name}" for name in self.reading),
+                *(steps[key] for key in self._steps_of_jobs & steps.keys()),
+            )
+        )
 
     @cached_property
     def reading(self) -> frozenset[str]:
         """Return the sources that unfinished runs are reading."""
         checks = (key for run in self._unfinished for key in run.asset_check_selection or ())
-        return frozenset(key.asset_key.path[-1] for key in checks if key.name == CONTRACT)
+        read = (self.mount.ref(key.asset_key) for key in checks if key.name == CONTRACT)
+        steps = {self.mount.named(contract_op(f"raw.{name}")): name for name in self.manifest.sources}
+        return frozenset(
+            (*(ref_name(ref) for ref in read if ref), *(steps[key] for key in self._steps_of_jobs & steps.keys()))
+        )
+
+    @cached_property
+    def _steps_of_jobs(self) -> frozenset[str]:
+        """Return the steps of unfinished runs that name no assets: of a whole job, a schedule's or the project's."""
+        return frozenset(
+            step
+            for run in self._unfinished
+            if self.instance and not run.asset_selection and not run.asset_check_selection
+            for step in _steps(self.instance, run)
+        )
 
     @cached_property
     def at_work(self) -> frozenset[str]:
@@ -125,6 +150,36 @@ class WorkingLoop(Loop):
     """The loop with the warehouse itself, for what reads or writes data and is not a tick."""
 
     warehouse: Warehouse
+
+
+def _steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterable[str]:
+    if run.step_keys_to_execute:
+        return run.step_keys_to_execute
+    return (
+        instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id).step_keys_to_execute
+        if run.execution_plan_snapshot_id
+        else ()
+    )
+
+
+def loop_of(
+    context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext,
+    manifest: Manifest,
+    mount: Mount,
+    notifier: Notifier | None = None,
+) -> Loop:
+    """Return the loop that a sensor or a schedule looks at, with the resources of the book's mount."""
+    warehouse, registry, clock = (mount.resource(context, key) for key in LOOP_RESOURCES)
+    return Loop(
+        manifest,
+        warehouse.logs,
+        registry,
+        clock.now(),
+        replaying=bool(clock.at),
+        instance=context.instance,
+        notifier=notifier,
+        mount=mount,
+    )
 
 
 def look_at_sources(loop: Loop) -> tuple[dict[str, Looked], list[str]]:

@@ -247,7 +247,7 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def _make_tables(self) -> None:
         """Let MLflow make or migrate its tables."""
-        quiet_libraries()
+        quiet_libraries(shared=True)
         with warnings.catch_warnings():
             # MLflow's own tables use what SQLAlchemy 2.1 deprecates: nothing a user could fix.
             warnings.simplefilter("ignore", DeprecationWarning)

@@ -8,6 +8,8 @@ _SETTINGS = {
     "DO_NOT_TRACK": "true",
     "DAGSTER_DISABLE_TELEMETRY": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+_ALONE = {
     # Each experiment and table that it makes is a line among what the platform tells.
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -16,7 +18,10 @@ _SETTINGS = {
 }
 
 
-def quiet_libraries() -> None:
-    """Turn telemetry, chatter, pickle and busy waiting off, unless the environment says otherwise."""
-    for name, value in _SETTINGS.items():
+def quiet_libraries(*, shared: bool = False) -> None:
+    """Turn telemetry, chatter, pickle and busy waiting off, unless the environment says otherwise.
+
+    In a process that is ``shared`` with others' code, what MLflow tells and loads is left to them.
+    """
+    for name, value in (_SETTINGS if shared else _SETTINGS | _ALONE).items():
         os.environ.setdefault(name, value)

@@ -82,18 +82,53 @@ def use_of(root: Path) -> Use | None:
         return "live"
 
 
-def mark_root(root: Path, use: Use) -> Use | None:
-    """Mark what the root is for, unless it is marked so; return what it was marked as before."""
+def holder_of(root: Path) -> str:
+    """Return the project that mounts the root's book; ``""`` if it is a deployment of its own, or nobody's yet."""
+    try:
+        return str(json.loads((root / _MARK).read_text(encoding="utf-8")).get("holder", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def check_holder(root: Path, holder: str = "") -> None:
+    """Check that nobody but ``holder`` works the loop of a live root; ``""`` is a deployment of its own.
+
+    Raises:
+        StorageError: if somebody does.
+    """
+    other = holder_of(root)
+    if use_of(root) == "live" and other != holder:
+        raise StorageError(
+            owner=str(root),
+            culprit=f"it is the root of the book that {other} mounts" if other else "it is a deployment of its own",
+            fix=f"name another root; if that no longer works there, remove {root / _MARK}",
+        )
+
+
+def mark_root(root: Path, use: Use, holder: str = "") -> Use | None:
+    """Mark what the root is for, and for whom, unless it is marked so; return what it was marked as before.
+
+    Raises:
+        StorageError: if it is live for another ``holder``.
+    """
     before = use_of(root)
-    keep_private(root)
-    if before != use:
-        write_whole(root / _MARK, json.dumps({"use": use}).encode(), folders=True)
+    check_holder(root, holder)
+    # A mounted book's process makes others' files too, whose modes are theirs to choose.
+    make_private(root) if holder else keep_private(root)
+    if before != use or holder_of(root) != holder:
+        mark = {"use": use, **({"holder": holder} if holder else {})}
+        write_whole(root / _MARK, json.dumps(mark).encode(), folders=True)
     return before
 
 
 def keep_private(root: Path) -> None:
     """Make a storage root its owner's alone, and so whatever this process and its children make from now on."""
     os.umask(0o077)
+    make_private(root)
+
+
+def make_private(root: Path) -> None:
+    """Make a storage root its owner's alone: nobody else gets at what is below."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if root.stat().st_uid == os.getuid():
         root.chmod(0o700)
