@@ -161,9 +161,7 @@ class Sensor:
     def look(self) -> str:
         resources = platform_resources(self.deployment)
         context = dg.build_sensor_context(resources={name: resources[name] for name in ("book", "notifier", "clock")})
-        result = self.sensor(context)
-        assert isinstance(result, dg.SkipReason)
-        return result.skip_message or ""
+        return self.sensor.evaluate_tick(context).skip_message or ""
 
     @property
     def alerts(self) -> list[str]:

@@ -28,12 +28,17 @@ def test_no_sensor_or_schedule_calls_what_reads_or_writes_data() -> None:
     files = sorted(Path(*automation.__path__).glob("*.py"))
     assert len(files) > 4
     calls = {
-        (path.name, node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", ""))
+        # A plain `replace` is that of dataclasses.
+        (path.name, node.func.attr if isinstance(node.func, ast.Attribute) else _name(node.func))
         for path in files
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
     }
     assert {call for call in calls if call[1] in DATA} == set()
+
+
+def _name(called: ast.expr) -> str:
+    return called.id if isinstance(called, ast.Name) and called.id != "replace" else ""
 
 
 def test_every_sensor_of_a_book_of_all_kinds_answers_without_an_engine(
