@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from metaplatform.resources.models.model_registry import ModelRegistry
 from metaplatform.resources.sinks.exports import Exports
@@ -12,8 +14,21 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.work.steps import Step
 
 
+@cache
+def _empty_database() -> bytes:
+    """Return the file of a database as MLflow makes it, which takes it a second each time."""
+    with TemporaryDirectory() as folder:
+        ModelRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=folder).versions("none")
+        return (Path(folder) / "mlflow.db").read_bytes()
+
+
 def registry_of(root: Path) -> ModelRegistry:
-    return ModelRegistry(tracking_uri=f"sqlite:///{root}/mlflow.db", artifact_root=str(root / "mlartifacts"))
+    """Return the registry of a storage root, its database made if there is none."""
+    database = root / "mlflow.db"
+    if not database.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        database.write_bytes(_empty_database())
+    return ModelRegistry(tracking_uri=f"sqlite:///{database}", artifact_root=str(root / "mlartifacts"))
 
 
 def step_at(

@@ -20,7 +20,7 @@ from metaplatform.specs.loading import load_book
 from metaplatform.specs.records.encoding import FittedEncoding, FittedFeature
 from metaplatform.work.drift import judge_drift
 from metaplatform.work.inference import predict
-from metaplatform_tests.work.steps import step_at
+from metaplatform_tests.work.steps import registry_of, step_at
 
 BOOK = """\
 sources:
@@ -83,7 +83,7 @@ def bundle(version: int) -> ModelBundle:
 def registry(tmp_path_factory: pytest.TempPathFactory) -> ModelRegistry:
     """Return a registry in which version 2 has taken the place of version 1."""
     folder = tmp_path_factory.mktemp("registry")
-    registry = ModelRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=str(folder / "mlartifacts"))
+    registry = registry_of(folder)
     for version in LEARNT_UNTIL:
         registry.new_version("returns", bundle(version), params={}, metrics={}, tags={})
         registry.promote("returns", version)

@@ -25,7 +25,7 @@ from metaplatform.specs.records.encoding import FittedEncoding, FittedFeature
 from metaplatform.work.inference import predict
 from metaplatform.work.performance import judge_realized
 from metaplatform.work.steps import Step
-from metaplatform_tests.work.steps import step_at
+from metaplatform_tests.work.steps import registry_of, step_at
 
 BOOK = """\
 spec_version: 2
@@ -96,7 +96,7 @@ def bundle(version: int) -> ModelBundle:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> ModelRegistry:
     folder = tmp_path_factory.mktemp("registry")
-    registry = ModelRegistry(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=str(folder / "mlartifacts"))
+    registry = registry_of(folder)
     for version in LEARNT_UNTIL:
         registry.new_version("returns", bundle(version), params={}, metrics={}, tags={})
     return registry

@@ -17,6 +17,7 @@ from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonitor
+from metaplatform.specs.loading import load_book
 from metaplatform.specs.records.ledger import Decision, Observation, Promotion
 from metaplatform.work.performance import baseline_of
 from metaplatform.work.steps import REPLAY_TAG
@@ -225,3 +226,31 @@ def test_a_person_who_asks_for_a_training_that_cannot_be_made_hears_why(tmp_path
     with pytest.raises(TrainingRefusedError, match="one class only"):
         platform.train()
     assert not platform.ledger.read(Decision)
+
+
+def test_a_run_that_died_late_and_is_tried_again_finds_the_version_it_had_trained(tmp_path: Path) -> None:
+    platform = Platform(tmp_path, rows())
+    platform.decide("first")
+    assert platform.train(**{DECISION_TAG: "first"})
+    assert platform.train(NOW + dt.timedelta(hours=1), **{DECISION_TAG: "first"})
+    (version,) = platform.registry.versions("returns")
+    assert platform.registry.champion("returns") == version
+    assert [kept.promotion_id for kept in platform.ledger.read(Promotion)] == ["first"]
+
+
+def test_a_champion_whose_features_are_gone_is_told_of_and_not_asked(tmp_path: Path) -> None:
+    platform = Platform(tmp_path, rows(), every="")
+    platform.decide("first", NOW - dt.timedelta(days=6))
+    assert platform.train(NOW - dt.timedelta(days=6), **{DECISION_TAG: "first"})
+    edited = tmp_path / "edited" / "book.yaml"
+    edited.parent.mkdir()
+    edited.write_text((tmp_path / "book.yaml").read_text().replace("{price: amount}", "{cost: amount}"))
+    platform.manifest = load_book(edited.parent)
+    with platform.warehouse.session() as session:
+        learnt = session.reader(session.table("features.facts")).read_all().rename_columns({"price": "cost"})
+    platform.warehouse.replace("features.facts", learnt, partition=None, metadata={})
+    platform.decide("second")
+    assert platform.train(**{DECISION_TAG: "second"})
+    verdict = platform.ledger.read(Promotion)[-1]
+    assert (verdict.outcome, verdict.champion_version) == ("promoted", None)
+    assert verdict.reasons == "the champion, version 1, needs features that are gone: price"
