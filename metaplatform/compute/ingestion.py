@@ -1,6 +1,6 @@
 """Rows of files → typed rows of a raw table, and the rows turned away, each with its reason."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -36,6 +36,10 @@ COPY = "_copy"
 """Column of quarantined rows of a source with a key: whether it is the stored row of its key once more."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN, _STORED = 80, "_stored_moment"
+
+
+Keep = Callable[[ibis.Table], ibis.Table]
+"""Computes a table, and returns it to be read as often as needed."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ class _Reading:
     faults: tuple[_Fault, ...] = ()
 
 
-def conform(raw: ibis.Table, spec: FileSource, *, arrived: datetime | None = None) -> Conformed:
+def conform(
+    raw: ibis.Table, spec: FileSource, *, arrived: datetime | None = None, keep: Keep | None = None
+) -> Conformed:
     """Return the rows of ``raw`` as the source declares them, and those to quarantine.
 
     A row is turned away where a value is not of its declared type or would be changed by it (1.5 as an
@@ -84,16 +90,18 @@ def conform(raw: ibis.Table, spec: FileSource, *, arrived: datetime | None = Non
     timestamp is null, where that lies before the first partition or too far ahead of the moment at which the rows
     ``arrived``, or where an earlier row has its key; of rows with one key the first stays, in the order of all
     their columns. Of types, a timestamp without a time zone is taken as UTC. Without declared columns nothing is
-    cast.
+    cast. ``keep`` computes a table once, where both results are to be read: the keys that repeat.
 
     Raises:
         DataError: if a declared column is missing, or an expression does not fit the types.
     """
-    reading = _read(raw, spec, arrived)
+    reading, repeats = _read(raw, spec, arrived), ""
+    if spec.key and keep is not None:
+        reading, repeats = _with_repeats_kept(reading, spec, keep)
     accepted, unfit = _parted(reading, spec)
     rejected = [unfit]
     if spec.key:
-        accepted, again = _first_of_each_key(reading, spec, _with_stored_moment(reading, spec, accepted))
+        accepted, again = _first_of_each_key(reading, spec, _with_stored_moment(reading, spec, accepted), repeats)
         rejected.append(again)
     return Conformed(_accepted(reading, spec, accepted), _quarantined(reading, spec, rejected))
 
@@ -258,16 +266,37 @@ def _is_moment(name: str, spec: FileSource) -> bool:
     return spec.event_timestamp is not None and name.lower() == spec.event_timestamp.lower()
 
 
-def _first_of_each_key(reading: _Reading, spec: FileSource, fit: str) -> tuple[str, str]:
-    """Return the steps of the rows that stay, and of those that repeat a key.
+def _keys(reading: _Reading, spec: FileSource) -> list[exp.Column]:
+    return [column(_STORED if _is_moment(name, spec) else reading.scope.find(name)) for name in spec.key]
+
+
+def _repeated(step: str, keys: Sequence[exp.Expr]) -> exp.Select:
+    """Return a query of the keys that several rows of a step have."""
+    many = exp.GT(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(1))
+    query = exp.select(*(key.copy() for key in keys)).from_(source(step))
+    return query.group_by(*(key.copy() for key in keys)).having(many)
+
+
+def _with_repeats_kept(reading: _Reading, spec: FileSource, keep: Keep) -> tuple[_Reading, str]:
+    """Return the reading with the keys that repeat computed, and the step that has them.
+
+    They are looked for in all rows, also those with a fault: then nothing but the keys is computed, and of a key that
+    only one sound row has, that row is the first.
+    """
+    every = _with_stored_moment(reading, spec, reading.current)
+    repeats = keep(reading.steps.finish(_repeated(every, _keys(reading, spec))))
+    name = reading.steps.add("repeated keys", exp.select("*").from_(source("repeats")))
+    steps = replace(reading.steps, tables={**reading.steps.tables, "repeats": repeats})
+    return replace(reading, steps=steps), name
+
+
+def _first_of_each_key(reading: _Reading, spec: FileSource, fit: str, repeats: str = "") -> tuple[str, str]:
+    """Return the steps of the rows that stay, and of those that repeat a key; ``repeats`` has the keys, if known.
 
     Only rows whose key repeats are ranked: where there are none, nothing is sorted.
     """
-    steps = reading.steps
-    keys = [column(_STORED if _is_moment(name, spec) else reading.scope.find(name)) for name in spec.key]
-    repeated = exp.select(*(key.copy() for key in keys)).from_(source(fit)).group_by(*(key.copy() for key in keys))
-    many = exp.GT(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(1))
-    repeats = steps.add("repeated keys", repeated.having(many))
+    steps, keys = reading.steps, _keys(reading, spec)
+    repeats = repeats or steps.add("repeated keys", _repeated(fit, keys))
     unique = steps.add("unique", _by_presence(fit, repeats, keys, kind="ANTI"))
     candidates = steps.add("candidates", _by_presence(fit, repeats, keys, kind="SEMI"))
     every = [exp.Ordered(this=column(name)) for name in _columns(reading.raw)]

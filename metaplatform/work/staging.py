@@ -71,7 +71,7 @@ def read_source(
     ref = f"raw.{source.name}"
     before = mark_of(manifest, source)
     files = read_files(session, source, manifest.root, allowed=manifest.source_folders)
-    conformed = conform(files.rows, source, arrived=arrived)
+    conformed = conform(files.rows, source, arrived=arrived, keep=session.materialize_temp)
     read = _by_file(session, files.rows)
     unfit = session.materialize_temp(_named(conformed.quarantined, files), owner=ref)
     rows = _unchanged(session.reader(conformed.accepted, owner=ref), manifest, source, before)

@@ -178,6 +178,41 @@ def test_of_rows_with_one_key_the_first_in_the_order_of_their_columns_stays(conn
         assert reasons(conformed) == ["key (K) repeats an earlier row's"] * 2 + ["v: 'x' is not a valid integer"]
 
 
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["1", "2", "3", "x", None]),
+            st.sampled_from(["2024-01-01", "2024-01-01T00:00:00.0000001", "2024-01-02", "soon", None]),
+            st.sampled_from(["7", "8", "y"]),
+        ),
+        max_size=12,
+    ),
+    st.sampled_from([["k"], ["k", "at"], ["at"], ["half"]]),
+)
+def test_keys_that_are_looked_for_beforehand_turn_away_the_same_rows(
+    connection: Backend, written: list[tuple[str | None, str | None, str]], key: list[str]
+):
+    columns = {name: [row[index] for row in written] for index, name in enumerate(("k", "at", "v"))}
+    raw = table(connection, columns)
+    spec = source(
+        columns={"k": "integer", "at": "timestamptz", "v": "integer"},
+        derive={"half": "k // 2"},
+        key=key,
+        event_timestamp="at",
+    )
+    kept: list[ibis.Table] = []
+
+    def keep(repeats: ibis.Table) -> ibis.Table:
+        kept.append(connection.create_table("kept", repeats, overwrite=True))
+        return kept[-1]
+
+    at_once, before = conform(raw, spec), conform(raw, spec, keep=keep)
+    assert len(kept) == 1
+    assert sorted(map(str, rows(before.accepted))) == sorted(map(str, rows(at_once.accepted)))
+    assert sorted(map(str, rows(before.quarantined))) == sorted(map(str, rows(at_once.quarantined)))
+
+
 def test_a_derived_column_can_be_key_and_event_timestamp(connection: Backend):
     raw = table(connection, {"day": ["2024-01-01", "2024-01-01"], "hour": ["5", "6"]})
     spec = source(
