@@ -18,7 +18,14 @@ from metaplatform.cli.issue_formats import for_github, for_people
 from metaplatform.errors import Issue, Location
 from metaplatform_tests.scenario import write_project
 
-BROKEN = "sources:\n  a: {kind: cvs, path: x}\n"
+BROKEN = """\
+sources:
+  a: {kind: cvs, path: x}
+tables:
+  b: {sql: select * from raw.a}
+outputs:
+  c: {kind: views, tables: [tables.b]}
+"""
 UNUSED = "sources:\n  a: {kind: csv, path: x}\n"
 
 

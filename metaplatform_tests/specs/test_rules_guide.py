@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SPECS = ROOT / "metaplatform" / "specs"
+CHECKING = (ROOT / "metaplatform" / "specs", ROOT / "metaplatform" / "sql")
 NO_RULES = {"utf-8-sig"}
 PLAIN = re.compile(r'(?:issue\(|Fault\(|rule=)\s*"([a-z0-9-]+)"')
 COMPOUND = re.compile(r'"([a-z]+(?:-[a-z0-9]+)+)"')
 
 
 def rules_of_the_code() -> set[str]:
-    texts = [path.read_text() for path in SPECS.rglob("*.py")]
+    texts = [path.read_text() for folder in CHECKING for path in folder.rglob("*.py")]
     found = {rule for text in texts for form in (PLAIN, COMPOUND) for rule in form.findall(text)}
     # Composed of what is missing: see rules/timing.py.
     return (found | {"needs-key", "needs-event-timestamp"}) - NO_RULES

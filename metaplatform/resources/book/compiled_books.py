@@ -22,6 +22,8 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.compiled import AskedVariables, compiled_book, manifest_of_compiled
 from metaplatform.specs.rules import check_book
 
+_CHECKING = ("errors.py", "naming.py", "specs", "sql", "text")
+"""The code that reads and checks a book, below the package."""
 _KEPT = 8
 """So many compiled books are kept: two overlays, an edit and its undoing must not compile each time."""
 
@@ -135,12 +137,13 @@ def compiled_key(*parts: Iterable[str]) -> str:
 @cache
 def compiler() -> tuple[str, ...]:
     """Return what tells one state of the code that checks books from another: its files, and its libraries."""
-    folder = Path(specs.__file__).parent
-    files = sorted(folder.rglob("*.py"))
+    package = Path(specs.__file__).parents[1]
+    parts = [package / part for part in _CHECKING]
+    files = sorted(file for part in parts for file in (part, *part.rglob("*.py")) if file.suffix == ".py")
     found = [(path, path.stat()) for path in files]
     return (
         sys.version,
         pydantic.VERSION,
         sqlglot.__version__,  # type: ignore[attr-defined]
-        *(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}" for path, stat in found),
+        *(f"{path.relative_to(package)} {stat.st_size} {stat.st_mtime_ns}" for path, stat in found),
     )

@@ -21,7 +21,7 @@ from metaplatform_tests.resources import databases
 from metaplatform_tests.scenario import BOOK, write_project
 from metaplatform_tests.specs.relational.any_books import manifests
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DIALECTS = {"mssql": mssql.dialect, "postgresql": postgresql.dialect, "sqlite": sqlite.dialect}
 

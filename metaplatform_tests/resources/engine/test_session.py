@@ -17,7 +17,7 @@ from metaplatform.errors import DataError, StorageError
 from metaplatform.resources.engine.queries import is_scan
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.storage.warehouse import Warehouse
-from metaplatform_tests.resources.long_plans import PLANS, ROWS
+from metaplatform_tests.resources.engine.long_plans import PLANS, ROWS
 
 FLIGHTS = pa.table({"id": [1, 2, 3, 4], "carrier": ["UA", "AA", "UA", None], "delay": [10, -5, None, 30]})
 CARRIERS = pa.table({"carrier": ["UA", "AA"], "name": ["United", "American"]})

@@ -74,6 +74,6 @@ def test_of_a_deployment_are_divided_where_its_executor_runs_steps_at_once(
 
 def test_are_asked_for_in_one_place():
     """Whoever asks the machine for its CPUs takes what the container does not give."""
-    package = Path(__file__).parents[2] / "metaplatform"
+    package = Path(__file__).parents[3] / "metaplatform"
     asking = [path.name for path in package.rglob("*.py") if "cpu_count" in path.read_text(encoding="utf-8")]
     assert asking == ["threads.py"]

@@ -10,7 +10,7 @@ from metaplatform.specs.loading import load_book
 from metaplatform.sql.expressions import parse_query
 from metaplatform.sql.query_columns import query_columns
 
-METADATA = Path(__file__).parents[2] / "metadata"
+METADATA = Path(__file__).parents[3] / "metadata"
 TEXTS = {path.name: path.read_text() for path in METADATA.glob("*.yaml")}
 COLUMNS = {"raw.a": ("x", "y", "k"), "raw.b": ("k", "z", "s")}
 
