@@ -132,13 +132,32 @@ def wait_healthy(child: Child, seconds: float = 180) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    numbers = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return numbers
+    """Return ports on which nobody listens, other ones each time.
+
+    They are below those that outgoing connections get, and each worker of the tests has its own: one that is free when
+    it is chosen must be so still when a server comes up, or comes up again.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        with socket.socket() as probe:
+            port = next(_PORTS)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found.append(port)
+    return found
+
+
+def _ports() -> Iterator[int]:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw9").removeprefix("gw"))
+    # Begun elsewhere by each process: two suites may run on one machine.
+    begin = os.getpid() % 1_000
+    while True:
+        yield from (20_000 + 1_000 * (worker % 10) + (begin + number) % 1_000 for number in range(1_000))
+
+
+_PORTS = _ports()
 
 
 def spec_hashes(table: Path) -> list[str]:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,13 @@ def running(*command: str, **options: Any) -> Iterator["subprocess.Popen[Any]"]:
             yield process
         finally:
             process.kill()
+
+
+def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -97,14 +104,14 @@ def test_a_proxy_is_bereft_once_its_code_server_is_gone_for_longer_than_a_reload
     with running(sys.executable, "-c", PROXY, stdout=subprocess.PIPE, text=True) as proxy:
         assert proxy.stdout is not None
         server = psutil.Process(int(proxy.stdout.readline()))
+        # A process that has just begun has no command line yet.
+        until(lambda: "grpc" in server.cmdline())
         watch = CodeServerWatch()
         if seen:
             assert not watch.bereft(proxy.pid, 0, lambda: True)
         server.kill()
         # Its parent sleeps and never asks how it ended.
-        until = time.monotonic() + 60
-        while server.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
-            time.sleep(0.01)
+        until(lambda: server.status() == psutil.STATUS_ZOMBIE)
         assert [watch.bereft(proxy.pid, now, lambda: True) for now in (5, 14, 14.5, 16)] == [False, False, False, True]
 
 

@@ -147,7 +147,12 @@ def test_a_run_killed_with_all_its_services_is_finished_by_the_next_ones(tmp_pat
         assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.STARTED]
         with running(services, logs=tmp_path / "second", environment=environment) as again:
             wait_healthy(again)
-            wait_until(lambda: any(run.status is dg.DagsterRunStatus.SUCCESS for run in instance.get_runs()))
+
+            def succeeded() -> bool:
+                again.check()
+                return any(run.status is dg.DagsterRunStatus.SUCCESS for run in instance.get_runs())
+
+            wait_until(succeeded)
         retry, killed = instance.get_runs()
         assert killed.status is dg.DagsterRunStatus.FAILURE
         assert retry.parent_run_id == killed.run_id
