@@ -3,10 +3,12 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from metaplatform.errors import MetaplatformError
 from metaplatform.execution import run_in_process
@@ -45,9 +47,9 @@ class Conductor:
         Raises:
             MetaplatformError: if a run fails, or a moment never comes to rest.
         """
-        self._settle(now)
+        self.settle(now)
         if sum(self._ask_schedules(now)):
-            self._settle(now)
+            self.settle(now)
 
     def _ask_schedules(self, now: datetime) -> Iterator[int]:
         """Yield how many runs each cron tick at ``now`` led to: every tick is a moment of its own."""
@@ -61,18 +63,28 @@ class Conductor:
     def _repository(self) -> dg.RepositoryDefinition:
         return self.definitions.get_repository_def()
 
-    def _settle(self, now: datetime) -> None:
-        for _ in range(_MOST_ROUNDS):
+    def settle(self, now: datetime) -> None:
+        """Run all that sensors ask for at ``now``, until they are quiet.
+
+        Raises:
+            MetaplatformError: if a run fails, or the moment never comes to rest.
+        """
+        made: set[object] = set()
+        for rounds in count():
             requests = [request for sensor in self._sensors() for request in self._ask_sensor(sensor, now)]
-            for request in requests:
-                self._run(request)
             if not requests:
                 return
-        raise MetaplatformError(
-            owner="replay",
-            culprit=f"still new runs after {_MOST_ROUNDS} rounds at {now}",
-            fix="look at the newest runs in Dagster's UI",
-        )
+            asked = {_what(request) for request in requests}
+            # Many partitions may come at one moment, one a round; what never rests makes the same again and again.
+            if rounds >= _MOST_ROUNDS and asked <= made:
+                raise MetaplatformError(
+                    owner="replay",
+                    culprit=f"still new runs after {rounds} rounds at {now}",
+                    fix="look at the newest runs in Dagster's UI",
+                )
+            made |= asked
+            for request in requests:
+                self._run(request)
 
     def _sensors(self) -> Iterator[dg.SensorDefinition]:
         skip = self.mount.all_named(*self.skip)
@@ -121,3 +133,12 @@ class Conductor:
             partition=request.partition_key,
             tags={**request.tags, REPLAY_TAG: "true", **stand_by},
         )
+
+
+def _what(request: dg.RunRequest) -> object:
+    """Return what a request is to make or check, of which partition."""
+    return (
+        frozenset(request.asset_selection or ()),
+        frozenset(request.asset_check_keys or ()),
+        request.partition_key or request.tags.get(PARTITION_NAME_TAG),
+    )

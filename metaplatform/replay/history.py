@@ -118,6 +118,10 @@ class _Walk:
         ticks = replay_ticks(self.manifest, before, end, _day_ends(self.look())) if before < end else ()
         progress.start(len(ticks))
         try:
+            if played is not None and not ticks:
+                # What a person has approved since then arrives now.
+                self.conductor.settle(before)
+                Standing(before, self.conductor.cursors, self.conductor.runs).keep(self.root)
             for now in moments_between(self.look, ticks):
                 self.reached = now
                 progress.moment(now)

@@ -1,6 +1,6 @@
 """What a replay did not come to, and why, in words."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from metaplatform.factories.automation.state import Loop, blocked_partitions
@@ -13,24 +13,26 @@ from metaplatform.text.plurals import counted
 
 def shortfalls(loop: Loop, runs: int, end: datetime) -> Iterator[str]:
     """Yield what was held back or not sent, why there was no run by ``end``, and why a prediction scored nothing."""
-    for (name, _), told in blocked_partitions(loop).items():
+    held = blocked_partitions(loop)
+    for (name, _), told in held.items():
         yield f"raw.{name} is held back: {told}"
     if unsent := Outbox(loop.warehouse.root_path).waiting():
         why = next((waiting.reason for waiting in unsent if waiting.reason), "they are not due yet")
         yield f"{counted(len(unsent), 'message')} not sent, tried again by `metaplatform ui`: {why}"
     if not runs:
-        yield _idle(loop, end)
+        yield from _idle(loop, end, held)
         return
     for prediction in loop.manifest.predictions.values():
         if not loop.warehouse.partitions(f"predictions.{prediction.name}"):
             yield f"predictions.{prediction.name} scored nothing: {_unscored(loop, prediction)}"
 
 
-def _idle(loop: Loop, end: datetime) -> str:
+def _idle(loop: Loop, end: datetime, held: Collection[object]) -> Iterator[str]:
     empty = [f"raw.{name}" for name, contents in loop.contents.items() if not contents.stored]
     if empty:
-        return f"nothing was to be done: no rows in {', '.join(empty)}"
-    return f"nothing was to be done: no partition that has rows ends by {shown(end, loop.manifest.timezone)}"
+        yield f"nothing was to be done: no rows in {', '.join(empty)}"
+    elif not held:
+        yield f"nothing was to be done: no partition that has rows ends by {shown(end, loop.manifest.timezone)}"
 
 
 def _unscored(loop: Loop, prediction: PredictionSpec) -> str:

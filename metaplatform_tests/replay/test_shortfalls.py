@@ -1,5 +1,6 @@
 """A replay that comes to little says why."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from metaplatform.replay.history import replay_history
 from metaplatform.replay.results import ReplayResult
 from metaplatform.resources.sinks.outbox import Outbox
+from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.entities.reactions import AppriseNotification
 from metaplatform.specs.loading import load_book
+from metaplatform.work.approvals import approve
 from metaplatform_tests.replay.silence import Silent
 from metaplatform_tests.resources.sinks.test_notifier import message
 from metaplatform_tests.scenario import BOOK, write_month, write_project
@@ -56,3 +59,18 @@ def test_messages_that_could_not_be_sent_are_told_with_the_reason(project: Path)
     Outbox(project / "root").put(message("m1"), [AppriseNotification(kind="apprise", url_env="NOT_SET_ANYWHERE")])
     unsent, _idle = replay(project, resume=True).notes
     assert unsent.startswith("1 message not sent, tried again by `metaplatform ui`: ")
+
+
+def test_what_is_held_back_is_all_that_is_told_and_arrives_once_it_is_approved(project: Path) -> None:
+    path = write_month(project, "2024-01", shifted=False)
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, *(f"x{row}" if n % 2 else row for n, row in enumerate(rows))]) + "\n")
+    held = replay(project)
+    assert [note.split(": ")[0] for note in held.notes] == ["raw.orders is held back"]
+    again = replay(project, resume=True)
+    assert (again.notes, again.runs) == (held.notes, 0)
+    book, warehouse = load_book(project / "metadata"), Warehouse(root=str(project / "root"))
+    approve(book, warehouse, "raw.orders", None, reason="known", now=datetime.now(UTC))
+    assert replay(project, resume=True).runs == 1
+    assert warehouse.partitions("raw.orders")["2024-01"].rows == (len(rows) + 1) // 2
+    assert replay(project, resume=True).runs == 1, "nothing more"
