@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from metaplatform.specs.entities.entity import Entity, Neighbours
-from metaplatform.specs.entities.query_entity import query_reads, query_references
+from metaplatform.specs.entities.query_entity import QueryEntity, query_reads
 from metaplatform.specs.fields.base import ColumnName, Expression, Interval, Many, Query, Ref, Spec
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.specs.fields.reads import WHOLE, Reach
-from metaplatform.specs.fields.references import Path, Reference, texts_at
+from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.sql.expressions import referenced_tables
 
 
@@ -149,7 +149,7 @@ class JsonSource(FileSource):
 SourceSpec = Annotated[CsvSource | ParquetSource | JsonSource, Field(discriminator="kind")]
 
 
-class TableSpec(TimedTable):
+class TableSpec(TimedTable, QueryEntity):
     """A table made by one SQL query, ``sql``, over other tables.
 
     With ``partitioned_by``, the table has the partitions of that input: each is made from that input's
@@ -175,16 +175,6 @@ class TableSpec(TimedTable):
         """Return what the query reads."""
         return f"SQL over {', '.join(referenced_tables(self.sql)) or 'nothing of the book'}."
 
-    @property
-    def query(self) -> str | None:
-        """Return the query that makes the table."""
-        return self.sql
-
-    def references(self) -> Iterator[Reference]:
-        """Yield what the table is ordered behind, what its query reads, and what it has its partitions from."""
-        yield from super().references()
-        yield from query_references(self)
-
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return what the query reads: of others than ``partitioned_by`` all, or so far as it looks back and ahead."""
         del book
@@ -192,11 +182,6 @@ class TableSpec(TimedTable):
         if self.look_back is not None or self.look_ahead is not None:
             others = Reach("span", (self.look_back or Duration(),), self.look_ahead or Duration())
         return query_reads(self.sql, self.partitioned_by, others=others)
-
-    def partition_parent(self, book: Neighbours) -> str | None:
-        """Return what the table has its partitions from."""
-        del book
-        return self.partitioned_by
 
     @property
     def later_fields(self) -> frozenset[str]:

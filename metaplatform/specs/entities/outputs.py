@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from metaplatform.specs.entities.entity import Entity, Neighbours
-from metaplatform.specs.entities.query_entity import query_reads, query_references
+from metaplatform.specs.entities.query_entity import QueryEntity, query_reads
 from metaplatform.specs.fields.base import Many, Query, Ref
 from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.fields.reads import AS_MADE, SAME_ONLY, Reach
@@ -127,7 +127,7 @@ class ViewsOutput(Output):
         return dict.fromkeys(self.tables, SAME_ONLY)
 
 
-class ReportOutput(Output):
+class ReportOutput(Output, QueryEntity):
     """The result of ``sql`` as a table and as an HTML page, for each partition of ``partitioned_by`` if given.
 
     ``title`` heads the page.
@@ -153,25 +153,10 @@ class ReportOutput(Output):
         """Return the title of the page."""
         return f"Report: {self.title}."
 
-    @property
-    def query(self) -> str | None:
-        """Return the query behind the page."""
-        return self.sql
-
-    def references(self) -> Iterator[Reference]:
-        """Yield what the report is ordered behind, what its query reads, and what it has its partitions from."""
-        yield from super().references()
-        yield from query_references(self)
-
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return what the query reads: a page for people tells what was known when it was made."""
         del book
         return query_reads(self.sql, self.partitioned_by, others=AS_MADE)
-
-    def partition_parent(self, book: Neighbours) -> str | None:
-        """Return what the report has its partitions from."""
-        del book
-        return self.partitioned_by
 
 
 OutputSpec = Annotated[FileOutput | ViewsOutput | ReportOutput, Field(discriminator="kind")]

@@ -1,8 +1,9 @@
 """What entities that are the result of a query share."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from metaplatform.specs.entities.entity import Entity
+from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.fields.reads import SAME_ONLY, Reach
 from metaplatform.specs.fields.references import Reference, whole
@@ -10,12 +11,30 @@ from metaplatform.specs.unknown import until_unknown
 from metaplatform.sql.expressions import referenced_tables, table_uses
 
 
-def query_references(entity: Entity) -> Iterator[Reference]:
-    """Yield what a query reads, and what its result has its partitions from; of SQL that does not parse nothing."""
-    with until_unknown():
-        uses = table_uses(entity.query) if entity.query is not None else ()
-        yield from (Reference(("sql",), target, STORED, target, place) for target, place in uses)
-    yield from whole(entity, "partitioned_by", STORED)
+class QueryEntity(Entity):
+    """The result of a query, ``sql``, in the partitions of ``partitioned_by`` if given."""
+
+    if TYPE_CHECKING:
+        # Fields of each kind, at their places among its others.
+        sql: str
+        partitioned_by: str | None
+
+    @property
+    def query(self) -> str | None:
+        """Return the query."""
+        return self.sql
+
+    def references(self) -> Iterator[Reference]:
+        """Yield what the entity is ordered behind, what its query reads, and what it has its partitions from."""
+        yield from super().references()
+        with until_unknown():
+            yield from (Reference(("sql",), target, STORED, target, place) for target, place in table_uses(self.sql))
+        yield from whole(self, "partitioned_by", STORED)
+
+    def partition_parent(self, book: Neighbours) -> str | None:
+        """Return what the entity has its partitions from."""
+        del book
+        return self.partitioned_by
 
 
 def query_reads(sql: str, partitioned_by: str | None, *, others: Reach) -> dict[str, tuple[Reach, ...]]:
