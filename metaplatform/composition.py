@@ -41,7 +41,7 @@ def platform_resources(deployment: Deployment, mount: Mount = STANDALONE) -> dic
     threads = deployment.threads if deployment.executor == "in_process" else threads_of_each(deployment.threads)[1]
     registry = ModelRegistry(
         tracking_uri=deployment.tracking_uri,
-        artifact_root=str(deployment.root / "mlartifacts"),
+        artifact_root=str(deployment.model_files),
         ui_url="" if mount.name else MLFLOW_LINK,
     )
     return {

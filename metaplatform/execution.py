@@ -11,6 +11,7 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
+from metaplatform import places
 from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.factories.automation.state import NOT_FINISHED
 from metaplatform.factories.failures import decisive, said_by
@@ -106,7 +107,7 @@ def sole_apply(root: Path) -> Iterator[None]:
     refusal = StorageError(
         owner=str(root), culprit="another apply is at work there", fix="wait for it, or name another --root"
     )
-    with root_in_use(root), sole_holder(root / "apply.lock", refusal):
+    with root_in_use(root), sole_holder(root / places.APPLY_LOCK, refusal):
         yield
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 HIDDEN_TAG = ".dagster/metaplatform_"
 """Start of run tags that are for the platform alone: Dagster's page leaves them out, so that the reason is seen."""
+PARTITION = "_partition"
+"""Column of every partitioned stored table that holds the partition's key."""
 FILE = "_source_file"
 """Column of rows read from files that holds the file they come from; stored rows do not have it."""
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from metaplatform import places
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "metaplatform"
 
@@ -164,6 +166,19 @@ def test_no_tracked_file_names_where_packages_come_from_or_a_path_of_one_machine
         for what, pattern in FOREIGN.items():
             found += [f"{file.relative_to(ROOT)}: {what}: {hit.group()}" for hit in re.finditer(pattern, text)]
     assert found == []
+
+
+def test_places_below_the_storage_root_are_named_once() -> None:
+    telling = {name for name in vars(places).values() if isinstance(name, str) and re.fullmatch(r"[\w/]+[./]\w+", name)}
+    telling.add(places.MODEL_FILES)
+
+    def named(tree: ast.Module) -> Iterator[tuple[int, str]]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and node.value in telling:
+                yield node.lineno, str(node.value)
+
+    # What an output writes is its own to say.
+    assert offenders(named, but=("metaplatform/places.py", "metaplatform/specs/entities/outputs.py")) == []
 
 
 def test_every_package_has_walls_and_none_of_its_modules_is_left_out() -> None:

@@ -26,7 +26,7 @@ class Past:
     def below(cls, deployment: Deployment) -> "Past":
         """Return the past of a deployment."""
         root = deployment.root
-        registry = ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(root / "mlartifacts"))
+        registry = ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.model_files))
         return cls(Ledger(Warehouse(root=str(root))), registry, BuildRecords(root).applied())
 
     @property

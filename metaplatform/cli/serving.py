@@ -28,7 +28,7 @@ def serve_deployment(deployment: Deployment, port: int) -> int:
     with root_in_use(deployment.root):
         _go_live(deployment.root)
         typer.echo("Looking at MLflow's database")
-        ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.root / "mlartifacts")).ensure()
+        ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.model_files)).ensure()
         url = deployment.public_url or f"http://127.0.0.1:{port}"
         return serve(
             deployment.root,

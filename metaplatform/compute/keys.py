@@ -7,6 +7,7 @@ from operator import or_
 import ibis
 
 from metaplatform.compute.sql_columns import Scope
+from metaplatform.naming import PARTITION
 
 COUNT, TOTAL, ELSEWHERE = "_rows", "_keys", "_elsewhere"
 """Rows with the key, keys at fault in all, and the partition that holds the key as well."""
@@ -26,7 +27,7 @@ def faulty_keys(rows: ibis.Table, key: Sequence[str], *, examples: int) -> ibis.
 def keys_elsewhere(rows: ibis.Table, others: ibis.Table, key: Sequence[str], *, examples: int) -> ibis.Table:
     """Return some keys of ``rows`` that ``others`` have too, in the partition ``ELSEWHERE``; empty is good."""
     names = _columns(rows, key)
-    theirs = others.select(**{name: others[name] for name in names}, **{ELSEWHERE: others["_partition"]})
+    theirs = others.select(**{name: others[name] for name in names}, **{ELSEWHERE: others[PARTITION]})
     return _some(rows.select(names).inner_join(theirs, names), names, examples)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import ibis
 
+from metaplatform.compute.chosen_rows import within
 from metaplatform.errors import DataError
 from metaplatform.specs.entities.training import TrainingSpec
 from metaplatform.specs.fields.duration import Duration
@@ -54,17 +55,17 @@ class Split:
         """Return the rows that neither training nor validation has seen."""
         if self.bounds is None or self.event_timestamp is None:
             return frame.filter(lambda rows: _share(rows, self.keys, "holdout", self.holdout_share))
-        return _between(frame, self.event_timestamp, self.bounds.holdout_start, self.bounds.cut)
+        return within(frame, self.event_timestamp, self.bounds.holdout_start, self.bounds.cut)
 
     def _before_holdout(self, frame: ibis.Table) -> ibis.Table:
         if self.bounds is None or self.event_timestamp is None:
             return frame.filter(lambda rows: ~_share(rows, self.keys, "holdout", self.holdout_share))
-        return _between(frame, self.event_timestamp, self.bounds.start, self.bounds.holdout_start)
+        return within(frame, self.event_timestamp, self.bounds.start, self.bounds.holdout_start)
 
     def _validates(self, rows: ibis.Table) -> Any:
         if self.event_timestamp is None or self.validation_start is None:
             return _share(rows, self.keys, "validation", self.validation_share)
-        return rows[self.event_timestamp] >= _instant(self.validation_start)
+        return rows[self.event_timestamp] >= ibis.literal(self.validation_start)
 
 
 def split_bounds(spec: TrainingSpec, *, cut: datetime, step: timedelta = _NEXT_INSTANT) -> Bounds:
@@ -90,7 +91,7 @@ def floored(moment: datetime, step: timedelta) -> datetime:
 
 def boundary_query(frame: ibis.Table, bounds: Bounds, *, event_timestamp: str, validation_share: float) -> ibis.Table:
     """Return the query behind :func:`timed_split`: one row of ``first``, ``last`` and ``boundary`` instants."""
-    rows = _between(frame, event_timestamp, bounds.start, bounds.holdout_start)
+    rows = within(frame, event_timestamp, bounds.start, bounds.holdout_start)
     time = rows[event_timestamp]
     return rows.agg(first=time.min(), last=time.max(), boundary=time.quantile(1 - validation_share))
 
@@ -121,14 +122,6 @@ def untimed_split(spec: TrainingSpec, *, keys: Sequence[str]) -> Split:
 
 def _days(duration: Duration) -> float:
     return duration.months * _DAYS_OF_A_MONTH + duration.seconds / 86_400
-
-
-def _instant(moment: datetime) -> Any:
-    return ibis.literal(moment, "timestamp('UTC')")
-
-
-def _between(frame: ibis.Table, column: str, start: datetime, end: datetime) -> ibis.Table:
-    return frame.filter(frame[column] >= _instant(start), frame[column] < _instant(end))
 
 
 def _share(rows: ibis.Table, keys: Sequence[str], salt: str, share: float) -> Any:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
+from metaplatform import places
 from metaplatform.errors import ServerError
 from metaplatform.hosting.child import POLL_SECONDS, Child, Service
 from metaplatform.hosting.services import (
@@ -61,9 +62,9 @@ def serve(
         end_leftovers(base, grace_seconds, announce)
         _claim(chosen)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="metaplatform-")))
-        home = write_dagster_home(base / "dagster")
+        home = write_dagster_home(base / places.DAGSTER)
         extra = {**(environment or {}), "DAGSTER_HOME": str(home), MARK: folder.name}
-        supervisor = Supervisor(logs=base / "logs", environment=extra, grace_seconds=grace_seconds)
+        supervisor = Supervisor(logs=base / places.LOGS, environment=extra, grace_seconds=grace_seconds)
         workspace = folder / "workspace.yaml"
         code = code_servers(project.resolve(), folder, workspace)
         stack.callback(forget, base)
@@ -182,7 +183,7 @@ def _sole_server(root: Path) -> AbstractContextManager[None]:
         culprit="another `metaplatform ui` serves this storage root",
         fix="use that one, stop it, or name another --root",
     )
-    return sole_holder(root / "ui.lock", refusal)
+    return sole_holder(root / places.SERVE_LOCK, refusal)
 
 
 def _tell(announce: Callable[[str], None], links: Mapping[str, str], stopped: threading.Event) -> None:

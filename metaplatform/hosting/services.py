@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from metaplatform import places
 from metaplatform.errors import ServerError
 from metaplatform.hosting.child import Service
 
@@ -77,9 +78,9 @@ def daemon(project: Path, workspace: Path) -> Service:
 def mlflow_server(root: Path, port: int) -> Service:
     """Return MLflow's server over the database and artifacts below ``root``."""
     options = {
-        "--backend-store-uri": f"sqlite:///{root / 'mlflow.db'}",
+        "--backend-store-uri": f"sqlite:///{root / places.MLFLOW_DATABASE}",
         # The same place as without the server, so that runs made either way can be read either way.
-        "--default-artifact-root": (root / "mlartifacts").as_uri(),
+        "--default-artifact-root": (root / places.MODEL_FILES).as_uri(),
         "--host": LOOPBACK,
         "--port": str(port),
         "--workers": "1",
@@ -92,5 +93,5 @@ def mlflow_server(root: Path, port: int) -> Service:
 
 def reports_server(root: Path, port: int) -> Service:
     """Return the server of the pages below ``root/reports``."""
-    command = (*_MODULE, "metaplatform.hosting.report_server", str(root / "reports"), str(port))
+    command = (*_MODULE, "metaplatform.hosting.report_server", str(root / places.REPORTS), str(port))
     return Service("reports", command, root, f"http://{LOOPBACK}:{port}", "/")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psutil
 
+from metaplatform import places
 from metaplatform.hosting.child import bearing, end_processes
 from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.resources.run_launcher import process_lives
 
-FILE = "ui.json"
 MARK = "METAPLATFORM_UI"
 """Environment variable of every process that a `ui` started, and of all that these started: its own mark."""
 
@@ -38,7 +38,7 @@ class ServingRecord:
     def read(cls, root: Path) -> "ServingRecord | None":
         """Return the record below a root, None if there is none, or it is damaged."""
         try:
-            found = json.loads((root / FILE).read_bytes())
+            found = json.loads((root / places.SERVED).read_bytes())
             servers = tuple(str(server) for server in found["code_servers"])
             return cls(int(found["pid"]), float(found["started"]), str(found["mark"]), servers)
         except (OSError, ValueError, KeyError, TypeError):
@@ -46,7 +46,7 @@ class ServingRecord:
 
     def write(self, root: Path) -> None:
         """Keep the record below a root."""
-        write_whole(root / FILE, json.dumps(asdict(self)).encode(), folders=True)
+        write_whole(root / places.SERVED, json.dumps(asdict(self)).encode(), folders=True)
 
     @property
     def lives(self) -> bool:
@@ -56,7 +56,7 @@ class ServingRecord:
 
 def forget(root: Path) -> None:
     """Take the record away: nothing is served."""
-    (root / FILE).unlink(missing_ok=True)
+    (root / places.SERVED).unlink(missing_ok=True)
 
 
 def end_leftovers(root: Path, grace_seconds: float, announce: Callable[[str], None]) -> None:

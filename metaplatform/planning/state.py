@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from metaplatform import places
 from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
 from metaplatform.planning.pending import pending_changes
@@ -35,11 +36,9 @@ def plan_of(manifest: Manifest, deployment: Deployment) -> Plan:
     made = {change.ref for change in plan.work}
     pending = (change for change in pending_changes(manifest, warehouse) if change.ref not in made)
     found = replace(plan, changes=(*pending, *changes))
-    if not (warehouse.root_path / "mlflow.db").exists():
+    if not (warehouse.root_path / places.MLFLOW_DATABASE).exists():
         return found
-    registry = ModelRegistry(
-        tracking_uri=deployment.tracking_uri, artifact_root=str(warehouse.root_path / "mlartifacts")
-    )
+    registry = ModelRegistry(tracking_uri=deployment.tracking_uri, artifact_root=str(deployment.model_files))
     return with_versions(found, manifest, registry, warehouse.logs, Clock().now())
 
 
@@ -79,7 +78,7 @@ def _converted_keys(manifest: Manifest, warehouse: Warehouse, built: Collection[
 
 def _there(ref: str, built: Built, warehouse: Warehouse) -> bool:
     if ref.startswith("models."):
-        return (warehouse.root_path / "mlflow.db").exists()
+        return (warehouse.root_path / places.MLFLOW_DATABASE).exists()
     if built.unfinished or not ref.startswith(_TABLES):
         return True
     check_newest_commit(warehouse.path(ref))

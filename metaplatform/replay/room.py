@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from metaplatform import places
 from metaplatform.errors import StorageError
 from metaplatform.execution import deployment_instance
 from metaplatform.replay.standing import Standing, standing_below
@@ -11,9 +12,6 @@ from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.records.ledger import Arrival
 from metaplatform.work.steps import REPLAY_TAGS
-
-_SERVED = ("ui.lock", "logs")
-"""What ``metaplatform ui`` leaves behind below a storage root."""
 
 
 def make_room(deployment: Deployment, *, fresh: bool, resume: bool = False) -> Standing:
@@ -51,7 +49,7 @@ def make_room(deployment: Deployment, *, fresh: bool, resume: bool = False) -> S
 def _made_by_replays(deployment: Deployment) -> bool:
     """Tell whether replays, and nothing else, made what is below a root of the time before roots were marked."""
     root = deployment.root
-    if any((root / name).exists() for name in _SERVED) or not deployment.dagster_home.exists():
+    if any((root / name).exists() for name in places.LEFT_BY_SERVING) or not deployment.dagster_home.exists():
         return False
     arrivals = Ledger(Warehouse(root=str(root))).read(Arrival)
     with deployment_instance(deployment) as instance:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 
+from metaplatform import places
 from metaplatform.errors import StorageError
 from metaplatform.execution import end_dead_runs
 from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.work.steps import PLAN_TAG, REPLAY_TAGS
-
-FILE = "replay.json"
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Standing:
     def keep(self, root: Path) -> None:
         """Keep it below the storage root."""
         fields = {**asdict(self), "played": self.played.isoformat() if self.played else None}
-        write_whole(root / FILE, json.dumps(fields).encode(), folders=True)
+        write_whole(root / places.STANDING, json.dumps(fields).encode(), folders=True)
 
 
 def standing_below(root: Path) -> Standing:
@@ -37,7 +36,7 @@ def standing_below(root: Path) -> Standing:
         StorageError: if nothing is known of it.
     """
     try:
-        kept = json.loads((root / FILE).read_text(encoding="utf-8"))
+        kept = json.loads((root / places.STANDING).read_text(encoding="utf-8"))
         played = datetime.fromisoformat(kept["played"]) if kept["played"] else None
         return Standing(played, dict(kept["cursors"]), int(kept["runs"]))
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -35,8 +35,7 @@ class KnownTable:
     @property
     def identity(self) -> tuple[str, ...]:
         """Return the columns that say which row this is, and when."""
-        moment = self.spec.event_timestamp
-        return (*self.spec.key, *([moment] if moment and moment not in self.spec.key else []))
+        return self.spec.identity
 
 
 def entity_at(manifest: Manifest, ref: str, prefixes: Sequence[str], *, owner: str) -> object:

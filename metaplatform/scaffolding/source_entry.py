@@ -19,7 +19,7 @@ from metaplatform.scaffolding.table_role import Moments, TableRole, role_of
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar
 from metaplatform.specs.entities.ingestion import CsvSource, FileSource, JsonSource, ParquetSource, SourceSpec
 from metaplatform.specs.fields.base import ColumnName
-from metaplatform.specs.fields.file_endings import ENDINGS, kind_of_file
+from metaplatform.specs.fields.file_endings import ARCHIVE, COMPRESSED, ENDINGS, kind_of_file
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.text.plurals import counted
 
@@ -80,7 +80,7 @@ def _kind_of(path: str) -> type[CsvSource | ParquetSource | JsonSource]:
         raise DataError(
             owner="new source",
             culprit=f"'{path}' does not end like the files of any kind of source",
-            fix=f"name files that end in one of {endings}, also with .gz or in a .zip",
+            fix=f"name files that end in one of {endings}, also with {' or '.join(COMPRESSED)}, or in a {ARCHIVE}",
         )
     return _KINDS[kind]
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 import ibis
 from sqlglot import exp
 
+from metaplatform.compute.chosen_rows import read_by
 from metaplatform.compute.ingestion import conform
 from metaplatform.compute.local_time import in_period, key, periods_table
 from metaplatform.compute.sql_columns import ROW, Steps, all_columns, call, column, named, source
 from metaplatform.errors import DataError
+from metaplatform.naming import PARTITION
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.sources.sampled_rows import SAMPLE_ROWS
 from metaplatform.resources.sources.samples import Sample
@@ -22,7 +24,6 @@ from metaplatform.specs.entities.ingestion import FileSource, SourceSpec, TableS
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.sql.expressions import parse_query, referenced_tables
 
-_PARTITION = "_partition"
 _MOST_PARTITIONS = 60
 _MICROS = 1_000_000
 
@@ -37,7 +38,7 @@ def sample_table(manifest: Manifest, ref: str, *, twins_of: str | None = None) -
     """
     with tempfile.TemporaryDirectory() as folder, Warehouse(root=folder).session() as session:
         rows = _Tried(manifest, session).rows(ref)
-        rows = rows.drop(_PARTITION) if _PARTITION in rows.columns else rows
+        rows = rows.drop(PARTITION) if PARTITION in rows.columns else rows
         whole = session.materialize_temp(rows, owner=ref)
         connection, looked = session.backend.con, whole.get_name()
         count = int(connection.table(looked).count("*").fetchall()[0][0])
@@ -88,26 +89,20 @@ class _Tried:
         return _with_partition(rows, found, found.partitions) if found.partitions else rows
 
     def _keys(self, parent: str) -> list[str]:
-        keys = self.rows(parent).select(_PARTITION).distinct().order_by(_PARTITION)
-        every = [row[_PARTITION] for row in self.session.reader(keys).read_all().to_pylist()]
+        keys = self.rows(parent).select(PARTITION).distinct().order_by(PARTITION)
+        every = [row[PARTITION] for row in self.session.reader(keys).read_all().to_pylist()]
         return every[:: max(1, len(every) // _MOST_PARTITIONS)] if len(every) > _MOST_PARTITIONS else every
 
     def _part(
         self, ref: str, table: TableSpec, inputs: Mapping[str, ibis.Table], line: PartitionSpec, key_: str
     ) -> ibis.Table:
         within = {other: self._within(ref, other, rows, line, key_) for other, rows in inputs.items()}
-        return self._query(ref, table, within).mutate(**{_PARTITION: ibis.literal(key_)})
+        return self._query(ref, table, within).mutate(**{PARTITION: ibis.literal(key_)})
 
     def _within(self, ref: str, other: str, rows: ibis.Table, line: PartitionSpec, key_: str) -> ibis.Table:
         """Return what a partition reads of an input."""
         reach = self.manifest.reads(ref)[other][0]
-        if reach.kind == "same":
-            return rows.filter(rows[_PARTITION] == key_)
-        moment = self.manifest.event_timestamp(other)
-        if reach.kind != "span" or moment is None:
-            return rows
-        within = reach.interval(line.window(key_))
-        return rows.filter((rows[moment] >= ibis.literal(within.start)) & (rows[moment] < ibis.literal(within.end)))
+        return read_by(rows, key_, line.window(key_), reach, self.manifest.event_timestamp(other))
 
 
 def _with_partition(rows: ibis.Table, found: FileSource, line: PartitionSpec) -> ibis.Table:
@@ -118,6 +113,6 @@ def _with_partition(rows: ibis.Table, found: FileSource, line: PartitionSpec) ->
         this=call("floor", exp.Div(this=micros, expression=exp.Literal.number(float(_MICROS)))),
         to=exp.DataType.build("bigint", dialect="duckdb"),
     )
-    query = exp.select(all_columns(ROW), named(key(second, line), _PARTITION)).from_(source("rows"))
+    query = exp.select(all_columns(ROW), named(key(second, line), PARTITION)).from_(source("rows"))
     query.append("joins", exp.Join(this=periods_table(line), on=in_period(second)))
     return steps.finish(query)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from metaplatform.naming import PARTITION
 from metaplatform.sql.sql_safety import position_of
 from metaplatform.text.nearest import nearest_name
 
@@ -18,7 +19,7 @@ MOST_FAULTS = 50
 """So many faults of one SQL text are told."""
 _MAX_COLUMNS = 10_000
 """Of more columns than that, nothing is known: stars over stars double them at each step."""
-HIDDEN = frozenset({"_partition"})
+HIDDEN = frozenset({PARTITION})
 """Columns that may be read of a stored table, but are not among those that ``*`` gives."""
 
 

@@ -12,13 +12,15 @@ import ibis
 from filelock import FileLock
 from ibis import Table
 
+from metaplatform import places
+from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.sql_columns import where
 from metaplatform.resources.engine.session import Session
-from metaplatform.resources.storage.match_records import FOLDER, MatchRecords
+from metaplatform.resources.storage.match_records import MatchRecords
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.entities.reactions import ReactionSpec
 from metaplatform.specs.records.matches import Matches
-from metaplatform.work.steps import BACKFILL_TAGS, STAND_BY_TAG, Step, in_partition
+from metaplatform.work.steps import BACKFILL_TAGS, STAND_BY_TAG, Step
 
 _ACTION, _VERSION, _AT = "action_id", "model_version", "acted_at"
 
@@ -26,7 +28,7 @@ _ACTION, _VERSION, _AT = "action_id", "model_version", "acted_at"
 @contextmanager
 def acting(warehouse: Warehouse, reaction: str) -> Iterator[None]:
     """Let one process at a time look at a reaction's open rows and act on them; a killed one's lock is free again."""
-    folder = warehouse.root_path / FOLDER
+    folder = warehouse.root_path / places.MATCHES
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f".{reaction}.lock"):
         yield

@@ -7,10 +7,10 @@ from functools import wraps
 
 import ibis
 
+from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.partition_profiles import row_profiles
 from metaplatform.compute.policy.road import made_by_reactions
-from metaplatform.naming import stable_id
-from metaplatform.resources.delta.delta_types import PARTITION_COLUMN
+from metaplatform.naming import PARTITION, stable_id
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.storage.build_records import BuildRecords
 from metaplatform.resources.storage.root_use import mark_root
@@ -19,9 +19,9 @@ from metaplatform.specs.book.fingerprints import Contents
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.specs.snapshots import entity_fields, snapshot_of
-from metaplatform.work.steps import REPLAY_TAGS, Made, Step, in_partition
+from metaplatform.work.steps import REPLAY_TAGS, Made, Step
 
-_NO_CONTENT = {"predictions": frozenset({PARTITION_COLUMN, "run_id", "scored_at"})}
+_NO_CONTENT = {"predictions": frozenset({PARTITION, "run_id", "scored_at"})}
 """Columns that are not content: the same scores made once more change nothing for those who read them."""
 
 
@@ -98,7 +98,7 @@ def stored_contents(step: Step) -> tuple[str, dict[str, dict[str, str]]]:
     time, lines = step.manifest.event_timestamp(step.ref), _lines_to_tell(step)
     with step.warehouse.session() as session:
         rows = in_partition(session.table(step.ref), step.partition)
-        rows = rows.drop(*(_NO_CONTENT.get(step.ref.split(".")[0], frozenset({PARTITION_COLUMN})) & set(rows.columns)))
+        rows = rows.drop(*(_NO_CONTENT.get(step.ref.split(".")[0], frozenset({PARTITION})) & set(rows.columns)))
         whole = _profile(session, row_profiles(rows, owner=step.ref))
         told = {
             line.line: _profile(session, row_profiles(rows, owner=step.ref, line=line, moment=time)) for line in lines

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import ibis
 
+from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.digest import Digest, digest
 from metaplatform.compute.drift import detect_drift
 from metaplatform.compute.findings import Finding
@@ -14,7 +15,7 @@ from metaplatform.resources.engine.session import Session
 from metaplatform.specs.entities.inference import SCORE_COLUMNS
 from metaplatform.specs.entities.monitoring import DriftMonitor
 from metaplatform.work.judged import Judged
-from metaplatform.work.steps import Step, in_partition, report_link
+from metaplatform.work.steps import Step, report_link
 
 _CHECKS = ("profile", "data_drift", "prediction_drift")
 

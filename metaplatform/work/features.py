@@ -1,10 +1,11 @@
 """Feature sets: the features of each row of a spine, stored."""
 
+from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.features import build_features
 from metaplatform.work.builds import recorded
 from metaplatform.work.keys import check_key
 from metaplatform.work.label_counting import keep_label_counts
-from metaplatform.work.steps import Made, Step, in_partition, table_metadata
+from metaplatform.work.steps import Made, Step, table_metadata
 
 
 @recorded

@@ -5,10 +5,11 @@ from itertools import chain
 import ibis
 import pyarrow as pa
 
+from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.encoding import encode, knows
 from metaplatform.compute.inference import KEPT_PREFIX, Scorer, Share, score, shares
 from metaplatform.errors import RegistryError
-from metaplatform.naming import history_ref
+from metaplatform.naming import PARTITION, history_ref
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.models.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.storage.warehouse import WriteResult
@@ -18,7 +19,7 @@ from metaplatform.specs.entities.inference import SCORE_COLUMNS, PredictionSpec
 from metaplatform.work.acted_rows import note_matches
 from metaplatform.work.builds import recorded
 from metaplatform.work.keys import check_key
-from metaplatform.work.steps import Made, Step, Url, in_partition, table_metadata
+from metaplatform.work.steps import Made, Step, Url, table_metadata
 
 
 @recorded
@@ -156,7 +157,7 @@ def _keep_history(session: Session, step: Step, spec: PredictionSpec) -> None:
     identity = step.manifest.identity_of(spec.name)
     present = session.reader(current.select("model_version").distinct()).read_all()["model_version"].to_pylist()
     for version in (int(found or 0) for found in present):
-        values: dict[str, str | int] = {"_partition": step.partition} if step.partition else {}
+        values: dict[str, str | int] = {PARTITION: step.partition} if step.partition else {}
         values["model_version"] = version
         scored = current.filter(current["model_version"] == version)
         if warehouse.exists(history_ref(step.ref)):

@@ -1,7 +1,7 @@
 """Sources: what is staged of their files, stored as raw tables."""
 
+from metaplatform.compute.chosen_rows import visible
 from metaplatform.compute.policy.quarantine import beyond_share
-from metaplatform.compute.visible_rows import visible
 from metaplatform.errors import DataError
 from metaplatform.naming import stable_id, staged_ref
 from metaplatform.specs.book.source_contents import EMPTY, SourceContents, closed_until

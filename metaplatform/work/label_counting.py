@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import ibis
 
-from metaplatform.compute.features import labels
+from metaplatform.compute.chosen_rows import in_partitions
+from metaplatform.compute.features import labels, usable_labels
 from metaplatform.compute.label_counts import (
     LabelCounts,
     Learnt,
@@ -21,7 +22,7 @@ from metaplatform.compute.label_counts import (
 )
 from metaplatform.compute.training import LABEL
 from metaplatform.errors import MetaplatformError
-from metaplatform.naming import stable_id
+from metaplatform.naming import PARTITION, stable_id
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.models.model_registry import ModelVersion
 from metaplatform.resources.storage.label_records import Counted, LabelRecords
@@ -138,12 +139,11 @@ def _usable(session: Session, manifest: Manifest, model: ModelSpec, partitions: 
     spine = session.table(manifest.feature_sets[model.feature_set].spine)
     partition = ibis.literal("")
     if manifest.partitions(f"features.{model.feature_set}"):
-        features, spine = (table.filter(table["_partition"].isin(list(partitions))) for table in (features, spine))
-        partition = features["_partition"]
+        features, spine = (in_partitions(table, partitions) for table in (features, spine))
+        partition = features[PARTITION]
     known = labels(model, spine, manifest=manifest)
-    known = known.filter(known[LABEL].notnull(), ~known["excluded"]).select(*key, LABEL)
     present = features.select(*order, partition=partition)
-    return present.inner_join(known, key).select(moment, LABEL, "partition")
+    return present.inner_join(usable_labels(known, key), key).select(moment, LABEL, "partition")
 
 
 def _definition(manifest: Manifest, model: ModelSpec) -> str:

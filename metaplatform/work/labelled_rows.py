@@ -7,8 +7,9 @@ import ibis
 import numpy as np
 import numpy.typing as npt
 
+from metaplatform.compute.chosen_rows import within
 from metaplatform.compute.encoding import encode
-from metaplatform.compute.features import labels, mature, training_frame
+from metaplatform.compute.features import labels, mature, training_frame, training_order
 from metaplatform.compute.inference import Predictor
 from metaplatform.compute.training import LABEL, in_order
 from metaplatform.resources.engine.session import Session
@@ -42,8 +43,7 @@ def labels_of(
     )
     if window is None:
         return known
-    moment = known[spine.event_timestamp]
-    return known.filter((moment >= ibis.literal(window.start)) & (moment < ibis.literal(window.end)))
+    return within(known, str(spine.event_timestamp), window.start, window.end)
 
 
 def count_labels(session: Session, rows: ibis.Table) -> LabelCoverage:
@@ -82,7 +82,7 @@ def labelled_frame(
 def order_of(manifest: Manifest, model: ModelSpec) -> tuple[str, ...]:
     """Return the columns that put the model's rows in order: event timestamp, then key."""
     spine = manifest.spine_of(model)
-    return tuple(dict.fromkeys(name for name in (spine.event_timestamp, *spine.key) if name))
+    return training_order(spine.key, spine.event_timestamp)
 
 
 def encoded_rows(frame: ibis.Table, encoding: FittedEncoding, *, order: tuple[str, ...]) -> ibis.Table:

@@ -2,10 +2,11 @@
 
 from typing import assert_never
 
+from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.report import report_html
 from metaplatform.specs.entities.outputs import FileOutput, ReportOutput, ViewsOutput
 from metaplatform.work.builds import recorded
-from metaplatform.work.steps import Made, Metadata, Step, in_partition, report_link, table_metadata
+from metaplatform.work.steps import Made, Metadata, Step, report_link, table_metadata
 from metaplatform.work.tables import query_tables
 
 

@@ -12,8 +12,10 @@ import ibis
 import numpy as np
 import numpy.typing as npt
 
+from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.evidently_performance import performance_report
+from metaplatform.compute.features import usable_labels
 from metaplatform.compute.findings import Finding
 from metaplatform.compute.performance import Baseline, judge_performance
 from metaplatform.compute.training import LABEL
@@ -29,7 +31,7 @@ from metaplatform.work.judged import Judged
 from metaplatform.work.keys import check_key
 from metaplatform.work.label_maturity import labels_known_at
 from metaplatform.work.labelled_rows import labels_of
-from metaplatform.work.steps import Step, in_partition, report_link
+from metaplatform.work.steps import Step, report_link
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,9 @@ def realized_rows(step: Step, prediction: str, model: ModelSpec, *, of_all: bool
         known = labels_known_at(manifest, model, warehouse, step.now)
         labels = labels_of(session, manifest, model, known, step.window)
         check_key(session, labels, key, owner=manifest.feature_sets[model.feature_set].spine)
-        usable = labels.filter(~labels["excluded"] & labels[LABEL].notnull()).select(*key, LABEL)
         said = _said_first(table, versions, key, moment=moment, score=SCORE_COLUMNS[model.task])
-        rows = session.reader(said.inner_join(usable, key).select("model_version", LABEL, _SCORE)).read_all()
+        usable = said.inner_join(usable_labels(labels, key), key)
+        rows = session.reader(usable.select("model_version", LABEL, _SCORE)).read_all()
     found = rows["model_version"].to_numpy()
     newest = max(found, default=max(versions))
     judged = np.full(len(found), fill_value=True) if of_all else found == newest

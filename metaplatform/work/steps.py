@@ -6,8 +6,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import ibis
-
 from metaplatform.naming import HIDDEN_TAG, asset_path
 from metaplatform.resources.models.model_registry import ModelRegistry
 from metaplatform.resources.process.clock import Clock
@@ -106,11 +104,6 @@ class Step:
     def commit(self) -> dict[str, str]:
         """Return what each commit of this step says of its origin."""
         return {"dagster_run_id": self.run_id, "spec_hash": self.manifest.spec_hash(self.ref)}
-
-
-def in_partition(table: ibis.Table, partition: str | None) -> ibis.Table:
-    """Return the rows of a stored table's partition; all of them if there is none."""
-    return table.filter(table["_partition"] == partition) if partition else table
 
 
 def table_metadata(step: Step, written: WriteResult) -> dict[str, Any]:

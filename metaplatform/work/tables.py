@@ -2,13 +2,15 @@
 
 import ibis
 
+from metaplatform.compute.chosen_rows import read_by
+from metaplatform.naming import PARTITION
 from metaplatform.resources.engine.session import Session
 from metaplatform.specs.entities.ingestion import TableSpec
 from metaplatform.specs.entities.outputs import ReportOutput
 from metaplatform.sql.expressions import parse_query, referenced_tables
 from metaplatform.work.builds import recorded
 from metaplatform.work.keys import check_key, check_key_elsewhere
-from metaplatform.work.steps import Made, Step, in_partition, table_metadata
+from metaplatform.work.steps import Made, Step, table_metadata
 
 
 @recorded
@@ -36,7 +38,7 @@ def check_key_of_table(session: Session, step: Step, spec: TableSpec, rows: ibis
     check_key(session, rows, spec.key, owner=step.ref)
     if step.partition and set(step.warehouse.partitions(step.ref)) - {step.partition, ""}:
         stored = session.table(step.ref)
-        others = stored.filter(stored["_partition"] != step.partition)
+        others = stored.filter(stored[PARTITION] != step.partition)
         check_key_elsewhere(session, rows, others, spec.key, owner=step.ref)
 
 
@@ -50,10 +52,4 @@ def _within_reach(session: Session, step: Step, ref: str) -> ibis.Table:
     table, (reach, *_) = session.table(ref), step.manifest.reads(step.ref)[ref]
     if step.partition is None or step.window is None:
         return table
-    if reach.kind == "same":
-        return in_partition(table, step.partition)
-    moment = step.manifest.event_timestamp(ref)
-    if reach.kind != "span" or moment is None:
-        return table
-    known, within = table[moment], reach.interval(step.window)
-    return table.filter((known >= ibis.literal(within.start)) & (known < ibis.literal(within.end)))
+    return read_by(table, step.partition, step.window, reach, step.manifest.event_timestamp(ref))

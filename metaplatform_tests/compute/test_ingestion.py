@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
+from metaplatform.compute.chosen_rows import visible
 from metaplatform.compute.ingestion import MOMENT, REASON, Conformed, conform
 from metaplatform.compute.partition_profiles import partition_profiles
-from metaplatform.compute.visible_rows import visible
 from metaplatform.errors import DataError
 from metaplatform.specs.entities.ingestion import CsvSource
 from metaplatform.specs.fields.partitions import PartitionSpec, Window

@@ -6,6 +6,7 @@ from datetime import datetime
 import ibis
 from sqlglot import exp
 
+from metaplatform.compute.chosen_rows import within
 from metaplatform.compute.features.building import storable
 from metaplatform.compute.features.spine import Table
 from metaplatform.compute.instants import instant
@@ -89,9 +90,16 @@ def training_frame(
         raise DataError(owner="training frame", culprit=f"there is a feature '{clash[0]}'", fix="rename the feature")
     wanted = features
     if event_timestamp and window:
-        moment = wanted[event_timestamp]
-        wanted = wanted.filter(moment >= ibis.literal(window.start), moment < ibis.literal(window.end))
-    taught = labelled.filter(labelled[LABEL].notnull(), ~labelled[EXCLUDED]).select(*key, LABEL)
-    joined = wanted.inner_join(taught, list(key))
-    order = [*([event_timestamp] if event_timestamp else []), *(name for name in key if name != event_timestamp)]
-    return joined.select(*features.columns, LABEL).order_by(order)
+        wanted = within(wanted, event_timestamp, window.start, window.end)
+    joined = wanted.inner_join(usable_labels(labelled, key), list(key))
+    return joined.select(*features.columns, LABEL).order_by(training_order(key, event_timestamp))
+
+
+def training_order(key: Sequence[str], event_timestamp: str | None) -> tuple[str, ...]:
+    """Return the columns that put rows in order: event timestamp, then key."""
+    return tuple(dict.fromkeys(name for name in (event_timestamp, *key) if name))
+
+
+def usable_labels(labelled: ibis.Table, key: Sequence[str]) -> ibis.Table:
+    """Return key and ``label`` of the rows that have a label and are not excluded."""
+    return labelled.filter(labelled[LABEL].notnull(), ~labelled[EXCLUDED]).select(*key, LABEL)

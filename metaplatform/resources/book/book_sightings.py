@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from metaplatform import places
 from metaplatform.naming import stable_id
 from metaplatform.resources.files.file_writing import write_whole
 
@@ -17,7 +18,7 @@ class BookSightings:
 
     def __init__(self, root: Path, folder: Path) -> None:
         """Take the storage root and the folder of the book's YAML files."""
-        self._sightings, self._folder = root / "book" / "seen", str(folder.resolve())
+        self._sightings, self._folder = root / places.SEEN, str(folder.resolve())
 
     def entities(self, database: str) -> dict[str, str]:
         """Return the hashes by reference; none if the database was never seen from this folder."""

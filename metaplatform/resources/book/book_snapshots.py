@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from metaplatform import places
 from metaplatform.errors import StorageError
 from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.specs.snapshots import Snapshot
@@ -13,7 +14,7 @@ class BookSnapshots:
 
     def __init__(self, root: Path) -> None:
         """Take the storage root."""
-        self._folder = root / "book"
+        self._root = root
 
     def accepted(self) -> str | None:
         """Return the hash of the accepted snapshot, or None if there is none yet."""
@@ -48,9 +49,9 @@ class BookSnapshots:
 
     @property
     def _pointer(self) -> Path:
-        return self._folder / "accepted"
+        return self._root / places.ACCEPTED
 
     def _path(self, book_hash: str) -> Path:
         if not book_hash.isalnum():
             raise StorageError(owner="book snapshot", culprit=f"'{book_hash}' is not a hash", fix="use hex digits")
-        return self._folder / "snapshots" / f"{book_hash}.json"
+        return self._root / places.SNAPSHOTS / f"{book_hash}.json"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pydantic
 import sqlglot
 
-from metaplatform import specs
+from metaplatform import places, specs
 from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.compiled import AskedVariables, compiled_book, manifest_of_compiled
@@ -34,7 +34,7 @@ class CompiledBooks:
     def __init__(self, root: Path) -> None:
         """Take the storage root; nothing is kept below one that is not there."""
         self._root = root
-        self._folder = root / "book" / "compiled"
+        self._folder = root / places.COMPILED
 
     def find(self, key: str, *, project: str, variables: Mapping[str, str]) -> Manifest | None:
         """Return the manifest compiled under ``key`` with the same ``variables``, or None.

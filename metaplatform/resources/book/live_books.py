@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from metaplatform import places
 from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.resources.run_launcher import process_lives
 
@@ -27,7 +28,7 @@ class LiveBooks:
 
     def __init__(self, root: Path) -> None:
         """Take the storage root."""
-        self._folder = root / "book" / "live"
+        self._folder = root / places.LIVE
 
     def note(self, content: str) -> None:
         """Note that this process serves the book of ``content``, if that can be written; drop notes of dead ones."""

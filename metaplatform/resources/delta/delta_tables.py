@@ -18,9 +18,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pydantic import TypeAdapter, ValidationError
 
+from metaplatform import places
 from metaplatform.errors import StorageError
-from metaplatform.naming import asset_path, history_ref, ref_of, stable_id
-from metaplatform.resources.delta.delta_types import PARTITION_COLUMN
+from metaplatform.naming import PARTITION, asset_path, history_ref, ref_of, stable_id
 from metaplatform.specs.fields.base import Ref
 
 VERSION_COLUMN = "model_version"
@@ -90,7 +90,7 @@ def table_folder(root: Path, ref: str) -> Path:
         raise StorageError(
             owner="warehouse", culprit=f"'{ref}' names no table", fix="write a reference such as raw.flights"
         ) from error
-    return root.joinpath("warehouse", *asset_path(ref))
+    return root.joinpath(places.WAREHOUSE, *asset_path(ref))
 
 
 def check_partition_key(ref: str, key: str | int) -> None:
@@ -268,7 +268,7 @@ def _file_states(table: DeltaTable, folder: Path) -> Iterator[tuple[str, Partiti
     if versions[0] not in actions.column_names:
         versions = [f"min.{VERSION_COLUMN}", f"max.{VERSION_COLUMN}"]
     versioned = VERSION_COLUMN in {field.name for field in table.schema().fields}
-    wanted = ["path", "size_bytes", "num_records", f"partition.{PARTITION_COLUMN}", *versions]
+    wanted = ["path", "size_bytes", "num_records", f"partition.{PARTITION}", *versions]
     for file in actions.select([name for name in dict.fromkeys(wanted) if name in actions.column_names]).to_pylist():
         rows = file["num_records"]
         # Other writers may leave the count out of the log; the file itself has it.
@@ -277,7 +277,7 @@ def _file_states(table: DeltaTable, folder: Path) -> Iterator[tuple[str, Partiti
         if versioned and known and highest is None:
             lowest, highest = map(_version, _bounds_in(folder / unquote(file["path"]), VERSION_COLUMN))
         state = PartitionState(known, 1, file["size_bytes"], lowest, highest, stable_id(file["path"]))
-        yield file.get(f"partition.{PARTITION_COLUMN}") or "", state
+        yield file.get(f"partition.{PARTITION}") or "", state
 
 
 @lru_cache(maxsize=_FILES_KEPT)

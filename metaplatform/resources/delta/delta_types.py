@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaplatform.errors import ColumnTypeError, DataError
+from metaplatform.naming import PARTITION
 
-PARTITION_COLUMN = "_partition"
-"""The string column that holds the partition key, where there are partitions."""
 _HUGEINT = pa.decimal128(38, 0)
 _SAME = {
     *(pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()),
@@ -43,7 +42,7 @@ def storable_schema(schema: pa.Schema, *, owner: str) -> pa.Schema:
         DataError: naming the column, for a type without a rule (interval, decimal over 38 digits), an empty
             name, or two names that differ in case only.
     """
-    fields = [field for field in schema if field.name != PARTITION_COLUMN]
+    fields = [field for field in schema if field.name != PARTITION]
     _check_names([field.name for field in fields], owner=owner)
     return pa.schema([pa.field(field.name, _storable(field.type, field.name, owner)) for field in fields])
 

@@ -15,6 +15,7 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 from sqlglot import exp
 
+from metaplatform import places
 from metaplatform.errors import StorageError
 from metaplatform.resources.engine.threads import allotted_threads
 
@@ -99,7 +100,7 @@ def temporary_folder(root: Path) -> Iterator[Path]:
     Raises:
         StorageError: if the folder cannot be made.
     """
-    parent = root / "tmp"
+    parent = root / places.TEMPORARY
     try:
         parent.mkdir(parents=True, exist_ok=True)
         for left in parent.glob("session-*"):
@@ -119,7 +120,7 @@ def temporary_folder(root: Path) -> Iterator[Path]:
 
 def oldest_session(root: Path) -> datetime | None:
     """Return when the oldest session at work below ``root`` began; None if there is none."""
-    parent = root / "tmp"
+    parent = root / places.TEMPORARY
     for left in parent.glob("session-*"):
         _remove_if_unused(left)
     began = [lock.stat().st_mtime for lock in parent.glob("session-*/lock")]

@@ -4,13 +4,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from metaplatform import places
 from metaplatform.resources.models.model_registry import CHAMPION, ModelRegistry, loss_of
 from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.records.ledger import Promotion
 from metaplatform.text.plurals import counted
 
-_DATABASE, _FILES = "mlflow.db", "mlartifacts"
 _LOST = (
     "Not restored, for only the database had it: metrics that monitors logged over time (the loop itself reads "
     "monitoring.observations, which is whole), trainings that failed, and what other tools have kept there."
@@ -26,17 +26,17 @@ def restore_registry(root: Path) -> list[str]:
         RegistryError: if the number of a version cannot be told.
         StorageError: if the ledger or a record is damaged.
     """
-    database, files = root / _DATABASE, root / _FILES
+    database, files = root / places.MLFLOW_DATABASE, root / places.MODEL_FILES
     loss = loss_of(database, files)
     if loss is None:
         return [f"{database}: it can be read, and is left as it is"]
     promotions = Ledger(Warehouse(root=str(root))).read(Promotion)
     registry = ModelRegistry(tracking_uri=f"sqlite:///{database}", artifact_root=str(files))
     with tempfile.TemporaryDirectory(dir=root, prefix=".restoring-") as folder:
-        made = Path(folder) / _DATABASE
+        made = Path(folder) / places.MLFLOW_DATABASE
         restored = registry.model_copy(update={"tracking_uri": f"sqlite:///{made}"}).restore(promotions)
         if database.exists() and database.stat().st_size:
-            database.replace(root / f"{_DATABASE}.damaged")
+            database.replace(root / places.DAMAGED_DATABASE)
         made.replace(database)
     told = (line for model, versions in restored.items() for line in _told(registry, model, versions, promotions))
     return [f"{database}: {loss}", *told, _LOST]
@@ -51,4 +51,5 @@ def _told(
     yield f"models.{model}: restored {counted(len(versions), 'version')} ({numbers}); {standing}"
     gone = sorted({each.challenger_version for each in promotions if each.model == model} - set(versions))
     if gone:
-        yield f"models.{model}: cannot restore {', '.join(map(str, gone))}: no files of theirs are in {_FILES}"
+        lost = ", ".join(map(str, gone))
+        yield f"models.{model}: cannot restore {lost}: no files of theirs are in {places.MODEL_FILES}"

@@ -15,6 +15,7 @@ import duckdb
 import ibis
 from sqlglot import exp
 
+from metaplatform import places
 from metaplatform.errors import StorageError
 from metaplatform.naming import asset_path, stable_id
 from metaplatform.resources.delta.delta_tables import storage_root
@@ -62,7 +63,7 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
             DataError: if a row makes the computation fail.
             StorageError: if the file cannot be written.
         """
-        folder = storage_root(self.root) / "exports" / _checked(output)
+        folder = storage_root(self.root) / places.EXPORTS / _checked(output)
         path = folder / f"{_checked(partition or _WHOLE)}.{kind}"
         with _replacing(path) as temporary:
             written = session.copy_to(rows, temporary, kind=kind, owner=f"outputs.{output}")
@@ -76,13 +77,13 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             StorageError: if a table cannot be read, or the file cannot be written.
         """
-        path = storage_root(self.root) / "warehouse.duckdb"
+        path = storage_root(self.root) / places.VIEWS
         with _replacing(path) as temporary:
             try:
                 _create_views(temporary, tables)
             except duckdb.Error as error:
                 raise StorageError(
-                    owner="warehouse.duckdb", culprit=str(error), fix="materialize the tables it shows first"
+                    owner=places.VIEWS, culprit=str(error), fix="materialize the tables it shows first"
                 ) from error
         return path
 
@@ -93,7 +94,7 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
             StorageError: if the file cannot be written.
         """
         place = f"{_checked(name)}/{_checked(partition or _WHOLE)}.html"
-        path = storage_root(self.root) / "reports" / place
+        path = storage_root(self.root) / places.REPORTS / place
         with _replacing(path) as temporary:
             temporary.write_text(html, encoding="utf-8")
         return ExportedPage(path, f"{self.reports_url.rstrip('/')}/{quote(place)}" if self.reports_url else "")

@@ -13,6 +13,7 @@ from typing import assert_never
 
 import dagster as dg
 
+from metaplatform import places
 from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.naming import ref_name
 from metaplatform.resources.delta.delta_tables import storage_root
@@ -74,7 +75,7 @@ class Notifier(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         match channel:
             case FileNotification():
-                path = storage_root(self.root) / "notifications" / f"{ref_name(message.subject)}.jsonl"
+                path = storage_root(self.root) / places.NOTIFICATIONS / f"{ref_name(message.subject)}.jsonl"
                 values = message.model_dump(mode="json", exclude={"message_id"})
                 _append_once(path, message.message_id, json.dumps({"event_id": message.message_id, **values}))
             case AppriseNotification():

@@ -15,13 +15,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
+from metaplatform import places
 from metaplatform.errors import StorageError
 from metaplatform.naming import stable_id
 from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.specs.entities.reactions import NotificationSpec
 from metaplatform.specs.records.messages import Message
 
-FOLDER = "outbox"
 """Below the storage root."""
 FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=6)
@@ -57,7 +57,7 @@ class Outbox:
     """The messages below storage root ``root``; any number of processes may put, one at a time sends."""
 
     def __init__(self, root: Path) -> None:
-        self._folder = root / FOLDER
+        self._folder = root / places.OUTBOX
 
     def put(self, message: Message, channels: Sequence[NotificationSpec]) -> bool:
         """Keep a message for each channel; tell whether any of them is new. Again, it changes nothing.

@@ -11,12 +11,12 @@ from typing import Any
 
 from filelock import FileLock
 
+from metaplatform import places
 from metaplatform.naming import asset_path
 from metaplatform.resources.delta.delta_tables import table_folder
 from metaplatform.resources.files.json_records import damaged, read_record, write_record
 from metaplatform.specs.book.builds import Built, BuiltPartition
 
-FOLDER = "book"
 """Below the storage root."""
 
 _ABOUT = "what the asset was made from"
@@ -38,7 +38,7 @@ class BuildRecords:
 
     def refs(self) -> tuple[str, ...]:
         """Return every reference there is a record of, sorted."""
-        found = (self._root / FOLDER / "built").glob("*/*.json")
+        found = (self._root / places.BUILT).glob("*/*.json")
         return tuple(sorted(f"{path.parent.name}.{path.stem}" for path in found))
 
     def keep(self, ref: str, fields: Mapping[str, Any], partition: str, made: BuiltPartition) -> None:
@@ -60,24 +60,24 @@ class BuildRecords:
 
     def applied(self) -> Mapping[str, Any]:
         """Return the snapshot of the book that last ran here, empty if none has."""
-        kept: Mapping[str, Any] = read_record(self._root / FOLDER / "applied.json", about=_ABOUT) or {}
+        kept: Mapping[str, Any] = read_record(self._root / places.APPLIED, about=_ABOUT) or {}
         book: Mapping[str, Any] = kept.get("book", {})
         return book
 
     def apply(self, book_id: str, snapshot: Callable[[], Mapping[str, Any]]) -> None:
         """Keep a book as the one that last ran here; ``snapshot`` is asked only if it is another one."""
-        path = self._root / FOLDER / "applied.json"
+        path = self._root / places.APPLIED
         if (read_record(path, about=_ABOUT) or {}).get("id") != book_id:
             write_record(path, {"id": book_id, "book": snapshot()})
 
     def _path(self, ref: str) -> Path:
         table_folder(self._root, ref)  # refuses what is not a reference
         prefix, name = asset_path(ref)
-        return self._root / FOLDER / "built" / prefix / f"{name}.json"
+        return self._root / places.BUILT / prefix / f"{name}.json"
 
     def _change(self, ref: str, change: Callable[[Built | None], Built]) -> None:
         path = self._path(ref)
-        folder = self._root / FOLDER
+        folder = self._root / places.BOOK
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", is_singleton=True):
             write_record(path, asdict(change(_read(path))))

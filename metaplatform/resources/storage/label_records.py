@@ -7,10 +7,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from metaplatform import places
 from metaplatform.errors import StorageError
 from metaplatform.resources.files.file_writing import write_whole
 
-FOLDER = "book/labels"
 """Below the storage root."""
 Counted = Mapping[str, Mapping[int, tuple[int, float, float]]]
 """Partition (``""`` where there are none) → number of the step since 1970 → rows, smallest and largest label."""
@@ -25,7 +25,7 @@ class LabelRecords:
     """
 
     def __init__(self, root: Path) -> None:
-        self._folder = root / FOLDER
+        self._folder = root / places.LABELS
 
     def read(self, model: str, definition: str) -> Counted:
         """Return what was counted, by partition; a file is parsed again only when it has changed.

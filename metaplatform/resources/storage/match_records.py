@@ -7,11 +7,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from metaplatform import places
 from metaplatform.errors import StorageError
 from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.specs.records.matches import Matches
 
-FOLDER = "book/matches"
 """Below the storage root."""
 _Partitions = dict[str, Matches]
 
@@ -20,7 +20,7 @@ class MatchRecords:
     """The records below storage root ``root``; several processes may change them at once."""
 
     def __init__(self, root: Path) -> None:
-        self._folder = root / FOLDER
+        self._folder = root / places.MATCHES
 
     def read(self, reaction: str) -> _Partitions:
         """Return the open matches of a reaction by partition (``""`` where there are none).

@@ -10,40 +10,16 @@ from typing import Literal
 
 from filelock import ReadWriteLock, Timeout
 
+from metaplatform import places
 from metaplatform.errors import StorageError
 from metaplatform.resources.files.file_writing import write_whole
 
 Use = Literal["live", "replay"]
 
-_MARK = "root.json"
-_LOCK = "in_use.lock"
-_CONTENTS = (
-    "warehouse",
-    "mlflow.db",
-    "mlartifacts",
-    "reports",
-    "exports",
-    "notifications",
-    "outbox",
-    "dagster",
-    "contents",
-    "book/built",
-    "book/labels",
-    "book/matches",
-    "book/applied.json",
-    "warehouse.duckdb",
-    "replay.json",
-    "logs",
-    "ui.json",
-)
-"""What replays make below a storage root; another replay removes nothing else, the accepted book least of all."""
-_REST = ("book", "mlflow.db.damaged", "tmp", "apply.lock", "ui.lock")
-"""What is removed beside that where a root is given up."""
-
 
 def contents_of(root: Path) -> tuple[str, ...]:
     """Return what of the things that a replay makes is there, relative to ``root``."""
-    return tuple(name for name in _CONTENTS if (root / name).exists())
+    return tuple(name for name in places.MADE_BY_REPLAYS if (root / name).exists())
 
 
 def give_up(root: Path) -> tuple[str, ...]:
@@ -52,7 +28,7 @@ def give_up(root: Path) -> tuple[str, ...]:
     To be called by whoever is alone at work there, as the last thing.
     """
     remove_contents(root)
-    for path in (root / name for name in (*_REST, _LOCK)):
+    for path in (root / name for name in (*places.LEFT_BY_REPLAYS, places.ROOT_LOCK)):
         _remove(path)
     left = tuple(sorted(path.name for path in root.iterdir()))
     if not left:
@@ -62,7 +38,7 @@ def give_up(root: Path) -> tuple[str, ...]:
 
 def remove_contents(root: Path) -> None:
     """Remove what the platform made below ``root``, and the mark that says what the root is for."""
-    for path in (root / name for name in (*contents_of(root), _MARK)):
+    for path in (root / name for name in (*contents_of(root), places.ROOT_MARK)):
         _remove(path)
 
 
@@ -73,7 +49,7 @@ def _remove(path: Path) -> None:
 def use_of(root: Path) -> Use | None:
     """Return what the root was marked as when it was first used; None if it never was. A damaged mark means live."""
     try:
-        text = (root / _MARK).read_text(encoding="utf-8")
+        text = (root / places.ROOT_MARK).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     try:
@@ -85,7 +61,7 @@ def use_of(root: Path) -> Use | None:
 def holder_of(root: Path) -> str:
     """Return the project that mounts the root's book; ``""`` if it is a deployment of its own, or nobody's yet."""
     try:
-        return str(json.loads((root / _MARK).read_text(encoding="utf-8")).get("holder", ""))
+        return str(json.loads((root / places.ROOT_MARK).read_text(encoding="utf-8")).get("holder", ""))
     except (OSError, ValueError, AttributeError):
         return ""
 
@@ -101,7 +77,7 @@ def check_holder(root: Path, holder: str = "") -> None:
         raise StorageError(
             owner=str(root),
             culprit=f"it is the root of the book that {other} mounts" if other else "it is a deployment of its own",
-            fix=f"name another root; if that no longer works there, remove {root / _MARK}",
+            fix=f"name another root; if that no longer works there, remove {root / places.ROOT_MARK}",
         )
 
 
@@ -117,7 +93,7 @@ def mark_root(root: Path, use: Use, holder: str = "") -> Use | None:
     make_private(root) if holder else keep_private(root)
     if before != use or holder_of(root) != holder:
         mark = {"use": use, **({"holder": holder} if holder else {})}
-        write_whole(root / _MARK, json.dumps(mark).encode(), folders=True)
+        write_whole(root / places.ROOT_MARK, json.dumps(mark).encode(), folders=True)
     return before
 
 
@@ -164,7 +140,7 @@ def root_alone(root: Path) -> AbstractContextManager[None]:
 def _held(root: Path, acquire: Callable[[ReadWriteLock], object], refusal: StorageError) -> Iterator[None]:
     keep_private(root)
     # Not the process's only one: two holders in one process are as strange to each other as two processes.
-    lock = ReadWriteLock(root / _LOCK, is_singleton=False)
+    lock = ReadWriteLock(root / places.ROOT_LOCK, is_singleton=False)
     try:
         acquire(lock)
     except Timeout:

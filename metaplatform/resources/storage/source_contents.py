@@ -4,11 +4,11 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
+from metaplatform import places
 from metaplatform.resources.delta.delta_tables import table_folder
 from metaplatform.resources.files.json_records import damaged, read_record, write_record
 from metaplatform.specs.book.source_contents import FileContent, PartitionContent, SourceContents
 
-FOLDER = "contents"
 """Below the storage root."""
 _ABOUT = "what the source held"
 _TIMES = ("arrived_at", "first", "last")
@@ -49,4 +49,4 @@ class ContentRecords:
 
     def _path(self, source: str) -> Path:
         table_folder(self._root, f"raw.{source}")  # refuses what is not a name
-        return self._root / FOLDER / f"{source}.json"
+        return self._root / places.CONTENTS / f"{source}.json"

@@ -11,8 +11,9 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from metaplatform import places
 from metaplatform.errors import DataError, MetaplatformError, StorageError
-from metaplatform.naming import ref_of
+from metaplatform.naming import PARTITION, ref_of
 from metaplatform.resources.delta.delta_commits import (
     clear_table,
     commit_replacement,
@@ -26,7 +27,7 @@ from metaplatform.resources.delta.delta_tables import (
     latest_table,
     storage_root,
 )
-from metaplatform.resources.delta.delta_types import PARTITION_COLUMN, storable_batches, storable_schema
+from metaplatform.resources.delta.delta_types import storable_batches, storable_schema
 from metaplatform.resources.engine.duckdb_connections import memory_connection, oldest_session, temporary_folder
 from metaplatform.resources.engine.interruptions import interruptions_pass
 from metaplatform.resources.engine.session import Session
@@ -98,7 +99,7 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
             DataError: for a type that cannot be stored, or one that other partitions have differently.
             StorageError: if the commit cannot be made.
         """
-        return self._replace(ref, data, {} if partition is None else {PARTITION_COLUMN: partition}, metadata)
+        return self._replace(ref, data, {} if partition is None else {PARTITION: partition}, metadata)
 
     def replace_where(
         self,
@@ -136,7 +137,7 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
 
     def stored(self) -> tuple[str, ...]:
         """Return the references of all tables there are."""
-        logs = (self.root_path / "warehouse").glob("*/*/_delta_log")
+        logs = (self.root_path / places.WAREHOUSE).glob("*/*/_delta_log")
         return tuple(sorted(ref_of((log.parent.parent.name, log.parent.name)) for log in logs))
 
     def maintain_all(self, *, keep: timedelta, now: datetime) -> dict[str, Maintained]:
@@ -168,7 +169,7 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
         for value in values.values():
             check_partition_key(ref, value)
         constant = {name: value for name, value in values.items() if name in data.schema.names}
-        constant.pop(PARTITION_COLUMN, None)
+        constant.pop(PARTITION, None)
         kept = pa.schema([field for field in data.schema if field.name not in constant])
         schema = storable_schema(kept, owner=ref)
         schema_after(latest_table(folder), schema, values, owner=ref)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from metaplatform import places
 from metaplatform.specs.entities.alerts import AlertSpec
 from metaplatform.specs.entities.reactions import AppriseNotification, FileNotification, NotificationSpec
 from metaplatform.specs.fields.base import EnvironmentVariable, Spec
@@ -82,7 +83,12 @@ class Deployment(Spec):
     @property
     def tracking_uri(self) -> str:
         """Return MLflow's database below the root."""
-        return f"sqlite:///{self.root / 'mlflow.db'}"
+        return f"sqlite:///{self.root / places.MLFLOW_DATABASE}"
+
+    @property
+    def model_files(self) -> Path:
+        """Return the folder of the models' files below the root."""
+        return self.root / places.MODEL_FILES
 
     def channels(self, alerts: Iterable[AlertSpec]) -> tuple[NotificationSpec, ...]:
         """Return where the platform's own messages go: a file, and what the deployment says, or else the book.
@@ -97,4 +103,4 @@ class Deployment(Spec):
     @property
     def dagster_home(self) -> Path:
         """Return DAGSTER_HOME."""
-        return self.root / "dagster"
+        return self.root / places.DAGSTER

@@ -33,7 +33,8 @@ def name_clashes(book: Book) -> Iterator[Issue]:
             for index, block in enumerate(feature_set.features)
             for feature in block.columns
         ]
-        yield from _clashes(book, f"features.{name}", _identity(book.timed(feature_set.spine)), features)
+        spine = book.timed(feature_set.spine)
+        yield from _clashes(book, f"features.{name}", spine.identity if spine else (), features)
     yield from _clashes_of_predictions(book)
 
 
@@ -44,7 +45,7 @@ def label_clashes(book: Book) -> Iterator[Issue]:
         if feature_set is None or spine is None:
             continue
         features = [feature for feature in book.manifest.features_of(model) if feature.lower() == _TRAINING_COLUMNS[0]]
-        identity = [column for column in _identity(spine) if column.lower() in _TRAINING_COLUMNS]
+        identity = [column for column in (spine.identity if spine else ()) if column.lower() in _TRAINING_COLUMNS]
         for column in dict.fromkeys((*features, *identity)):
             yield book.issue(
                 "reserved-name",
@@ -78,16 +79,9 @@ def _clashes_of_predictions(book: Book) -> Iterator[Issue]:
         if model is None or spine is None:
             continue
         added = (SCORE_COLUMNS[model.task], *STAMP_COLUMNS)
-        identity = tuple(_identity(spine))
         kept = [(("keep", index), column, False) for index, column in enumerate(prediction.keep)]
-        yield from _clashes(book, ref, (*identity, *added), kept)
-        yield from _clashes(book, ref, added, [(("model",), column, False) for column in identity])
-
-
-def _identity(spine: TimedTable | None) -> Iterable[str]:
-    if spine is None:
-        return ()
-    return dict.fromkeys((*spine.key, *((spine.event_timestamp,) if spine.event_timestamp else ())))
+        yield from _clashes(book, ref, (*spine.identity, *added), kept)
+        yield from _clashes(book, ref, added, [(("model",), column, False) for column in spine.identity])
 
 
 def _clashes(book: Book, ref: str, taken: Iterable[str], named: Iterable[Named]) -> Iterator[Issue]:
