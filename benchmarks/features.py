@@ -18,7 +18,7 @@ import ibis
 from metaplatform.compute.features import build_features, labels, training_frame
 from metaplatform.resources.process.peak_memory import peak_memory
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import ParquetSource
 from metaplatform.specs.entities.training import ModelSpec
 

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from metaplatform.factories.mount import STANDALONE, Mount
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.sql.expressions import referenced_columns
 
 

@@ -14,7 +14,7 @@ from metaplatform.naming import op_name
 from metaplatform.resources.models.mlflow_logging import point_in_time
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.descriptions import description_of
-from metaplatform.specs.entities.monitoring import MonitorSpec
+from metaplatform.specs.entities.families import MonitorSpec
 from metaplatform.work.judged import Judged
 from metaplatform.work.monitoring import watch
 from metaplatform.work.steps import Step

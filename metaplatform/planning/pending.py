@@ -9,7 +9,7 @@ from metaplatform.resources.storage.source_contents import ContentRecords
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_contents import EMPTY, SourceContents
-from metaplatform.specs.entities.ingestion import SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
 from metaplatform.specs.records.ledger import Arrival
 from metaplatform.work.approvals import held_back
 from metaplatform.work.staging import mark_of

@@ -17,7 +17,8 @@ from metaplatform.scaffolding.keys import Key, choose_key
 from metaplatform.scaffolding.null_marks import file_wide, left_over
 from metaplatform.scaffolding.table_role import Moments, TableRole, role_of
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar
-from metaplatform.specs.entities.ingestion import CsvSource, FileSource, JsonSource, ParquetSource, SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
+from metaplatform.specs.entities.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
 from metaplatform.specs.fields.base import ColumnName
 from metaplatform.specs.fields.file_endings import ARCHIVE, COMPRESSED, ENDINGS, kind_of_file
 from metaplatform.specs.fields.partitions import PartitionSpec

@@ -20,7 +20,8 @@ from metaplatform.resources.sources.sampling import look_at
 from metaplatform.resources.sources.source_files import read_files
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.ingestion import FileSource, SourceSpec, TableSpec
+from metaplatform.specs.entities.families import SourceSpec
+from metaplatform.specs.entities.ingestion import FileSource, TableSpec
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.sql.expressions import parse_query, referenced_tables
 

@@ -1,7 +1,7 @@
 """One entity of the book: its YAML mapping against its spec, each fault at its own key."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
@@ -9,13 +9,11 @@ from pydantic_core import ErrorDetails
 
 from metaplatform.specs.entities.alerts import AlertSpec
 from metaplatform.specs.entities.entity import Entity
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.families import FAULTS, ModelKind, MonitorSpec, OutputSpec, SourceSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.inference import PredictionSpec
-from metaplatform.specs.entities.ingestion import SourceSpec, TableSpec
-from metaplatform.specs.entities.monitoring import MonitorSpec
-from metaplatform.specs.entities.outputs import OutputSpec
+from metaplatform.specs.entities.ingestion import TableSpec
 from metaplatform.specs.entities.reactions import ReactionSpec
-from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.fields.spec_types import bare, inside, variants
 from metaplatform.specs.partial import Partial, adapter, variant_of, with_kinds, without_value
@@ -56,7 +54,7 @@ CHAPTER_TYPES: Mapping[str, Any] = {
     "sources": SourceSpec,
     "tables": TableSpec,
     "feature_sets": FeatureSetSpec,
-    "models": ModelSpec,
+    "models": ModelKind,
     "predictions": PredictionSpec,
     "outputs": OutputSpec,
     "monitors": MonitorSpec,
@@ -209,8 +207,7 @@ def _fault(spec: Any, body: dict[str, Any], detail: ErrorDetails) -> Fault:
             key = str(rest[0]) if rest else "kind"
             return Fault("missing-key", path, key, f"'{key}' is missing", f"add '{key}:'", at_key=True)
         case "union_tag_invalid":
-            tags = [tag.strip(" '") for tag in str(detail["ctx"]["expected_tags"]).split(",")]
-            return _not_one_of("unknown-kind", (*path, "kind"), detail["ctx"]["tag"], tags)
+            return _unknown_kind(path, detail)
         case "literal_error" if path:
             rule = "unknown-kind" if path[-1] == "kind" else "unknown-value"
             return _not_one_of(rule, path, path[-1] if at_key else detail["input"], _choices(spec, in_keys=at_key))
@@ -228,6 +225,15 @@ def _unknown_key(path: Path, rest: tuple[int | str, ...], spec: Any, *, key: str
     near = nearest_name(key, fields)
     fix = f"rename it to '{near}'" if near else f"remove it, or use one of: {', '.join(fields)}"
     return Fault("unknown-key", (*path, *rest, key), key, f"unknown key '{key}'", fix, near, at_key=True)
+
+
+def _unknown_kind(path: Path, detail: ErrorDetails) -> Fault:
+    tag = detail["ctx"]["tag"]
+    tags = [each.strip(" '") for each in str(detail["ctx"]["expected_tags"]).split(",")]
+    fault = _not_one_of("unknown-kind", (*path, "kind"), tag, tags)
+    # A kind that somebody has installed, and that cannot be used, is none that was misspelt.
+    why = [f"{error.owner}: {error.culprit}" for (_, kind), error in FAULTS.items() if kind == tag]
+    return replace(fault, message=f"{fault.message}; {'; '.join(why)}", nearest=None) if why else fault
 
 
 def _not_one_of(rule: str, path: Path, value: object, choices: list[str]) -> Fault:

@@ -11,6 +11,7 @@ from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.source_contents import ContentRecords
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.monitoring import GATE
 from metaplatform.specs.records.ledger import Approval, Observation
 from metaplatform.text.nearest import nearest_name
 
@@ -80,7 +81,7 @@ def _quarantined(manifest: Manifest, warehouse: Warehouse) -> Iterator[Held]:
 def _misshapen(manifest: Manifest, warehouse: Warehouse) -> Iterator[Held]:
     """Yield scored partitions whose newest profile has failed; of several monitors each has a word."""
     newest: dict[tuple[str, str], Observation] = {}
-    for seen in Ledger(warehouse).read(Observation, check="profile", column=""):
+    for seen in Ledger(warehouse).read(Observation, check=GATE, column=""):
         # Too few rows to judge lift nothing, as for the loop (``failed_profile``).
         if seen.status != "skipped":
             newest[seen.monitor, seen.partition] = seen

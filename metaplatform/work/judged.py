@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from metaplatform.compute.findings import Finding
 from metaplatform.naming import stable_id
-from metaplatform.specs.entities.monitoring import DriftMonitor, PerformanceMonitor
+from metaplatform.specs.entities.monitoring import Monitor
 from metaplatform.specs.records.ledger import Observation
 from metaplatform.work.steps import Metadata, Step
 
@@ -32,7 +32,7 @@ class Judged:
         return (*verdicts, *(finding for found in self.details.values() for finding in found if finding.column))
 
 
-def observations_of(step: Step, monitor: DriftMonitor | PerformanceMonitor, judged: Judged) -> list[Observation]:
+def observations_of(step: Step, monitor: Monitor, judged: Judged) -> list[Observation]:
     """Return every finding as an observation; the same run keeps each once."""
     partition = step.partition or ""
     return [

@@ -1,9 +1,11 @@
 """Outputs: files, views and reports."""
 
-from typing import assert_never
+from collections.abc import Callable
+from typing import Any
 
 from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.report import report_html
+from metaplatform.extensions import WorkByKind
 from metaplatform.specs.entities.outputs import FileOutput, ReportOutput, ViewsOutput
 from metaplatform.work.builds import recorded
 from metaplatform.work.steps import Made, Metadata, Step, report_link, table_metadata
@@ -14,15 +16,7 @@ from metaplatform.work.tables import query_tables
 def write_output(step: Step) -> Made:
     """Write an output by its kind."""
     output = step.manifest.outputs[step.name]
-    match output:
-        case FileOutput():
-            return Made(write_file(step, output))
-        case ViewsOutput():
-            return Made(write_views(step, output))
-        case ReportOutput():
-            return Made(write_report(step, output))
-        case _:
-            assert_never(output)
+    return Made(WRITERS.of(output.kind)(step, output))
 
 
 def write_file(step: Step, output: FileOutput) -> Metadata:
@@ -58,3 +52,9 @@ def write_report(step: Step, report: ReportOutput) -> Metadata:
     )
     link = report_link(step, html, name=report.name, part=step.partition)
     return {**table_metadata(step, written), **link}
+
+
+WRITERS: WorkByKind[Callable[[Step, Any], Metadata]] = WorkByKind(
+    "outputs", {"parquet": write_file, "csv": write_file, "views": write_views, "report": write_report}
+)
+"""What writes an output, by its kind, and returns metadata of its asset."""

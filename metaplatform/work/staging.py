@@ -21,7 +21,7 @@ from metaplatform.resources.storage.source_contents import ContentRecords
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_contents import FileContent, PartitionContent, SourceContents
-from metaplatform.specs.entities.ingestion import SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.work.steps import Step
 

@@ -28,7 +28,7 @@ from metaplatform.resources.process.dagster_home import write_dagster_home
 from metaplatform.resources.sinks.notifier import Notifier
 from metaplatform.resources.sinks.outbox import Outbox
 from metaplatform.specs.book.deployment import Deployment
-from metaplatform.specs.entities.reactions import AppriseNotification
+from metaplatform.specs.entities.notifications import AppriseNotification
 from metaplatform.work.steps import APPLY_TAGS, REPLAY_TAGS
 
 

@@ -1,7 +1,7 @@
 """Which columns a feature comes of, as Dagster shows it."""
 
 from metaplatform.factories.column_lineage import column_lineage
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 
 
 def lineage(*blocks: dict[str, object]) -> dict[str, list[tuple[str, str]]]:

@@ -10,7 +10,7 @@ from metaplatform.replay.results import ReplayResult
 from metaplatform.resources.sinks.outbox import Outbox
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.deployment import Deployment
-from metaplatform.specs.entities.reactions import AppriseNotification
+from metaplatform.specs.entities.notifications import AppriseNotification
 from metaplatform.specs.loading import load_book
 from metaplatform.work.approvals import approve
 from metaplatform_tests.replay.silence import Silent

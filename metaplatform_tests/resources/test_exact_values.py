@@ -26,7 +26,7 @@ from sqlglot import exp
 from metaplatform.compute.ingestion import REASON, conform
 from metaplatform.resources.sources.source_files import read_files
 from metaplatform.resources.storage.warehouse import Warehouse
-from metaplatform.specs.entities.ingestion import SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
 from metaplatform.sql.exact_casts import exact_cast
 
 SOURCES: TypeAdapter[SourceSpec] = TypeAdapter(SourceSpec)

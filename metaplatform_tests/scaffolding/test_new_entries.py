@@ -11,13 +11,8 @@ from metaplatform.scaffolding.feature_set_entry import feature_set_entry
 from metaplatform.scaffolding.prediction_entries import monitor_entry, prediction_entry, reaction_entry
 from metaplatform.scaffolding.query_entries import STORED, output_entry, table_entry
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.features import (
-    AsOfFeatures,
-    FeatureSetSpec,
-    JoinedFeatures,
-    LookupFeatures,
-    WindowFeatures,
-)
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
+from metaplatform.specs.entities.features import AsOfFeatures, JoinedFeatures, LookupFeatures, WindowFeatures
 from metaplatform.specs.entities.ingestion import TimedTable
 from metaplatform.specs.entities.outputs import FileOutput, ViewsOutput
 from metaplatform.specs.loading import load_book, read_book

@@ -1,6 +1,6 @@
 """A feature set → one ibis table: a row for each row of the spine, with what was known at its time."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import ibis
@@ -12,15 +12,14 @@ from metaplatform.compute.features.windows import join_windows, sorted_together
 from metaplatform.compute.instants import inside, instant
 from metaplatform.compute.sql_columns import ROW, Scope, Steps, all_columns, column, fresh, named, project, source
 from metaplatform.errors import DataError
+from metaplatform.extensions import WorkByKind
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.features import (
-    AsOfFeatures,
-    ExpressionFeatures,
-    FeatureSetSpec,
-    LookupFeatures,
-    WindowFeatures,
-)
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
+from metaplatform.specs.entities.features import AsOfFeatures, ExpressionFeatures, LookupFeatures, WindowFeatures
 from metaplatform.specs.fields.partitions import Window
+
+Described = Mapping[str, Table]
+"""The tables that a feature set reads, by reference."""
 
 
 def build_features(
@@ -43,7 +42,7 @@ def build_features(
     described = {ref: Table.of(ref, tables[ref], manifest.timed_table(ref), owner=owner) for ref in spec.tables}
     spine = _spine(spec, Steps(owner, {ref: tables[ref] for ref in spec.tables}), described, window)
     for block in spec.features:
-        spine = _add(spine, block, spec, described)
+        spine = BUILDERS.of(block.kind)(spine, block, spec, described)
     return storable(spine.steps.finish(_output(spine, spec)), spec.feature_names)
 
 
@@ -61,27 +60,23 @@ def _spine(spec: FeatureSetSpec, steps: Steps, described: Mapping[str, Table], w
     return Spine(steps, table, base, base, scope, moment, window)
 
 
-def _add(
-    spine: Spine,
-    block: ExpressionFeatures | LookupFeatures | AsOfFeatures | WindowFeatures,
-    spec: FeatureSetSpec,
-    described: Mapping[str, Table],
-) -> Spine:
-    match block:
-        case ExpressionFeatures():
-            current, scope = project(
-                spine.steps, "spine", scope=spine.scope, current=spine.current, columns=block.columns
-            )
-            return spine.moved_to(current, scope)
-        case LookupFeatures():
-            return join_lookup(spine, block, described[block.table])
-        case AsOfFeatures():
-            return join_as_of(spine, block, described[block.table])
-        case WindowFeatures():
-            return _add_window(spine, block, spec, described)
+def _add_expressions(spine: Spine, block: ExpressionFeatures, spec: FeatureSetSpec, described: Described) -> Spine:
+    del spec, described
+    current, scope = project(spine.steps, "spine", scope=spine.scope, current=spine.current, columns=block.columns)
+    return spine.moved_to(current, scope)
 
 
-def _add_window(spine: Spine, block: WindowFeatures, spec: FeatureSetSpec, described: Mapping[str, Table]) -> Spine:
+def _add_facts(spine: Spine, block: LookupFeatures, spec: FeatureSetSpec, described: Described) -> Spine:
+    del spec
+    return join_lookup(spine, block, described[block.table])
+
+
+def _add_latest(spine: Spine, block: AsOfFeatures, spec: FeatureSetSpec, described: Described) -> Spine:
+    del spec
+    return join_as_of(spine, block, described[block.table])
+
+
+def _add_window(spine: Spine, block: WindowFeatures, spec: FeatureSetSpec, described: Described) -> Spine:
     """Reveal the block's features if an earlier block's sort has answered them, or else join them."""
     if all(name in spine.joined for name in block.columns):
         return spine.moved_to(spine.current, spine.scope.adding({name: spine.joined[name] for name in block.columns}))
@@ -99,6 +94,13 @@ def _add_window(spine: Spine, block: WindowFeatures, spec: FeatureSetSpec, descr
             and sorted_together(spine, other, table) == wanted
         ]
     return join_windows(spine, blocks, table)
+
+
+BUILDERS: WorkByKind[Callable[[Spine, Any, FeatureSetSpec, Described], Spine]] = WorkByKind(
+    "features",
+    {"expression": _add_expressions, "lookup": _add_facts, "as_of": _add_latest, "window": _add_window},
+)
+"""What adds a block's features to the spine, by the block's kind, given the whole set and the tables it reads."""
 
 
 def _stays_own(name: str, spine: Spine, spec: FeatureSetSpec, block: WindowFeatures) -> bool:

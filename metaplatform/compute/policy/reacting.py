@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from metaplatform.compute.policy.plans import RunPlan, run_key
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.monitoring import DriftMonitor
+from metaplatform.specs.entities.monitoring import GATE
 from metaplatform.specs.entities.reactions import ReactionSpec
 from metaplatform.specs.records.ledger import Observation
 from metaplatform.specs.records.matches import Matches
@@ -67,7 +67,8 @@ def _holds(
     return {
         (monitor.prediction, seen.partition): seen
         for seen in newest.values()
-        if isinstance(monitor := manifest.monitors.get(seen.monitor), DriftMonitor)
+        if (monitor := manifest.monitors.get(seen.monitor)) is not None
+        and GATE in monitor.checks
         and seen.status == "failed"
         and seen.observation_id not in approved
     }

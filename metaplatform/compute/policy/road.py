@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.families import MonitorSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import TableSpec
-from metaplatform.specs.entities.monitoring import MonitorSpec
 from metaplatform.specs.entities.outputs import FileOutput, ReportOutput, ViewsOutput
 from metaplatform.specs.fields.partitions import PartitionSpec
 

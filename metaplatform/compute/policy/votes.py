@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
+from metaplatform.specs.entities.monitoring import GATE
 from metaplatform.specs.entities.training import RetrainPolicy, VoteSpec
 from metaplatform.specs.records.ledger import Decision, Observation
 
@@ -57,7 +58,7 @@ def failed_profile(observations: Iterable[Observation]) -> Observation | None:
     Later is a later partition, or the same one judged again.
     """
     newest: dict[str, Observation] = {}
-    profiles = (seen for seen in observations if seen.check == "profile" and not seen.column)
+    profiles = (seen for seen in observations if seen.check == GATE and not seen.column)
     for seen in sorted(profiles, key=lambda seen: (seen.partition, seen.observed_at, seen.observation_id)):
         if seen.status != "skipped":
             newest[seen.monitor] = seen
@@ -66,7 +67,7 @@ def failed_profile(observations: Iterable[Observation]) -> Observation | None:
 
 def _counts(seen: Observation, version: int) -> bool:
     # A promoted version starts with a clean slate: what was said of others is not about it.
-    return seen.model_version == version and seen.status != "skipped" and seen.check != "profile" and not seen.column
+    return seen.model_version == version and seen.status != "skipped" and seen.check != GATE and not seen.column
 
 
 def _vote(trigger: str, spec: VoteSpec, judged: Iterable[Observation], answered: frozenset[str]) -> Vote | None:

@@ -14,7 +14,7 @@ from metaplatform.compute.policy.alerting import Alert, Trouble, alerts
 from metaplatform.factories.automation.run_requests import reason_of
 from metaplatform.factories.failures import said_by
 from metaplatform.factories.mount import STANDALONE, Mount
-from metaplatform.specs.entities.reactions import NotificationSpec
+from metaplatform.specs.entities.families import NotificationSpec
 from metaplatform.work.steps import APPLY_TAGS, REPLAY_TAGS
 
 _OLDEST = timedelta(days=30)

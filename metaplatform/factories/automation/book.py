@@ -13,7 +13,7 @@ from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.resources.book.deployed_book import BookLook, DeployedBook
 from metaplatform.resources.book.served_book import ServedBook, refusal
 from metaplatform.resources.sinks.notifier import Notifier
-from metaplatform.specs.entities.reactions import FileNotification
+from metaplatform.specs.entities.notifications import FileNotification
 from metaplatform.specs.records.messages import Message
 
 _RELOAD_SECONDS = 180

@@ -30,6 +30,7 @@ from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.resources.storage.ledger import TABLES
 from metaplatform.resources.storage.match_records import MatchRecords
 from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.monitoring import GATE
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.records.ledger import Approval, Decision, Observation, Promotion
 from metaplatform.work.training import DECISION_TAG
@@ -238,6 +239,6 @@ def _open_matches(loop: Loop) -> Iterator[OpenMatches]:
     kept = {name: records.read(name) for name in loop.manifest.reactions}
     if not any(kept.values()):
         return iter(())
-    profiles = loop.ledger.read(Observation, check="profile", column="")
+    profiles = loop.ledger.read(Observation, check=GATE, column="")
     approved = {kept.finding for kept in loop.ledger.read(Approval)}
     return open_matches(loop.manifest, kept, profiles, approved, loop.at_work)

@@ -17,12 +17,13 @@ import pydantic
 import sqlglot
 
 from metaplatform import places, specs
+from metaplatform.extensions import fingerprint
 from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.compiled import AskedVariables, compiled_book, manifest_of_compiled
 from metaplatform.specs.rules import check_book
 
-_CHECKING = ("errors.py", "naming.py", "specs", "sql", "text")
+_CHECKING = ("errors.py", "extensions.py", "naming.py", "specs", "sql", "text")
 """The code that reads and checks a book, below the package."""
 _KEPT = 8
 """So many compiled books are kept: two overlays, an edit and its undoing must not compile each time."""
@@ -143,6 +144,7 @@ def compiler() -> tuple[str, ...]:
     found = [(path, path.stat()) for path in files]
     return (
         sys.version,
+        *fingerprint(),
         pydantic.VERSION,
         sqlglot.__version__,  # type: ignore[attr-defined]
         *(f"{path.relative_to(package)} {stat.st_size} {stat.st_mtime_ns}" for path, stat in found),

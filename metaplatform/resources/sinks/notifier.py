@@ -5,20 +5,22 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import assert_never
+from typing import Any
 
 import dagster as dg
 
 from metaplatform import places
 from metaplatform.errors import MetaplatformError, StorageError
+from metaplatform.extensions import WorkByKind
 from metaplatform.naming import ref_name
 from metaplatform.resources.delta.delta_tables import storage_root
 from metaplatform.resources.sinks.outbox import Outbox, Waiting
-from metaplatform.specs.entities.reactions import AppriseNotification, FileNotification, NotificationSpec
+from metaplatform.specs.entities.families import NotificationSpec
+from metaplatform.specs.entities.notifications import AppriseNotification, FileNotification
 from metaplatform.specs.records.messages import Message
 
 _LONGEST_DELIVERY_SECONDS = 20
@@ -73,17 +75,9 @@ class Notifier(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             StorageError: if it cannot be delivered. Neither it nor anything else tells Apprise's URL.
         """
-        match channel:
-            case FileNotification():
-                path = storage_root(self.root) / places.NOTIFICATIONS / f"{ref_name(message.subject)}.jsonl"
-                values = message.model_dump(mode="json", exclude={"message_id"})
-                _append_once(path, message.message_id, json.dumps({"event_id": message.message_id, **values}))
-            case AppriseNotification():
-                _send_through_apprise(channel.url_env, message.title, self._text(message), owner=message.subject)
-            case _:
-                assert_never(channel)
+        SENDERS.of(channel.kind)(self, message, channel)
 
-    def _text(self, message: Message) -> str:
+    def text_of(self, message: Message) -> str:
         """Return a message as text: what it says, then links, facts and its id."""
         links = [f"{name}: {self.public_url.rstrip('/')}{path}" for name, path in message.links.items()]
         facts = [f"{name}: {value}" for name, value in message.facts.items()]
@@ -93,6 +87,23 @@ class Notifier(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def _outbox(self) -> Outbox:
         return Outbox(storage_root(self.root))
+
+
+def _to_file(notifier: Notifier, message: Message, channel: FileNotification) -> None:
+    del channel
+    path = storage_root(notifier.root) / places.NOTIFICATIONS / f"{ref_name(message.subject)}.jsonl"
+    values = message.model_dump(mode="json", exclude={"message_id"})
+    _append_once(path, message.message_id, json.dumps({"event_id": message.message_id, **values}))
+
+
+def _through_apprise(notifier: Notifier, message: Message, channel: AppriseNotification) -> None:
+    _send_through_apprise(channel.url_env, message.title, notifier.text_of(message), owner=message.subject)
+
+
+SENDERS: WorkByKind[Callable[[Notifier, Message, Any], None]] = WorkByKind(
+    "notifications", {"file": _to_file, "apprise": _through_apprise}
+)
+"""What sends a message, by the kind of its channel; what the channel does not take is raised as a StorageError."""
 
 
 def _append_once(path: Path, event_id: str, line: str) -> None:

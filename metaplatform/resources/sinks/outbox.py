@@ -19,7 +19,7 @@ from metaplatform import places
 from metaplatform.errors import StorageError
 from metaplatform.naming import stable_id
 from metaplatform.resources.files.file_writing import write_whole
-from metaplatform.specs.entities.reactions import NotificationSpec
+from metaplatform.specs.entities.families import NotificationSpec
 from metaplatform.specs.records.messages import Message
 
 """Below the storage root."""

@@ -13,7 +13,8 @@ from metaplatform.errors import DataError
 from metaplatform.resources.sources.file_scans import file_type, scan
 from metaplatform.resources.sources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
 from metaplatform.resources.sources.opened_files import OpenedFile
-from metaplatform.specs.entities.ingestion import CsvSource, SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
+from metaplatform.specs.entities.ingestion import CsvSource
 
 REJECT_COLUMNS: pa.Schema = pa.schema(
     [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())]  # type: ignore[arg-type]

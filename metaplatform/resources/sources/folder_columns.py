@@ -8,7 +8,7 @@ from ibis.util import gen_name
 from sqlglot import exp
 
 from metaplatform.resources.sources.source_paths import hive_values
-from metaplatform.specs.entities.ingestion import SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
 
 FolderValues = tuple[tuple[str, str | None], ...]
 """Column → value, as text, of all files of one folder."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from metaplatform.errors import DataError
 from metaplatform.naming import stable_id
 from metaplatform.resources.sources.source_paths import name_for_people
-from metaplatform.specs.entities.ingestion import SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
 from metaplatform.specs.fields.file_endings import ARCHIVE, ENDINGS
 
 _PATTERN = frozenset("*?[")

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import assert_never
 
 import duckdb
 
@@ -13,7 +12,8 @@ from metaplatform.resources.sources.folder_columns import folder_values, with_fo
 from metaplatform.resources.sources.json_files import as_inferred, json_columns, json_rows
 from metaplatform.resources.sources.opened_files import OpenedFile
 from metaplatform.resources.sources.parquet_files import differing_columns, parquet_rows, parquet_schema
-from metaplatform.specs.entities.ingestion import CsvSource, JsonSource, ParquetSource, SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
+from metaplatform.specs.entities.ingestion import CsvSource, JsonSource, ParquetSource
 
 SAMPLE_ROWS = 20_000
 """Rows that are looked at, at most; half of the first file, half of the last."""
@@ -105,7 +105,7 @@ def _relation(
             schemas = {each.name: parquet_schema(each, spec) for each in ends}
             return parquet_rows(connection, [file], as_text=differing_columns(schemas, spec)), None
         case _:
-            assert_never(spec)
+            raise TypeError(spec.kind)
 
 
 def _check_header(header: Sequence[str], *, owner: str, label: str) -> None:

@@ -22,7 +22,7 @@ from metaplatform.resources.sources.sampled_times import time_facts
 from metaplatform.resources.sources.samples import Sample
 from metaplatform.resources.sources.source_files import unreadable
 from metaplatform.resources.sources.source_paths import find_files, name_for_people
-from metaplatform.specs.entities.ingestion import SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
 
 
 def sample_source(

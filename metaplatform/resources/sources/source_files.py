@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
 
 import duckdb
 import ibis
@@ -17,7 +16,8 @@ from metaplatform.resources.sources.json_files import read_json_files
 from metaplatform.resources.sources.opened_files import OpenedFile, opened
 from metaplatform.resources.sources.parquet_files import read_parquet_files
 from metaplatform.resources.sources.source_paths import find_files, fingerprint
-from metaplatform.specs.entities.ingestion import CsvSource, JsonSource, ParquetSource, SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
+from metaplatform.specs.entities.ingestion import CsvSource, JsonSource, ParquetSource
 
 _SAID_OF_A_LINE = ("Maximum line size", "Expected Number", "Value with unterminated", "Invalid unicode")
 
@@ -64,7 +64,7 @@ def read_files(session: Session, spec: SourceSpec, project_root: str, *, allowed
             case ParquetSource():
                 table = read_parquet_files(backend.con, spec, files)
             case _:
-                assert_never(spec)
+                raise TypeError(spec.kind)
     except (duckdb.Error, OSError, ValueError) as error:
         raise unreadable(f"raw.{spec.name}", str(error), files) from error
     return SourceFiles(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, assert_never
+from typing import IO
 
 import duckdb
 import ibis
@@ -29,7 +29,8 @@ from metaplatform.resources.sources.source_files import unreadable
 from metaplatform.resources.sources.source_paths import find_files, name_for_people
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Looks, Misfit, SourceLook
-from metaplatform.specs.entities.ingestion import CsvSource, FileSource, JsonSource, ParquetSource, SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
+from metaplatform.specs.entities.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
 from metaplatform.specs.fields.file_endings import ARCHIVE
 
 Judge = Callable[[ibis.Table, FileSource], tuple[Misfit, ...]]
@@ -173,7 +174,7 @@ def _rows_of(
         case ParquetSource():
             return table
         case _:
-            assert_never(spec)
+            raise TypeError(spec.kind)
 
 
 def _add_lacking(connection: duckdb.DuckDBPyConnection, spec: SourceSpec, table: str, somewhere: set[str]) -> None:
@@ -198,7 +199,7 @@ def _reader(
         case ParquetSource():
             return _parquet_reader(connection, spec, files)
         case _:
-            assert_never(spec)
+            raise TypeError(spec.kind)
 
 
 def _csv_reader(

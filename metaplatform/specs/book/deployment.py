@@ -9,7 +9,8 @@ from pydantic import Field
 
 from metaplatform import places
 from metaplatform.specs.entities.alerts import AlertSpec
-from metaplatform.specs.entities.reactions import AppriseNotification, FileNotification, NotificationSpec
+from metaplatform.specs.entities.families import NotificationSpec
+from metaplatform.specs.entities.notifications import AppriseNotification, FileNotification
 from metaplatform.specs.fields.base import EnvironmentVariable, Spec
 
 MLFLOW_LINK, REPORTS_LINK = "/mlflow", "/reports"

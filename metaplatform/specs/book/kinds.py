@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.entity import Entity
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import FileSource, TimedTable
 from metaplatform.specs.unknown import until_unknown
 from metaplatform.sql.expressions import shared_expression, shared_query

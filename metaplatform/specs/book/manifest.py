@@ -12,11 +12,11 @@ from metaplatform.specs.book.following import Following
 from metaplatform.specs.book.lineage import Lineage
 from metaplatform.specs.entities.alerts import AlertSpec
 from metaplatform.specs.entities.entity import Entity
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.families import MonitorSpec, OutputSpec, SourceSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.inference import PredictionSpec
-from metaplatform.specs.entities.ingestion import FileSource, SourceSpec, TableSpec, TimedTable
-from metaplatform.specs.entities.monitoring import DriftMonitor, MonitorSpec, PerformanceMonitor
-from metaplatform.specs.entities.outputs import OutputSpec, ViewsOutput
+from metaplatform.specs.entities.ingestion import FileSource, TableSpec, TimedTable
+from metaplatform.specs.entities.monitoring import Monitor
 from metaplatform.specs.entities.reactions import ReactionSpec
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.fields.chapters import ASSETS, CHAPTERS
@@ -174,8 +174,7 @@ class Manifest:
     def following(self) -> Following:
         """Return what everything in the book follows of the rows of what it reads; checks and views follow none."""
         on_demand = {ref for reaction in self.reactions.values() for ref in reaction.materialize}
-        apart = (ViewsOutput, DriftMonitor, PerformanceMonitor)
-        refs = [ref for ref, entity in self.entities.items() if not isinstance(entity, apart)]
+        refs = [ref for ref, entity in self.entities.items() if not (entity.shows or isinstance(entity, Monitor))]
         tracked = {ref: {} if ref in on_demand else rows_followed(ref, self.reads(ref)) for ref in refs}
         return Following(tracked, {ref: self.upstream(ref) for ref in refs}, self.partitions)
 

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from metaplatform.specs.entities.entity import Entity
-from metaplatform.specs.entities.reactions import NotificationSpec
+from metaplatform.specs.entities.families import NotificationSpec
 from metaplatform.specs.fields.base import Many
 
 

@@ -1,22 +1,23 @@
-"""Chapter ``feature_sets``: features of an entity, known at its event timestamp."""
+"""The kinds of features: how each comes to be known of a row of the spine at its event timestamp."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from metaplatform.specs.entities.entity import Entity, Neighbours
-from metaplatform.specs.fields.base import ColumnName, Expression, Interval, Many, Name, Ref, Spec
+from metaplatform.specs.fields.base import ColumnName, Expression, Interval, Name, Ref, Spec
 from metaplatform.specs.fields.chapters import TIMED
 from metaplatform.specs.fields.duration import Duration
-from metaplatform.specs.fields.reads import AS_MADE, SAME, SAME_ONLY, Reach, from_any_row
-from metaplatform.specs.fields.references import Path, Reference, texts_at, whole
-from metaplatform.specs.unknown import readable, until_unknown
-from metaplatform.text.plurals import counted
+from metaplatform.specs.fields.reads import AS_MADE, SAME, Reach, from_any_row
+from metaplatform.specs.fields.references import Path, Reference, whole
 
 
 class FeaturesBlock(Spec):
-    """Features of the rows of the spine, some in each block."""
+    """Features of the rows of the spine, some in each block: ``columns``, by name, each an expression."""
+
+    if TYPE_CHECKING:  # Each kind has the fields in an order of its own.
+        kind: str
+        columns: dict[Name, Expression]
 
     @property
     def joined(self) -> Ref | None:
@@ -45,6 +46,11 @@ class FeaturesBlock(Spec):
 
     def conditions(self) -> Iterator[tuple[str, str]]:
         """Yield each condition on rows of the joined table: its field and its SQL."""
+        yield from ()
+
+    def references(self, path: Path) -> Iterator[Reference]:
+        """Yield every reference that the block makes; ``path`` leads to the block."""
+        del path
         yield from ()
 
     def empty_spans(self) -> Iterator[tuple[str, str, str, str]]:
@@ -78,6 +84,10 @@ class JoinedFeatures(FeaturesBlock):
     def matches(self) -> Mapping[str, str]:
         """Return which columns of the spine match which of the joined table."""
         return self.on
+
+    def references(self, path: Path) -> Iterator[Reference]:
+        """Yield the table that is joined."""
+        yield from whole(self, "table", TIMED, path)
 
 
 class LookupFeatures(JoinedFeatures):
@@ -158,72 +168,3 @@ class WindowFeatures(JoinedFeatures):
         """Yield the condition on the rows that are aggregated, if there is one."""
         if self.where is not None:
             yield "where", str(self.where)
-
-
-FeatureBlock = Annotated[
-    ExpressionFeatures | LookupFeatures | AsOfFeatures | WindowFeatures, Field(discriminator="kind")
-]
-
-
-class FeatureSetSpec(Entity):
-    """What is known of each row of ``spine``: its entity key, its event timestamp, then ``features`` by blocks."""
-
-    spine: Ref
-    features: Many[FeatureBlock] = Field(min_length=1)
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Return the names of all features, in book order."""
-        return tuple(name for block in self.features for name in block.columns)
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """Return the references of every table read, spine first, without repeats."""
-        joined = (block.joined for block in self.features if block.joined is not None)
-        return tuple(dict.fromkeys((self.spine, *joined)))
-
-    @property
-    def told(self) -> str:
-        """Return how many features of which rows there are."""
-        return f"{counted(len(self.feature_names), 'feature')} of the rows of {self.spine}."
-
-    def expressions(self) -> Iterator[tuple[Path, str]]:
-        """Yield every SQL expression of the blocks with its path."""
-        with until_unknown():
-            for index, block in enumerate(self.features):
-                if isinstance(block, FeaturesBlock):
-                    yield from texts_at(block, "columns", ("features", index))
-                    yield from ((("features", index, field), sql) for field, sql in readable(block.conditions()))
-
-    def references(self) -> Iterator[Reference]:
-        """Yield what the set is ordered behind, its spine, and the tables that are joined."""
-        yield from super().references()
-        yield from whole(self, "spine", TIMED)
-        with until_unknown():
-            for index, block in enumerate(self.features):
-                if isinstance(block, JoinedFeatures):
-                    yield from whole(block, "table", TIMED, ("features", index))
-
-    def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
-        """Return the spine's same partition, and what the blocks look back on: features never look ahead."""
-        del book
-        found: dict[str, tuple[Reach, ...]] = {self.spine: SAME_ONLY}
-        for block in self.features:
-            if block.joined is not None:
-                found[block.joined] = tuple(dict.fromkeys((*found.get(block.joined, ()), block.reach)))
-        return found
-
-    def partition_parent(self, book: Neighbours) -> str | None:
-        """Return the spine."""
-        del book
-        return self.spine
-
-    def own_columns(self, book: Neighbours) -> tuple[str, ...]:
-        """Return the features."""
-        del book
-        return self.feature_names
-
-    def described_rows(self, book: Neighbours) -> str | None:
-        """Return the spine."""
-        del book
-        return self.spine

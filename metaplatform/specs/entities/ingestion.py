@@ -1,7 +1,7 @@
 """Chapters ``sources`` and ``tables``: what is read from outside, and SQL over it."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
@@ -68,6 +68,8 @@ class FileSource(TimedTable):
     no row of any more is emptied, with all that is made of it (``follow``), or stays as it is (``keep``).
     """
 
+    if TYPE_CHECKING:  # Each kind has the field after those that all have.
+        kind: str
     path: str = Field(min_length=1)
     package: str | None = None
     columns: dict[ColumnName, str] = Field(default_factory=dict)
@@ -83,7 +85,7 @@ class FileSource(TimedTable):
     @property
     def asset_kinds(self) -> tuple[str, ...]:
         """Return the kind of the files, and that of the raw table."""
-        return (str(getattr(self, "kind", "file")), "deltalake")
+        return (self.kind, "deltalake")
 
     @property
     def told(self) -> str:
@@ -144,9 +146,6 @@ class JsonSource(FileSource):
     """JSON or newline-delimited JSON files."""
 
     kind: Literal["json"]
-
-
-SourceSpec = Annotated[CsvSource | ParquetSource | JsonSource, Field(discriminator="kind")]
 
 
 class TableSpec(TimedTable, QueryEntity):

@@ -1,7 +1,7 @@
 """Chapter ``monitors``: what is watched, and from where on it fails."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,26 @@ from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.entities.training import Metric
 from metaplatform.specs.fields.base import Many, Name, Spec
 from metaplatform.specs.fields.references import Reference, named
+
+GATE = "profile"
+"""Check of the data itself: where it fails, drift has no vote and reactions are held back."""
+
+
+class MetricLimit(Spec):
+    """Bounds of one metric: an absolute ``min`` or ``max``, or ``max_loss`` against the version's holdout score.
+
+    ``max_loss`` is absolute, in the metric's unit, in its worse direction.
+    """
+
+    min: float | None = None
+    max: float | None = None
+    max_loss: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> "MetricLimit":
+        if self.min is None and self.max is None and self.max_loss is None:
+            raise ValueError("a metric needs min, max or max_loss")
+        return self
 
 
 class Monitor(Entity):
@@ -26,6 +46,21 @@ class Monitor(Entity):
     def waits_for_labels(self) -> bool:
         """Tell whether the monitor judges rows once their labels are mature, and not as soon as they are scored."""
         return False
+
+    @property
+    def vote(self) -> Literal["drift", "performance"]:
+        """Return in which vote of a retrain policy the monitor has a say."""
+        return "performance" if self.waits_for_labels else "drift"
+
+    @property
+    def least_rows(self) -> int:
+        """Return under how many rows nothing is judged, which the field ``min_rows`` says."""
+        return 0
+
+    @property
+    def limits(self) -> Mapping[Metric, MetricLimit]:
+        """Return the bounds of realized metrics that the field ``metrics`` says."""
+        return {}
 
     @property
     def excluded(self) -> tuple[str, ...]:
@@ -82,29 +117,17 @@ class DriftMonitor(Monitor):
     @property
     def checks(self) -> tuple[str, ...]:
         """Return the checks of the data's profile, of the features' drift and of the scores' drift."""
-        return ("profile", "data_drift", "prediction_drift")
+        return (GATE, "data_drift", "prediction_drift")
+
+    @property
+    def least_rows(self) -> int:
+        """Return under how many rows nothing is judged."""
+        return self.min_rows
 
     @property
     def excluded(self) -> tuple[str, ...]:
         """Return the features that are not judged."""
         return self.exclude
-
-
-class MetricLimit(Spec):
-    """Bounds of one metric: an absolute ``min`` or ``max``, or ``max_loss`` against the version's holdout score.
-
-    ``max_loss`` is absolute, in the metric's unit, in its worse direction.
-    """
-
-    min: float | None = None
-    max: float | None = None
-    max_loss: float | None = Field(default=None, ge=0)
-
-    @model_validator(mode="after")
-    def _some_bound(self) -> "MetricLimit":
-        if self.min is None and self.max is None and self.max_loss is None:
-            raise ValueError("a metric needs min, max or max_loss")
-        return self
 
 
 class PerformanceMonitor(Monitor):
@@ -127,5 +150,12 @@ class PerformanceMonitor(Monitor):
         """Return True: realized performance is that of labels."""
         return True
 
+    @property
+    def least_rows(self) -> int:
+        """Return under how many mature labels nothing is judged."""
+        return self.min_rows
 
-MonitorSpec = Annotated[DriftMonitor | PerformanceMonitor, Field(discriminator="kind")]
+    @property
+    def limits(self) -> Mapping[Metric, MetricLimit]:
+        """Return the metrics with their bounds."""
+        return self.metrics

@@ -1,7 +1,7 @@
 """Chapter ``outputs``: the second place, where people and other systems read."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -157,6 +157,3 @@ class ReportOutput(Output, QueryEntity):
         """Return what the query reads: a page for people tells what was known when it was made."""
         del book
         return query_reads(self.sql, self.partitioned_by, others=AS_MADE)
-
-
-OutputSpec = Annotated[FileOutput | ViewsOutput | ReportOutput, Field(discriminator="kind")]

@@ -1,30 +1,14 @@
 """Chapter ``reactions``: what a prediction sets in motion."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
 
 from pydantic import Field
 
 from metaplatform.specs.entities.entity import Entity, Neighbours
-from metaplatform.specs.fields.base import ColumnName, EnvironmentVariable, Expression, Many, Name, Ref, Spec
+from metaplatform.specs.entities.families import NotificationSpec
+from metaplatform.specs.fields.base import ColumnName, Expression, Many, Name, Ref
 from metaplatform.specs.fields.chapters import MATERIALIZED
 from metaplatform.specs.fields.references import Path, Reference, named, texts_at, whole
-
-
-class FileNotification(Spec):
-    """A line of JSON below the storage root: ``notifications/<reaction>.jsonl``; for alerts, ``platform.jsonl``."""
-
-    kind: Literal["file"]
-
-
-class AppriseNotification(Spec):
-    """A message through Apprise (mail, chat, webhook); its URL is read from the environment variable ``url_env``."""
-
-    kind: Literal["apprise"]
-    url_env: EnvironmentVariable
-
-
-NotificationSpec = Annotated[FileNotification | AppriseNotification, Field(discriminator="kind")]
 
 
 class ReactionSpec(Entity):

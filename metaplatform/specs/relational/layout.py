@@ -3,8 +3,20 @@
 Names are those an analyst types: none is a reserved word of SQLite, PostgreSQL or SQL Server.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from metaplatform.specs.entities.families import (
+    FeatureBlock,
+    ModelKind,
+    MonitorSpec,
+    NotificationSpec,
+    OutputSpec,
+    SourceSpec,
+    own_fields,
+)
+from metaplatform.specs.fields.spec_types import variants
 
 Kind = Literal["name", "text", "integer", "number", "boolean", "mapping"]
 """What a column holds: a short name that can be looked up, any text, a number, a flag, a free-form map as JSON."""
@@ -14,12 +26,16 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Column:
-    """A column and the value it holds; NULL is the value's default, which is ``when_null`` if that is given."""
+    """A column and the value it holds; NULL is the value's default, which is ``when_null`` if that is given.
+
+    ``own`` are, by kind, the fields that a column of many holds: they have no column of their own.
+    """
 
     name: str
     path: Path
     kind: Kind = "text"
     when_null: str | None = None
+    own: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,12 @@ class ListTable:
         return len(self.chapters) > 1
 
 
+def _settings(spec: Any) -> tuple[Column, ...]:
+    """Return the column for what kinds of installed distributions add, if there are any with fields of their own."""
+    own = {kind: fields for kind, model in variants(spec).items() if (fields := own_fields(model))}
+    return (Column(SETTINGS, (SETTINGS,), "mapping", own=own),) if own else ()
+
+
 def _item(name: str, kind: Kind = "name") -> tuple[Column, ...]:
     return (Column(name, (), kind),)
 
@@ -84,6 +106,8 @@ _TIME = (
     Column("outcome_delay", ("outcomes", "delay"), "name"),
 )
 
+SETTINGS = "settings"
+"""The column that holds the fields which only kinds of installed distributions have, as one JSON object."""
 FEATURES = "Feature_Engineering"
 """One row a feature: its block's facts are repeated in each of the block's rows."""
 JOINS = "Feature_Joins"
@@ -96,7 +120,10 @@ BLOCK_COLUMNS = (
     Column("block_delay", ("delay",), "name"),
     Column("block_within", ("within",), "name"),
     Column("block_filter", ("where",)),
+    *_settings(FeatureBlock),
 )
+ALONE = frozenset(kind for kind, model in variants(FeatureBlock).items() if "on" not in model.model_fields)
+"""The kinds of blocks that join no table by columns."""
 JOIN_COLUMNS = (Column("spine_column", (), "name"), Column("table_column", (), "name"))
 
 ENTITY_TABLES: tuple[EntityTable, ...] = (
@@ -117,6 +144,7 @@ ENTITY_TABLES: tuple[EntityTable, ...] = (
             Column("max_ahead", ("max_ahead",), "name"),
             Column("quarantine_share", ("quarantine_share",), "number"),
             Column("deletes", ("deletes",), "name"),
+            *_settings(SourceSpec),
             *_SHOWN,
         ),
     ),
@@ -153,6 +181,7 @@ ENTITY_TABLES: tuple[EntityTable, ...] = (
             Column("seed", ("training", "seed"), "integer"),
             Column("refit", ("training", "refit"), "boolean"),
             Column("parameters", ("training", "parameters"), "mapping"),
+            *_settings(ModelKind),
             *_SHOWN,
         ),
     ),
@@ -175,6 +204,7 @@ ENTITY_TABLES: tuple[EntityTable, ...] = (
             Column("title", ("title",)),
             Column("sql", ("sql",)),
             Column("partitioned_by", ("partitioned_by",), "name"),
+            *_settings(OutputSpec),
             *_SHOWN,
         ),
     ),
@@ -189,6 +219,7 @@ ENTITY_TABLES: tuple[EntityTable, ...] = (
             Column("min_rows", ("min_rows",), "integer"),
             Column("null_increase", ("profile", "null_increase"), "number"),
             Column("new_category_share", ("profile", "new_category_share"), "number"),
+            *_settings(MonitorSpec),
             *_SHOWN,
         ),
     ),
@@ -305,14 +336,14 @@ LIST_TABLES: tuple[ListTable, ...] = (
         ("reactions",),
         "reaction",
         ("notify",),
-        (Column("kind", ("kind",), "name"), Column("url_env", ("url_env",))),
+        (Column("kind", ("kind",), "name"), Column("url_env", ("url_env",)), *_settings(NotificationSpec)),
     ),
     ListTable(
         "Alert_Notifications",
         ("alerts",),
         "alert",
         ("notify",),
-        (Column("kind", ("kind",), "name"), Column("url_env", ("url_env",))),
+        (Column("kind", ("kind",), "name"), Column("url_env", ("url_env",)), *_settings(NotificationSpec)),
     ),
     ListTable("Pipeline_Dependencies", _ALL, "dependent", ("after",), _item("depends_on")),
     ListTable("Entity_Owners", _ALL, "entity", ("owners",), _item("owner_name", "text")),

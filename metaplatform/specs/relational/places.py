@@ -101,6 +101,8 @@ def _feature_cell(path: Path, *, key: bool) -> Cell:
 def _column(columns: Sequence[Column], path: Path) -> str | None:
     """Return the column of ``path``; of a value inside a free map, the map's."""
     for column in columns:
+        if any(path[:1] == (name,) for own in column.own.values() for name in own):
+            return column.name
         if path == column.path or (column.kind == "mapping" and path[: len(column.path)] == column.path):
             return column.name
     return None

@@ -9,6 +9,7 @@ from metaplatform.errors import Issue
 from metaplatform.naming import ref_of
 from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.relational.layout import (
+    ALONE,
     BLOCK_COLUMNS,
     ENTITY_TABLES,
     FEATURES,
@@ -137,7 +138,7 @@ class _Reader:
                 block = list(members)
                 found: dict[str, Any] = {}
                 _fill(found, BLOCK_COLUMNS, block[0])
-                if found.get("kind") != "expression":
+                if found.get("kind") not in ALONE:
                     of_block = joined.get(name, {}).get(str(block[0]["block"]), [])
                     pairs = [(str(row["spine_column"]), row["table_column"]) for row in of_block]
                     found["on"] = self._mapping(JOINS, ref, pairs)
@@ -172,7 +173,9 @@ def _value(columns: tuple[Column, ...], row: Mapping[str, Any]) -> Any:
 def _fill(body: dict[str, Any], columns: tuple[Column, ...], row: Mapping[str, Any]) -> None:
     for column in columns:
         value = row.get(column.name)
-        if value is not None:
+        if column.own and isinstance(value, Mapping):
+            body.update(value)
+        elif value is not None:
             *parents, last = column.path
             _mapping_at(body, tuple(parents))[last] = value
 

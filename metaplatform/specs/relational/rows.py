@@ -106,6 +106,10 @@ def _joins(name: str, blocks: list[dict[str, Any]]) -> Iterator[Row]:
 def _cells(columns: tuple[Column, ...], body: Any) -> Row:
     cells = {column.name: value_at(body, column.path) for column in columns}
     for column in columns:
+        if column.own and (own := column.own.get(body["kind"])):
+            cells.update({other.name: None for other in columns if other.path[0] in own})
+            cells[column.name] = {key: body[key] for key in sorted(own) if key in body}
+    for column in columns:
         if cells[column.name] == column.when_null or (column.kind == "mapping" and not cells[column.name]):
             cells[column.name] = None
     return cells

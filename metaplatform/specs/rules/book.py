@@ -11,7 +11,7 @@ from metaplatform.specs.book.kinds import KnownKinds
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Looks, real_columns
 from metaplatform.specs.entities.entity import Entity
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import TimedTable
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.fields.references import Path

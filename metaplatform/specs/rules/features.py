@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of

@@ -5,7 +5,7 @@ from typing import Literal
 
 from metaplatform.errors import Issue
 from metaplatform.specs.book.kinds import kind_in
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import FileSource
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book

@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.entities.features import (
-    FeatureBlock,
-)
+from metaplatform.specs.entities.families import FeatureBlock
 from metaplatform.specs.entities.ingestion import FileSource, TimedTable
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.fields.duration import Duration

@@ -8,7 +8,7 @@ from sqlglot import exp
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.entities.inference import SCORE_COLUMNS
-from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonitor
+from metaplatform.specs.entities.monitoring import MetricLimit
 from metaplatform.specs.entities.training import HIGHER_IS_BETTER
 from metaplatform.specs.fields.base import Spec
 from metaplatform.specs.fields.references import Path
@@ -45,7 +45,7 @@ _LISTS: tuple[tuple[str, ...], ...] = (
 def impossible_limits(book: Book) -> Iterator[Issue]:
     """Yield limits that no value of the metric meets, or that none breaks."""
     for name, monitor in book.manifest.monitors.items():
-        for metric, limit in monitor.metrics.items() if isinstance(monitor, PerformanceMonitor) else ():
+        for metric, limit in monitor.limits.items():
             for key, bound, message, severity in readable(_limit_faults(metric, limit)):
                 yield book.issue(
                     "impossible-limit",

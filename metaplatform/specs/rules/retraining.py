@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 from croniter import croniter  # type: ignore[import-untyped]
 
 from metaplatform.errors import Issue
-from metaplatform.specs.entities.monitoring import DriftMonitor, PerformanceMonitor
 from metaplatform.specs.entities.training import METRICS, ModelSpec, RetrainPolicy, VoteSpec
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
@@ -24,8 +23,8 @@ def wrong_monitors(book: Book) -> Iterator[Issue]:
     for name, model in book.manifest.models.items():
         retrain = model.retrain
         if retrain is not None:
-            yield from readable(_votes(book, name, "drift", retrain.drift, DriftMonitor))
-            yield from _votes(book, name, "performance", retrain.performance, PerformanceMonitor)
+            yield from readable(_votes(book, name, "drift", retrain.drift))
+            yield from _votes(book, name, "performance", retrain.performance)
 
 
 def wrong_metrics(book: Book) -> Iterator[Issue]:
@@ -36,9 +35,9 @@ def wrong_metrics(book: Book) -> Iterator[Issue]:
             yield _wrong_metric(book, f"models.{name}", ("promotion", "metric"), metric, model)
     for name, monitor in book.manifest.monitors.items():
         watched = book.model_of(monitor.prediction)
-        if not isinstance(monitor, PerformanceMonitor) or watched is None:
+        if watched is None:
             continue
-        for metric in monitor.metrics:
+        for metric in monitor.limits:
             if metric not in METRICS[watched.task]:
                 yield _wrong_metric(book, f"monitoring.{name}", ("metrics", metric), metric, watched)
 
@@ -98,13 +97,13 @@ def impossible_versions(book: Book) -> Iterator[Issue]:
             )
 
 
-def _votes(book: Book, name: str, trigger: str, vote: VoteSpec | None, kind: type) -> Iterator[Issue]:
+def _votes(book: Book, name: str, trigger: str, vote: VoteSpec | None) -> Iterator[Issue]:
     for index, monitor in enumerate(vote.monitors if vote else ()):
         found = book.manifest.monitors.get(monitor)
         if found is None:
             continue
         watched = book.manifest.predictions.get(found.prediction)
-        if not isinstance(found, kind):
+        if found.vote != trigger:
             message = f"monitor '{monitor}' is of kind '{found.kind}'"
         elif watched is not None and watched.model != name and f"models.{watched.model}" in book.defined:
             message = f"monitor '{monitor}' watches model '{watched.model}'"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from metaplatform.errors import Issue
 from metaplatform.specs.book.source_looks import SLOT
-from metaplatform.specs.entities.ingestion import SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.rules.book import Book
@@ -26,14 +26,14 @@ def monitors_that_never_judge(book: Book) -> Iterator[Issue]:
         for moment, count in moments.items():
             rows[line.key_of(moment)] += count
         most = max(rows.values())
-        if len(rows) > 1 and most < monitor.min_rows:
+        if len(rows) > 1 and most < monitor.least_rows:
             yield book.issue(
                 "never-judged",
                 f"monitoring.{name}",
                 ("min_rows",),
-                culprit=str(monitor.min_rows),
+                culprit=str(monitor.least_rows),
                 message=f"no {line.every} of raw.{source.name} has more than {most:,} rows, and under "
-                f"{monitor.min_rows:,} (min_rows) nothing is judged",
+                f"{monitor.least_rows:,} (min_rows) nothing is judged",
                 fix="lower min_rows, or let partitions be longer",
                 severity="warning",
             )

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from metaplatform.errors import Issue
-from metaplatform.specs.entities.features import FeatureBlock, FeaturesBlock, FeatureSetSpec
+from metaplatform.specs.entities.families import FeatureBlock
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
+from metaplatform.specs.entities.features import FeaturesBlock
 from metaplatform.specs.entities.ingestion import FileSource, TimedTable
 from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.specs.rules.book import Book

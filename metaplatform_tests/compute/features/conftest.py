@@ -10,7 +10,7 @@ from ibis.backends.duckdb import Backend
 
 from metaplatform.compute.features import build_features
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import CsvSource
 from metaplatform.specs.fields.partitions import Window
 

@@ -8,7 +8,7 @@ import pytest
 
 from metaplatform.compute.features import build_features, duplicated_keys
 from metaplatform.errors import DataError
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.fields.partitions import Window
 
 INSTANT = pa.timestamp("us", "UTC")

@@ -9,7 +9,7 @@ import pytest
 from metaplatform.compute.features import labels, mature, training_frame
 from metaplatform.errors import DataError
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.partitions import Window

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaplatform.specs.entities.features import FeatureSetSpec
+from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import TableSpec
 from metaplatform.specs.entities.outputs import ReportOutput
 from metaplatform_tests.compute.policy.books import PLAIN, SHOP, STACKED, book

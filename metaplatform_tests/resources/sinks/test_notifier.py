@@ -14,7 +14,8 @@ import pytest
 from metaplatform.errors import StorageError
 from metaplatform.resources.sinks.notifier import Notifier
 from metaplatform.resources.sinks.outbox import Outbox
-from metaplatform.specs.entities.reactions import AppriseNotification, FileNotification, NotificationSpec
+from metaplatform.specs.entities.families import NotificationSpec
+from metaplatform.specs.entities.notifications import AppriseNotification, FileNotification
 from metaplatform.specs.records.messages import Message
 
 FILE = FileNotification(kind="file")

@@ -22,7 +22,8 @@ from metaplatform.naming import FILE
 from metaplatform.resources.sources.source_files import read_files
 from metaplatform.resources.sources.source_paths import find_files, fingerprint
 from metaplatform.resources.storage.warehouse import Warehouse
-from metaplatform.specs.entities.ingestion import CsvSource, JsonSource, ParquetSource, SourceSpec
+from metaplatform.specs.entities.families import SourceSpec
+from metaplatform.specs.entities.ingestion import CsvSource, JsonSource, ParquetSource
 
 COLUMNS = {"id": "integer", "name": "varchar", "x": "double"}
 

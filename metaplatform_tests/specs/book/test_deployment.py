@@ -6,7 +6,7 @@ import pytest
 
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.entities.alerts import AlertSpec
-from metaplatform.specs.entities.reactions import AppriseNotification, FileNotification
+from metaplatform.specs.entities.notifications import AppriseNotification, FileNotification
 
 FILE = FileNotification(kind="file")
 
