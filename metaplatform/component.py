@@ -168,13 +168,13 @@ class InstructionBook(dg.Component, dg.Resolvable, dg.Model):
         if mount_name(other.prefix) == name:
             raise MetaplatformError(
                 owner=f"book {name}",
-                culprit="another book of this project is called so too",
+                culprit="another book of this project has the same name",
                 fix="give each a `key_prefix` of its own",
             )
         if other.deployment(project, os.environ).root == deployment.root:
             raise MetaplatformError(
                 owner=f"book {name}",
-                culprit=f"its storage root {deployment.root} is that of book {mount_name(other.prefix)} too",
+                culprit=f"its storage root {deployment.root} is also that of book {mount_name(other.prefix)}",
                 fix="give each a `root` of its own",
             )
 

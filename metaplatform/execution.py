@@ -53,7 +53,7 @@ def run_in_process(
 
     Raises:
         RunFailedError: if a step fails.
-        KeyboardInterrupt: if the run was asked to stop, whatever came of it.
+        KeyboardInterrupt: if the run was asked to stop, whatever the outcome.
     """
     job = repository.get_implicit_global_asset_job_def()
     subset = job.get_subset(asset_selection=set(assets), asset_check_selection=set(checks))

@@ -321,7 +321,7 @@ def test_a_translation_may_not_change_what_the_loop_rests_on(project: Path) -> N
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("key_prefix: twin", "key_prefix: [acme, shop]", "another book of this project is called so too"),
+        ("key_prefix: twin", "key_prefix: [acme, shop]", "another book of this project has the same name"),
         (".metaplatform/twin", ".metaplatform/shop", "give each a `root` of its own"),
         ("key_prefix: twin", "key_prefix: twin\n  environment: '?'", "correct the attribute"),
     ],

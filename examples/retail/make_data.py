@@ -154,7 +154,7 @@ def place_orders(
     for order in orders:
         under_way[order.product] += order.units
     for product in range(len(stock)):
-        # Drawn for every product, so that no product's luck hangs on another's stock.
+        # Drawn for every product, so that no product's luck depends on another's stock.
         late, patience = random.random(2)
         supplier = goods.supplier[product]
         lead = int(goods.lead[supplier])
@@ -214,7 +214,7 @@ def moment(day: int, clock: str) -> str:
 
 
 def term_lines(goods: Range, days: int) -> Iterator[str]:
-    """Yield what suppliers promise: from a year ago, and anew when the season has begun."""
+    """Yield what suppliers promise: from a year ago, and again when the season has begun."""
     for supplier, lead in enumerate(goods.lead):
         yield f"s{supplier + 1},2023-03-01 08:00:00,{lead},{0.01 * supplier:.2f}"
     begun = int(SEASON[0] * days) + 7

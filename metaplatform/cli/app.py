@@ -88,5 +88,5 @@ def book_now(deployment: Deployment) -> "CurrentBook":
 
     found = current_book(deployment)
     if found.trouble is not None:
-        typer.echo(f"{found.trouble}\nThe book that was accepted last is taken.", err=True)
+        typer.echo(f"{found.trouble}\nThe book that was accepted last is used.", err=True)
     return found

@@ -18,7 +18,7 @@ def approve(
     root: Root = None,
     environment: Environment = None,
 ) -> None:
-    """Let data pass that is held back for its quarantine or its profile; the loop goes on at its next look."""
+    """Let data pass that is held back for its quarantine or its profile; the loop goes on at its next tick."""
     from metaplatform.resources.process.clock import Clock
     from metaplatform.resources.storage.root_use import root_in_use
     from metaplatform.resources.storage.warehouse import Warehouse

@@ -62,6 +62,6 @@ def _unexpected(error: BaseException) -> MetaplatformError:
     first = str(error).strip().splitlines()
     return MetaplatformError(
         owner="metaplatform",
-        culprit=f"it met what it does not know ({type(error).__name__}{': ' + first[0] if first else ''})",
+        culprit=f"an unexpected error ({type(error).__name__}{': ' + first[0] if first else ''})",
         fix=f"report it with the details in {Path(file.name)}",
     )

@@ -56,7 +56,7 @@ def github_base(environment: Mapping[str, str], book: Path) -> Path:
 
 
 def visible(text: str) -> str:
-    """Return text with what a terminal would not show, or act upon, written as an escape."""
+    """Return text with what a terminal would not show, or act on, written as an escape."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

@@ -174,7 +174,7 @@ def new_reaction(
     into: Into = None,
     printed: Printed = False,
 ) -> None:
-    """Add a reaction to a prediction: what is made anew, and who is told."""
+    """Add a reaction to a prediction: what is made again, and who is told."""
     from metaplatform.scaffolding.prediction_entries import reaction_entry
 
     def entry(manifest: "Manifest") -> Sequence[str]:

@@ -32,12 +32,12 @@ def remove(
         left = give_up(root)
     typer.echo(f"Removed {', '.join(present)} from {root}")
     if left:
-        typer.echo(f"Left there, for the platform did not make it: {', '.join(left)}")
+        typer.echo(f"Left there, because the platform did not make it: {', '.join(left)}")
 
 
 @roots.command()
 def restore(folder: Annotated[Path, typer.Argument(help="The storage root.")]) -> None:
-    """Make a lost or damaged mlflow.db anew: versions, their scores and who is champion, from the models' files."""
+    """Make a lost or damaged mlflow.db again: versions, their scores and who is champion, from the models' files."""
     from metaplatform.resources.models.root_restoring import restore_registry
     from metaplatform.resources.storage.root_use import root_alone
 

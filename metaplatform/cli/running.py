@@ -28,14 +28,14 @@ def replay(
     book: Book = None,
     root: Root = None,
     environment: Environment = None,
-    until: Annotated[datetime | None, typer.Option(help="Last moment (UTC); default: when the data ends.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Last moment (UTC); default: the end of the data.")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Remove what earlier replays made below the storage root, and start clean.")
     ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the last replay of the root has come to.")
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the last replay of the root stopped.")] = False,
+    reactions: Annotated[
+        bool, typer.Option("--reactions", help="Let reactions act; without it they only wait.")
     ] = False,
-    reactions: Annotated[bool, typer.Option("--reactions", help="Let reactions act; else they only stand by.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Walk history through the same assets, checks, sensors and policies that run live."""
@@ -118,7 +118,7 @@ def rollback(
     to: Annotated[int | None, typer.Option(help="Version to return to; default: the champion before.")] = None,
     root: Root = None,
 ) -> None:
-    """Make an earlier version champion again; predictions follow at the next look of the sensor."""
+    """Make an earlier version champion again; predictions follow at the next tick of the sensor."""
     from metaplatform.resources.storage.root_use import root_in_use
 
     deployment = deployment_of(None, root)
@@ -130,7 +130,7 @@ def rollback(
     typer.echo(f"{model}: version {version.version} is champion again{place}.")
     for name in past.scored_by(model):
         typer.echo(
-            f"predictions.{name}: version {version.version} scores the newest partition again at the loop's next look, "
+            f"predictions.{name}: version {version.version} scores the newest partition again at the loop's next tick, "
             "and what is made of it follows; older partitions stay as they are."
         )
     typer.echo(f"From now on monitors and the retrain policy look at version {version.version}.")
@@ -163,7 +163,7 @@ def _past(deployment: Deployment, model: str | None) -> "Past":
     """Return what a storage root knows of its models.
 
     Raises:
-        MetaplatformError: if it knows some, and ``model`` is none of them.
+        MetaplatformError: if it knows some, and ``model`` is not among them.
     """
     from metaplatform.cli.model_past import Past
 

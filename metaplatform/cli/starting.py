@@ -11,7 +11,7 @@ from metaplatform.scaffolding.examples import ExampleName
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder of the project; made if it is not there.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Folder of the project; created if it does not exist.")] = Path(),
     name: Annotated[str | None, typer.Option(help="Name of the project (default: the folder's).")] = None,
     example: Annotated[
         ExampleName | None, typer.Option(help="A shipped example with its synthetic data, to begin with.")

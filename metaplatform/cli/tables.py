@@ -41,7 +41,7 @@ def replay_table(result: ReplayResult) -> None:
     for note in result.notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     console.print(
-        f"{counted(result.runs, 'run')} in {result.seconds:.0f} s, {result.peak_mib:.0f} MiB at the most. "
+        f"{counted(result.runs, 'run')} in {result.seconds:.0f} s, {result.peak_mib:.0f} MiB at most. "
         f"Everything is below {Path(result.root)}: `metaplatform ui` shows it.",
         highlight=False,
         soft_wrap=True,

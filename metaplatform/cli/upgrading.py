@@ -41,7 +41,7 @@ def upgrade(
             bom = _BOM if files[file].startswith(_BOM) else ""
             _write(Path(file), f"{bom}{text}".encode())
     if not changed:
-        typer.echo(f"The book is of version {NEWEST_VERSION}.")
+        typer.echo(f"The book is at version {NEWEST_VERSION}.")
     raise typer.Exit(1 if check and changed else 0)
 
 
@@ -49,7 +49,7 @@ def _sound_version(folder: Path) -> int:
     """Return the version of a book whose files can be read.
 
     Raises:
-        BookError: if a file is no YAML, or the version is none.
+        BookError: if a file is not valid YAML, or the version does not exist.
     """
     from metaplatform.specs.language.book_files import read_files
     from metaplatform.specs.language.versions import version_of
@@ -67,5 +67,5 @@ def _write(path: Path, data: bytes) -> None:
         write_whole(path, data)
     except OSError as error:
         raise MetaplatformError(
-            owner="upgrade", culprit=f"{path} cannot be written: {error.strerror}", fix="let it be written"
+            owner="upgrade", culprit=f"{path} cannot be written: {error.strerror}", fix="make it writable"
         ) from error

@@ -33,7 +33,7 @@ AsFormat = Annotated[
     Format | None,
     typer.Option("--format", help="For people (text), for machines (json), or as annotations of a pull request."),
 ]
-WithData = Annotated[bool, typer.Option("--with-data", help="Look at the sources' files too.")]
+WithData = Annotated[bool, typer.Option("--with-data", help="Look into the sources' files too.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings fail too.")]
 
 
@@ -109,7 +109,7 @@ def _texts(chosen: Format, issues: Sequence[Issue], *, folder: Path, summary: st
 
 def _summary(manifest: "Manifest | None", errors: int, warnings: int, *, failed: bool) -> str:
     if manifest is None or failed:
-        strictly = "; --strict takes warnings for faults" if not errors else ""
+        strictly = "; --strict treats warnings as errors" if not errors else ""
         return f"The book has {counted(errors, 'error')} and {counted(warnings, 'warning')}{strictly}."
     from metaplatform.specs.fields.chapters import CHAPTERS
 

@@ -67,7 +67,7 @@ def compare(
         return Comparison("kept", metric, before, score, gain, None, rows, (reason,))
     gains = sign * np.array([second(counts) - first(counts) for counts in _resamples(rows, promotion.resamples, seed)])
     if not np.isfinite(gains).any():
-        reason = f"{metric} is undefined in each resample of these rows: they are too much alike"
+        reason = f"{metric} is undefined in each resample of these rows: they are too similar"
         return Comparison("kept", metric, before, score, gain, None, rows, (reason,))
     bound = _lower_bound(gains, promotion.confidence)
     outcome, reason = _verdict(gain, bound, promotion)

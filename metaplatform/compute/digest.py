@@ -28,7 +28,7 @@ class NumericDigest:
 
     ``quantiles`` are ``POINTS`` values of the inverse distribution function, or none. Over ``COUNTED``
     distinct values they come from the engine's approximate quantiles (about 0.001 standard deviations off
-    for light tails) and the last digits may differ between runs; else they are exact values of the column.
+    for light tails) and the last digits may differ between runs; otherwise they are exact values of the column.
     """
 
     name: str

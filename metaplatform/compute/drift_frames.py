@@ -49,7 +49,7 @@ class Comparison:
 
 
 def compare(reference: ColumnDigest, current: ColumnDigest, *, threshold: float) -> Comparison | str:
-    """Return what Evidently shall compare, or why there is nothing to compare; both sides must hold values.
+    """Return what Evidently is to compare, or why there is nothing to compare; both sides must hold values.
 
     A number whose bulk (98 % of the reference) is one single value, but for rounding, is compared as a category,
     that value against any other: its standard deviation says nothing.

@@ -146,7 +146,7 @@ def _checked(table: ibis.Table, fitted: FittedEncoding) -> tuple[FittedFeature, 
             raise DataError(
                 owner=f"feature {feature.name}",
                 culprit="the table has no such column",
-                fix="build the feature set anew, or train the model on the features there are",
+                fix="build the feature set again, or train the model on the features there are",
             )
         if _is_of_another_kind(table, feature):
             raise DataError(

@@ -71,7 +71,7 @@ def why_undefined(metric: Metric, labels: Numbers, *scores: Numbers) -> str:
         return constant_labels(metric, len(labels), labels[0])
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         if metric == "r2" and not np.isfinite(_most(metric, labels, *scores) / (len(labels) * np.var(labels))):
-            return "labels are too much alike: nothing to explain"
+            return "labels are too similar: nothing to explain"
     return ""
 
 

@@ -96,7 +96,7 @@ def shares(champions: Sequence[tuple[int, datetime]], start: datetime | None) ->
 
 
 class Predictor:
-    """A booster that scores encoded batches; it keeps one matrix and fills it anew for each."""
+    """A booster that scores encoded batches; it keeps one matrix and fills it again for each."""
 
     def __init__(self, booster: bytes, features: Sequence[str], *, threads: int) -> None:
         """Load the booster from its UBJ bytes; ``features`` are the matrix's columns."""
@@ -124,7 +124,7 @@ def _check_columns(schema: pa.Schema, features: Sequence[str], kept: Sequence[st
         raise DataError(
             owner="scoring",
             culprit=f"features {', '.join(missing)} are not in the rows to score",
-            fix="build the feature set anew, or train the model on the features there are",
+            fix="build the feature set again, or train the model on the features there are",
         )
     taken = sorted(set(kept) & set(given))
     if taken:

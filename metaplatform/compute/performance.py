@@ -9,7 +9,7 @@ from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonit
 from metaplatform.specs.entities.training import HIGHER_IS_BETTER, Metric
 from metaplatform.text.plurals import counted
 
-Baseline = tuple[float, str]
+EarlierScore = tuple[float, str]
 """A score to lose from, and where it was reached (``holdout``, or a partition)."""
 Bound = tuple[Literal["under", "over"], float, str]
 
@@ -18,12 +18,12 @@ def judge_performance(
     metrics: Mapping[str, float | None],
     rows: int,
     monitor: PerformanceMonitor,
-    baseline: Mapping[str, Baseline],
+    earlier: Mapping[str, EarlierScore],
     undefined: Mapping[str, str] | None = None,
 ) -> tuple[Finding, ...]:
     """Return one finding for each metric of the monitor; its name is the check.
 
-    ``metrics`` are realized on ``rows`` matured rows; ``baseline`` are the scores from which ``max_loss`` counts in
+    ``metrics`` are realized on ``rows`` matured rows; ``earlier`` are the scores from which ``max_loss`` counts in
     the metric's worse direction: those of the version's holdout, or of its first matured partition. The threshold
     reported is the bound that is broken, or else the nearest one. Skipped: under the monitor's ``min_rows``, a metric
     that is undefined for the reason that ``undefined`` gives, no bound.
@@ -34,21 +34,21 @@ def judge_performance(
             metrics.get(name),
             rows=rows,
             min_rows=monitor.min_rows,
-            bounds=_bounds(name, limit, baseline),
+            bounds=_bounds(name, limit, earlier),
             undefined=(undefined or {}).get(name, "it is not a finite number"),
         )
         for name, limit in monitor.metrics.items()
     )
 
 
-def _bounds(name: Metric, limit: MetricLimit, baseline: Mapping[str, Baseline]) -> list[Bound]:
+def _bounds(name: Metric, limit: MetricLimit, earlier: Mapping[str, EarlierScore]) -> list[Bound]:
     bounds: list[Bound] = []
     if limit.min is not None:
         bounds.append(("under", limit.min, "min"))
     if limit.max is not None:
         bounds.append(("over", limit.max, "max"))
-    if limit.max_loss is not None and name in baseline:
-        before, where = baseline[name]
+    if limit.max_loss is not None and name in earlier:
+        before, where = earlier[name]
         because = f"{where} {before:.4g}, max_loss {limit.max_loss:g}"
         if name in HIGHER_IS_BETTER:
             bounds.append(("under", before - limit.max_loss, because))

@@ -27,7 +27,7 @@ def action_message(
     zone: str,
     asset_path: AssetPath = asset_path,
 ) -> Message:
-    """Return the message of an action; ``top`` are its first rows, in the columns that people shall see.
+    """Return the message of an action; ``top`` are its first rows, in the columns that people see.
 
     ``asset_path`` says where Dagster shows an asset.
     """

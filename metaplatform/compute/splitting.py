@@ -1,4 +1,4 @@
-"""Which rows a version learns from, which stop its boosting, and which judge it: split by time, else by key."""
+"""Which rows a version learns from, which stop its boosting, and which judge it: split by time, or else by key."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

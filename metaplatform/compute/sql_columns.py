@@ -204,7 +204,7 @@ def with_columns(table: ibis.Table, columns: Mapping[str, str], *, owner: str = 
 
     Raises:
         DataError: if an expression reads a column that is not there, or does not fit the types.
-        ValueError: if a text is no SQL expression.
+        ValueError: if a text is not an SQL expression.
     """
     steps = Steps(owner, {"source": table})
     start = Scope.of(table.columns, owner)

@@ -17,7 +17,7 @@ def column_lineage(spec: FeatureSetSpec, mount: Mount = STANDALONE) -> dg.TableC
             for column in referenced_columns(expression):
                 above = [] if block.joined else deps.get(column, [])
                 for dep in above or [dg.TableColumnDep(mount.key(table), column)]:
-                    # Two features above may come of one column, which Dagster takes once.
+                    # Two features above may come from one column, which Dagster takes once.
                     read[(*dep.asset_key.path, dep.column_name)] = dep
             deps[feature] = list(read.values())
     return dg.TableColumnLineage(deps_by_column=deps)

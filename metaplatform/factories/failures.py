@@ -8,7 +8,7 @@ _OURS = "metaplatform."
 
 
 def decisive(error: SerializableErrorInfo | None) -> SerializableErrorInfo | None:
-    """Return the first error of the platform's own, which says what to do, else the one that all others came of."""
+    """Return the first error of the platform's own, which says what to do, or else the one that caused all others."""
     chain = list(_chain(error))
     return next((each for each in chain if each.message.startswith(_OURS)), chain[-1] if chain else None)
 

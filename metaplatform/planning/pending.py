@@ -1,4 +1,4 @@
-"""What the loop takes in by itself at its next looks: of a plan it is told, and nobody has to apply it."""
+"""What the loop takes in by itself at its next ticks: a plan shows it, and nobody has to apply it."""
 
 from collections.abc import Iterator
 

@@ -61,7 +61,7 @@ def past_of(manifest: Manifest, warehouse: Warehouse) -> Past:
 
 
 def _converted_keys(manifest: Manifest, warehouse: Warehouse, built: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield what holds a key in another type than the table that it is of, with that as a reason to make it anew.
+    """Yield what holds a key in another type than the table that it is of, with that as a reason to make it again.
 
     Earlier releases made features of keys: of large numbers, one double stands for several.
     """

@@ -17,7 +17,7 @@ from metaplatform.work.label_counting import kept_counts, mature_until, prospect
 
 
 def with_versions(plan: Plan, manifest: Manifest, registry: ModelRegistry, logs: TableLogs, now: datetime) -> Plan:
-    """Return the plan with a word on each champion that is trained anew because it learnt other definitions.
+    """Return the plan with a word on each champion that is trained again because it learnt other definitions.
 
     And one on the rows that then have no prediction: no earlier version may score them in place of one that has
     learnt from them.
@@ -93,6 +93,6 @@ def _told(manifest: Manifest, spec: PredictionSpec, keys: Collection[str], until
         span = lacking[0] if len(lacking) == 1 else f"{lacking[0]} to {lacking[-1]}"
         where = f" in {counted(len(lacking), 'partition')} ({span})"
     return (
-        f"rows before {shown(until, manifest.zone(ref))}{where} will have no prediction, for the version that is "
+        f"rows before {shown(until, manifest.zone(ref))}{where} will have no prediction, because the version that is "
         "trained learns from them; `in_sample: true` asks for their scores"
     )

@@ -68,7 +68,7 @@ class Period:
 
     @property
     def decision(self) -> Decision | None:
-        """Return the decision that tells most: one that fired, else the newest."""
+        """Return the decision that tells most: one that fired, or else the newest."""
         fired = tuple(decision for decision in self.decisions if decision.outcome == "retrain")
         return next(reversed(fired or self.decisions), None)
 
@@ -98,7 +98,7 @@ def drift_share(observations: list[Observation], prediction_monitors: frozenset[
         and seen.check == "data_drift"
         and not seen.column
     ]
-    # A version promoted at the same moment scores the partition anew, and is judged as well.
+    # A version promoted at the same moment scores the partition again, and is judged as well.
     first = min(judged, key=lambda seen: (seen.observed_at, seen.model_version), default=None)
     return first.score if first else None
 

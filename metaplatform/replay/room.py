@@ -17,8 +17,8 @@ from metaplatform.work.steps import REPLAY_TAGS
 def make_room(deployment: Deployment, *, fresh: bool, resume: bool = False) -> Standing:
     """Mark the root as one of replays; with ``fresh``, remove what earlier replays made there.
 
-    Returns where to go on: with ``resume`` where the replay there has come to, else at the beginning. To be called by
-    whoever is alone at work there.
+    Returns where to go on: with ``resume`` where the replay there has come to, otherwise at the beginning. To be called
+    by whoever is alone at work there.
 
     Raises:
         StorageError: if the root is live, or holds data and neither is asked for, or nothing that could be resumed.

@@ -41,7 +41,7 @@ def standing_below(root: Path) -> Standing:
         return Standing(played, dict(kept["cursors"]), int(kept["runs"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(
-            owner=str(root), culprit="no replay has left word there of how far it came", fix="run with --fresh"
+            owner=str(root), culprit="no replay recorded there how far it got", fix="run with --fresh"
         ) from error
 
 

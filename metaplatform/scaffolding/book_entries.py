@@ -73,7 +73,7 @@ def add_entries(book: Path, entries: Entries, *, target: Path) -> None:
     """
     place = target.absolute()
     if not place.resolve().is_relative_to(book.resolve()) or place.suffix not in _SUFFIXES:
-        raise DataError(owner="new", culprit=f"{target} is no YAML file below {book}", fix="name one with --into")
+        raise DataError(owner="new", culprit=f"{target} is not a YAML file below {book}", fix="name one with --into")
     before = _read(place)
     after = _with_entries(before, entries, place) if before.strip() else _new_file(book, entries, place)
     with tempfile.TemporaryDirectory() as folder:

@@ -38,7 +38,7 @@ def find_example(name: ExampleName) -> Example:
     for examples in (package / "scaffolding" / "examples", package.parent / "examples"):
         if (examples / name / "make_data.py").is_file():
             return Example(examples / name, _UNTIL[name])
-    raise StorageError(owner="init", culprit=f"the example '{name}' is not installed", fix="install metaplatform anew")
+    raise StorageError(owner="init", culprit=f"the example '{name}' is not installed", fix="install metaplatform again")
 
 
 def make_data(example: Example, folder: Path) -> None:
@@ -50,5 +50,5 @@ def make_data(example: Example, folder: Path) -> None:
     script = [sys.executable, str(example.folder / "make_data.py"), "--folder", str(folder)]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        told = (done.stderr.splitlines() or ["no word"])[-1]
+        told = (done.stderr.splitlines() or ["no output"])[-1]
         raise StorageError(owner="init", culprit=f"make_data.py failed: {told}", fix="see that its folder is writable")

@@ -59,7 +59,7 @@ def _lines(
 def own_features(
     spine: KnownTable, facts: Mapping[str, ColumnFacts], taken: list[str], but: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """Yield a feature for each of the row's own columns that is known when it happens, or why it is none.
+    """Yield a feature for each of the row's own columns that is known when it happens, or why it is not one.
 
     ``facts`` are of a sample of the rows, where there is one. ``but`` are columns that are not features, with the
     reason. ``taken`` are names that features cannot have; those made are added.

@@ -122,9 +122,9 @@ def _reaction(manifest: Manifest, name: str, prediction: str, model: ModelSpec) 
     yield commented(f"    when: {score} > {limit}", "from where on someone should act is not known: check")
     yield told(ReactionSpec, "min_rows", "so many rows must meet it")
     if reports:
-        yield commented(f"    materialize: {listed(reports)}", "made anew before anyone is told")
+        yield commented(f"    materialize: {listed(reports)}", "made again before anyone is told")
     else:
-        yield "    # materialize: []  # what to make anew first, such as a report: metaplatform new output"
+        yield "    # materialize: []  # what to make again first, such as a report: metaplatform new output"
     yield "    notify:"
     yield commented("      - kind: file", "a line below notifications/ of the storage root")
     yield "      # - {kind: apprise, url_env: ALERTS_URL}  # a chat, a mail or a webhook, its URL in the environment"

@@ -35,7 +35,7 @@ def new_project(folder: Path, *, name: str | None = None, example: ExampleName |
     unless all of it is.
 
     Raises:
-        StorageError: if the name is none, a file is there already (all are named), or one cannot be written.
+        StorageError: if the name is not allowed, a file is there already (all are named), or one cannot be written.
     """
     folder = folder.absolute()
     chosen = _checked(name if name is not None else folder.name)

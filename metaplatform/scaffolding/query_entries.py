@@ -99,4 +99,4 @@ def _select(columns: Sequence[str], table: str) -> Iterator[str]:
 
 def _partitions(manifest: Manifest, ref: str) -> Iterator[str]:
     if manifest.partitions(ref):
-        yield commented(f"    partitioned_by: {ref}", "made anew for each partition that arrives; without it, whole")
+        yield commented(f"    partitioned_by: {ref}", "made again for each partition that arrives; without it, whole")

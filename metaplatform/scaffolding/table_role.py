@@ -1,7 +1,7 @@
 """What a table is, told from how its rows lie in time: a stream of what happens, or a dimension of things there are.
 
 A stream has an event timestamp and partitions. A dimension may have dates too, such as the day on which a shop was
-opened: they are facts of a thing, and no partition comes of them.
+opened: they are facts of a thing, and no partition is made of them.
 """
 
 import re
@@ -76,7 +76,7 @@ def role_of(sample: Sample, guesses: Sequence[ColumnGuess], key: Key, *, by_file
     near = [each for each in moments if each.score >= best - _UNSURE and each.score > 0] or [
         each for each in moments if each.score == best
     ]
-    # Of moments of one row, what happens comes before what comes of it.
+    # Of moments of one row, what happens comes before what follows from it.
     chosen = min(near, key=lambda each: (-_followers(each, near, sample), -each.score))
     return TableRole((chosen, *(each for each in moments if each is not chosen)), is_stream=chosen.score > 0)
 

@@ -71,7 +71,7 @@ class WrittenBook:
         return cls(str(folder.resolve().parent), read_files(folder), overlay, tuple(source_folders))
 
     def texts(self) -> Iterator[Sequence[str]]:
-        """Yield all that the book hangs on but its variables: names and texts of files, and what is wrong with them."""
+        """Yield all that the book depends on except its variables: names and texts of files, and their faults."""
         yield self.source_folders
         for files in (self.files, self.overlay or BookFiles({})):
             yield [*files.texts]

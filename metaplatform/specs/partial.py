@@ -55,11 +55,11 @@ class Partial:
         found = {
             key: self.read(values, inner, (*path, key))
             for key, inner in value.items()
-            # A wrong name is a name; what is none of the words allowed is nothing.
+            # A wrong name is a name; what is not an allowed word is nothing.
             if isinstance(key, str) and (bare(keys) is str or _is_valid(keys, key))
         }
         if is_sql(values):
-            # Expressions build upon those before them.
+            # Expressions build on those before them.
             return found
         # What is known is looked at first.
         return dict(sorted(found.items(), key=lambda pair: pair[1] is UNKNOWN))
@@ -67,7 +67,7 @@ class Partial:
     def _list(self, item: Any, value: list[Any], path: Path) -> tuple[Any, ...]:
         found = [self.read(item, inner, (*path, index)) for index, inner in enumerate(value)]
         if models_of(item):
-            # Blocks build upon those before them.
+            # Blocks build on those before them.
             return tuple(found)
         order = sorted(range(len(found)), key=lambda index: found[index] is UNKNOWN)
         self.order[path] = tuple(order)
@@ -150,7 +150,7 @@ def validated(spec: Any, value: Any) -> Any:
     """Return a value of type ``spec``.
 
     Raises:
-        ValidationError: if it is none.
+        ValidationError: if it is not one.
     """
     return adapter(spec).validate_python(value, strict=True)
 

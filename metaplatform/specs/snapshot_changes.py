@@ -64,7 +64,7 @@ def by_reference(snapshot: Snapshot) -> dict[str, Fields]:
 
 
 def snapshot_changes(before: Snapshot, after: Snapshot) -> tuple[EntityChange, ...]:
-    """Return what changes from ``before`` to ``after``, both canonical, by reference; the order of entities is none."""
+    """Return what changes from ``before`` to ``after``, both canonical, by reference, in any order of entities."""
     old, new = by_reference(before), by_reference(after)
     changes: list[EntityChange] = []
     for ref in dict.fromkeys((*old, *new)):

@@ -231,7 +231,7 @@ def _unknown_kind(path: Path, detail: ErrorDetails) -> Fault:
     tag = detail["ctx"]["tag"]
     tags = [each.strip(" '") for each in str(detail["ctx"]["expected_tags"]).split(",")]
     fault = _not_one_of("unknown-kind", (*path, "kind"), tag, tags)
-    # A kind that somebody has installed, and that cannot be used, is none that was misspelt.
+    # A kind that somebody has installed, and that cannot be used, is not one that was misspelt.
     why = [f"{error.owner}: {error.culprit}" for (_, kind), error in FAULTS.items() if kind == tag]
     return replace(fault, message=f"{fault.message}; {'; '.join(why)}", nearest=None) if why else fault
 

@@ -104,7 +104,7 @@ class Node:
 
 
 class YamlError(ValueError):
-    """Text that is no YAML, or more of it than the book allows; ``line`` and ``column`` count from 1."""
+    """Text that is not YAML, or more of it than the book allows; ``line`` and ``column`` count from 1."""
 
     def __init__(self, message: str, *, line: int, column: int) -> None:
         super().__init__(message)

@@ -151,7 +151,7 @@ def _moment(value: exp.Expr, target: exp.DataType, cast: exp.Expr) -> exp.Expr:
 
 
 def _with_offset(value: exp.Expr, target: exp.DataType, cast: exp.Expr) -> exp.Expr:
-    """Return the moment that a text means: DuckDB's cast drops an offset from UTC without a word."""
+    """Return the moment that a text means: DuckDB's cast drops an offset from UTC silently."""
     clock = _call("substr", value.copy(), exp.Literal.number(len("2024-01-01T")))
     zoned = _call("regexp_matches", clock, _text("[+-]"))
     moment = _try(_try(value, _type("timestamptz")), target)

@@ -122,7 +122,7 @@ def canonical_fields(fields: object) -> object:
     sets change nothing; the order of key columns and of feature blocks is kept.
 
     Raises:
-        SqlError: if a text is no SQL.
+        SqlError: if a text is not SQL.
     """
     if isinstance(fields, dict):
         return {key: _canonical_value(key, value, fields) for key, value in sorted(fields.items())}
@@ -223,7 +223,7 @@ def _parse_one(sql: str, *, expression: bool) -> exp.Expression:
     except SqlError:
         raise
     except RecursionError as error:
-        raise SqlError("the SQL is nested too deep", culprit=sql.strip()[:80], fix="split it") from error
+        raise SqlError("the SQL is nested too deeply", culprit=sql.strip()[:80], fix="split it") from error
     except Exception as error:  # On odd texts sqlglot fails in ways of its own: AttributeError, IndexError, ...
         raise _unreadable(sql) from error
     if len(trees) != 1 or trees[0] is None:
@@ -232,7 +232,7 @@ def _parse_one(sql: str, *, expression: bool) -> exp.Expression:
 
 
 def _unreadable(sql: str) -> SqlError:
-    return SqlError("this is no SQL", culprit=sql.strip()[:80], fix="write valid DuckDB SQL; close every quote")
+    return SqlError("this is not SQL", culprit=sql.strip()[:80], fix="write valid DuckDB SQL; close every quote")
 
 
 def _check_start(tokens: list[Token], *, expression: bool) -> None:

@@ -18,7 +18,7 @@ _STAR_CHANGES = ("except_", "replace", "rename")
 
 @dataclass(frozen=True)
 class QueryKinds:
-    """The kinds of what a query gives (None: unknown), its conditions that are none, and its faults."""
+    """The kinds of what a query gives (None: unknown), its conditions that are not true or false, and its faults."""
 
     output: Kinds
     faults: tuple[KindFault, ...]

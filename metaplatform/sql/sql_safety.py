@@ -80,7 +80,7 @@ def check_expression(tree: exp.Expr) -> None:
                 "use a `window` block, or an entry of `tables`",
             )
         if isinstance(node, exp.Columns) or (isinstance(node, exp.Star) and not isinstance(node.parent, exp.Count)):
-            raise _fault(node, "an expression has one value, and a star many", "name the columns")
+            raise _fault(node, "an expression has one value, and `*` many", "name the columns")
 
 
 def check_query(tree: exp.Query) -> None:
@@ -182,7 +182,7 @@ def _unknown_table(node: exp.Table, written: str) -> SqlError:
 
 def _impure(node: exp.Expr, name: str) -> SqlError:
     return SqlError(
-        f"'{name}' gives another answer each time",
+        f"'{name}' gives a different answer each time",
         culprit=name,
         fix="use columns of the data: what a moment knows comes from event timestamps",
         rule="impure-function",

@@ -144,7 +144,7 @@ def extra_columns(manifest: Manifest, spec: PredictionSpec) -> list[str]:
 
 
 def _keep_history(session: Session, step: Step, spec: PredictionSpec) -> None:
-    """Add to the history what was just written, each version's rows to its own: scores that it has not, not again.
+    """Add to the history what was just written, each version's rows to its own: scores that it lacks, not again.
 
     Of one moment it keeps one score of a row, the last: a replay scores once more at the moment at which more arrives.
     """
@@ -177,7 +177,7 @@ def _keep_history(session: Session, step: Step, spec: PredictionSpec) -> None:
 
 
 def together(older: ibis.Table, newer: ibis.Table) -> ibis.Table:
-    """Return the rows of both; a column that one has not is null in its rows."""
+    """Return the rows of both; a column that one lacks is null in its rows."""
     types = {**older.schema(), **newer.schema()}
 
     def whole(table: ibis.Table) -> ibis.Table:

@@ -17,7 +17,7 @@ from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.evidently_performance import performance_report
 from metaplatform.compute.features import usable_labels
 from metaplatform.compute.findings import Finding
-from metaplatform.compute.performance import Baseline, judge_performance
+from metaplatform.compute.performance import EarlierScore, judge_performance
 from metaplatform.compute.training import LABEL
 from metaplatform.naming import history_ref
 from metaplatform.resources.engine.session import Session
@@ -58,8 +58,8 @@ def judge_realized(step: Step, monitor: PerformanceMonitor) -> Judged:
         skipped = [Finding(metric, "", None, None, "skipped", reason) for metric in monitor.metrics]
         return Judged({finding.check: finding for finding in skipped}, {}, model.name, 0, 0, {})
     evaluation = evaluate(realized.labels, realized.scores, model.task)
-    baseline = baseline_of(step, monitor, version)
-    findings = judge_performance(evaluation.scores, evaluation.rows, monitor, baseline, evaluation.undefined)
+    earlier = earlier_scores(step, monitor, version)
+    findings = judge_performance(evaluation.scores, evaluation.rows, monitor, earlier, evaluation.undefined)
     links: dict[str, Any] = {}
     if evaluation.rows >= monitor.min_rows:
         facts = {
@@ -73,16 +73,16 @@ def judge_realized(step: Step, monitor: PerformanceMonitor) -> Judged:
     return Judged(verdicts, {}, model.name, version.version, evaluation.rows, links)
 
 
-def baseline_of(step: Step, monitor: PerformanceMonitor, version: ModelVersion) -> dict[str, Baseline]:
-    """Return the version's scores to lose from, by metric: of its holdout, else of the first partition judged.
+def earlier_scores(step: Step, monitor: PerformanceMonitor, version: ModelVersion) -> dict[str, EarlierScore]:
+    """Return the version's scores to lose from, by metric: of its holdout, or else of the first partition judged.
 
     A holdout of one class gives no score; a monitor that only counts losses would be silent for good.
     """
     holdout = step.registry.load(version.model, version.version).metrics
-    found: dict[str, Baseline] = {name: (score, "holdout") for name, score in holdout.items() if score is not None}
+    found: dict[str, EarlierScore] = {name: (score, "holdout") for name, score in holdout.items() if score is not None}
     if found.keys() >= monitor.metrics.keys():
         return found
-    first: dict[str, Baseline] = {}
+    first: dict[str, EarlierScore] = {}
     judged = step.ledger.read(Observation, monitor=monitor.name, model_version=version.version, column="")
     for seen in sorted(judged, key=lambda seen: (seen.partition, seen.observed_at), reverse=True):
         earlier = seen.partition < step.partition if step.partition else seen.observed_at < step.now

@@ -82,7 +82,7 @@ def _tell(session: Session, step: Step, reaction: ReactionSpec) -> list[Action]:
 
 
 def _top(session: Session, manifest: Manifest, reaction: ReactionSpec, rows: ibis.Table) -> pa.Table:
-    """Return the rows of an action that rank first, in the columns that people shall see."""
+    """Return the rows of an action that rank first, in the columns that people see."""
     prediction = manifest.predictions[reaction.prediction]
     score = SCORE_COLUMNS[manifest.models[prediction.model].task]
     identity = manifest.identity_of(reaction.prediction)

@@ -1,4 +1,4 @@
-"""A source's files, read and checked once for each change of theirs, however many partitions come of them."""
+"""A source's files, read and checked once for each change of theirs, however many partitions they make."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def mark_of(manifest: Manifest, source: SourceSpec) -> SourceMark:
 def read_source(
     session: Session, manifest: Manifest, source: SourceSpec, warehouse: Warehouse, *, arrived: datetime
 ) -> SourceContents:
-    """Read a source's files anew; stage the rows that fit, keep the others with their reasons, and what there is.
+    """Read a source's files again; stage the rows that fit, keep the others with their reasons, and what there is.
 
     ``arrived`` is the moment of reading, whatever moment is replayed. Nothing is kept of files that change meanwhile.
 
@@ -119,7 +119,7 @@ def check_sums(ref: str, *, read: int, stored: int, quarantined: int) -> None:
 
 
 def staged_contents(session: Session, step: Step, source: SourceSpec, *, as_planned: bool = False) -> SourceContents:
-    """Return what is staged of a source, read anew if files or contract have changed since.
+    """Return what is staged of a source, read again if files or contract have changed since.
 
     ``as_planned`` takes what was read last, as the loop has looked at it, as long as the contract is the same.
     """

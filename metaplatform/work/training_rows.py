@@ -38,7 +38,7 @@ def training_prospect(
     champion: ModelVersion | None,
     versions: Collection[ModelVersion],
 ) -> Prospect:
-    """Return what a training at the step's ``now`` is made of; the labels of its window are counted anew.
+    """Return what a training at the step's ``now`` is made of; the labels of its window are counted again.
 
     ``champion`` is whom the new version must beat, None if there is nobody; ``versions`` are those there are.
 

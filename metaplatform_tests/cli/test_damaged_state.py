@@ -132,7 +132,7 @@ def test_a_database_that_another_process_holds_is_told_as_such() -> None:
 
 def test_what_nobody_foresaw_is_one_line_with_its_details_in_a_file() -> None:
     told = str(fault_of(KeyError("strange")))
-    assert told.startswith("metaplatform: it met what it does not know (KeyError: 'strange'). Fix: report it ")
+    assert told.startswith("metaplatform: an unexpected error (KeyError: 'strange'). Fix: report it ")
     details = Path(told.rsplit(" ", 1)[1])
     assert details.read_text() == "KeyError: 'strange'\n"
     details.unlink()

@@ -45,7 +45,7 @@ def test_upgrade_edits_in_place_and_a_second_time_nothing(book: Path) -> None:
     assert sorted(path.name for path in book.iterdir()) == ["empty.yaml", "shop.yaml"]
 
     again = ask("upgrade", "--book", str(book), "--check")
-    assert (again.exit_code, again.stdout) == (0, "The book is of version 2.\n")
+    assert (again.exit_code, again.stdout) == (0, "The book is at version 2.\n")
     assert ask("validate", "--book", str(book)).exit_code == 0
 
 

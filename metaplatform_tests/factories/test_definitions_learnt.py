@@ -68,8 +68,8 @@ def test_a_champion_that_learnt_other_definitions_scores_nothing_and_is_replaced
     told = {change.ref: "; ".join(change.reasons) for change in plan_of(project.manifest, project.deployment).work}
     assert "the champion, version 1, learnt another definition of rest, size: it scores" in told["models.leaving"]
     assert (
-        "rows before 2024-02-18 13:00:00 UTC in 1 partition (2024-02) will have no prediction, for the version that is "
-        "trained learns from them; `in_sample: true` asks for their scores" in told["predictions.leavers"]
+        "rows before 2024-02-18 13:00:00 UTC in 1 partition (2024-02) will have no prediction, because the version "
+        "that is trained learns from them; `in_sample: true` asks for their scores" in told["predictions.leavers"]
     )
     assert "outdated: it learnt another definition of rest, size than" in versions_told(project)
     with project.at_work():

@@ -94,7 +94,7 @@ def test_a_finished_replay_goes_on_when_more_days_have_come(project: Path) -> No
 
 
 def test_nothing_is_resumed_where_no_replay_was(project: Path) -> None:
-    with pytest.raises(Exception, match="no replay has left word there"):
+    with pytest.raises(Exception, match="no replay recorded there"):
         replay(project, "root", "--resume")
 
 

@@ -326,7 +326,7 @@ def test_a_chapter_in_brackets_is_left_alone(project: Path) -> None:
     write("data/more.csv", "a\n1\n")
     with pytest.raises(DataError, match="--into"):
         ask("data/more.csv", "--into", "metadata/more.yaml")
-    with pytest.raises(DataError, match="no YAML file below"):
+    with pytest.raises(DataError, match="not a YAML file below"):
         ask("data/more.csv", "--into", "elsewhere.yaml")
 
 

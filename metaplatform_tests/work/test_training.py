@@ -19,7 +19,7 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonitor
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.records.ledger import Decision, Observation, Promotion
-from metaplatform.work.performance import baseline_of
+from metaplatform.work.performance import earlier_scores
 from metaplatform.work.steps import REPLAY_TAG
 from metaplatform.work.training import DECISION_TAG, retrain
 from metaplatform_tests.work.orders import DAYS, START, book_of, rows, store
@@ -183,7 +183,7 @@ def test_a_first_version_whose_holdout_has_one_class_is_taken_and_told_to_have_n
         step = step_at(
             platform.manifest, "monitoring.watch", platform.warehouse, NOW, partition, registry=platform.registry
         )
-        found = baseline_of(step, monitor, version)
+        found = earlier_scores(step, monitor, version)
         return found.get("roc_auc")
 
     assert baseline("2024-03") is None

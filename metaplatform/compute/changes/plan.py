@@ -16,7 +16,7 @@ ACTIONS: Mapping[str, Action] = {
     "predictions": "rescore",
     "outputs": "rewrite",
 }
-"""Prefix of a reference → what is done to make it anew."""
+"""Prefix of a reference → what is done to make it again."""
 
 
 @dataclass(frozen=True)

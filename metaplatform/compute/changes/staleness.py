@@ -24,7 +24,7 @@ from metaplatform.text.plurals import counted
 class Past:
     """What there is: the book that last ran, and what each asset was made from, by reference.
 
-    ``untold`` gives tables that are there, and are none that the book would make, with the reason.
+    ``untold`` gives tables that exist, and that the book would not make, with the reason.
     ``lost`` gives the partitions of outputs whose file is gone.
     """
 
@@ -97,7 +97,7 @@ class _Comparison:
     def gone(self, ref: str) -> Change:
         """Return what is said of an entity that the book no longer has."""
         stored = ref in self._past.built and not ref.startswith("models.")
-        kept = f"what it made stays, orphaned, as {ref}" if stored else "nothing else is taken away"
+        kept = f"what it made stays, orphaned, as {ref}" if stored else "nothing else is removed"
         return Change(ref, "gone", None, (kept,), breaking=self._breaking.reasons(ref))
 
     def _work(self, ref: str) -> Change | None:
@@ -138,7 +138,7 @@ class _Comparison:
         if ref in self._past.untold:
             reason = self._past.untold[ref]
         elif built is not None and built.unfinished:
-            reason = "making it anew was not finished"
+            reason = "making it again was not finished"
         else:
             reason = "it was never made" if known else "it is new in the book"
         waits = self._waits(ref)
@@ -159,7 +159,7 @@ class _Comparison:
         if ref.startswith("predictions."):
             return "the loop scores it once its model has a version"
         if ref.startswith("models.") and self._manifest.models[ref.removeprefix("models.")].retrain:
-            return "its retrain policy has it trained once its data reach far enough"
+            return "its retrain policy trains it once its data reach far enough"
         return self._lacking(ref)
 
     def _held_up(self, ref: str) -> str:
@@ -169,7 +169,7 @@ class _Comparison:
 
     def _lacking(self, ref: str) -> str:
         """Return which of what an entity needs is not there, or waits itself; empty if it can be made."""
-        # A pinned version is not read anew when its model is trained, and is needed all the same.
+        # A pinned version is not read again when its model is trained, and is needed all the same.
         models = (other for other in self._manifest.upstream(ref) if other.startswith("models."))
         needed = dict.fromkeys((*self._manifest.reads(ref), *models))
         lacking = [other for other in needed if other in self._waiting or not self._there(other)]

@@ -1,4 +1,4 @@
-"""A run plan: what one Dagster run shall do, and why."""
+"""A run plan: what one Dagster run is to do, and why."""
 
 from dataclasses import dataclass, field
 

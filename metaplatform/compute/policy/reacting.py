@@ -31,7 +31,7 @@ class OpenMatches:
 
     @property
     def due(self) -> bool:
-        """Return whether the reaction shall act now."""
+        """Return whether the reaction is to act now."""
         return not self.at_work and self.hold is None and self.found.rows >= self.reaction.min_rows
 
 

@@ -73,7 +73,7 @@ class _Block:
 def decide(
     model: ModelSpec, state: TrainingState, now: datetime, *, scheduled_for: datetime | None = None
 ) -> Decision | None:
-    """Return the decision of ``model``'s policy, or None if there is nothing to decide upon.
+    """Return the decision of ``model``'s policy, or None if there is nothing to decide.
 
     The same facts give the same ``decision_id``. ``scheduled_for`` is the cron tick that asks, if one does.
     A retrain answers its tick and all failures that had been seen by then: none of them asks again, the
@@ -224,7 +224,7 @@ def _progress(missing: Shortfall) -> int:
 
 
 def _ids(state: TrainingState) -> tuple[str, ...]:
-    """Return the earlier retrains: who asks after another retrain asks anew."""
+    """Return the earlier retrains: who asks after another retrain asks again."""
     return tuple(sorted(decision.decision_id for decision in state.retrains))
 
 

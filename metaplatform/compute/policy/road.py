@@ -38,7 +38,7 @@ class Road:
         self.on_demand = made_by_reactions(manifest)
 
     def reach(self, ref: str) -> frozenset[str]:
-        """Return ``ref`` and all that is made of it; models end the road, for they wait for their policy."""
+        """Return ``ref`` and all that is made of it; models end the road, because they wait for their policy."""
         reached = {ref}
         for candidate in self.order:
             if not candidate.startswith(_NO_TABLES) and not reached.isdisjoint(self.parents[candidate]):

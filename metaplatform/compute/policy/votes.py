@@ -97,7 +97,7 @@ def _evaluations(judged: Iterable[Observation]) -> list[Evaluation]:
     evaluations: list[Evaluation] = []
     said: dict[str, object] = {}
     for (_, monitor), checks in sorted(latest.items(), key=lambda entry: entry[0]):
-        # By name: ids differ from run to run, and reasons shall not.
+        # By name: ids differ from run to run, and reasons must not.
         evaluation = tuple(checks[name] for name in sorted(checks))
         verdict = {seen.check: (seen.status, seen.score, seen.rows) for seen in evaluation}
         # Where no partition names the rows that were judged, the same numbers again are the same rows again.

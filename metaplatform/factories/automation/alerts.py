@@ -20,7 +20,7 @@ from metaplatform.work.steps import APPLY_TAGS, REPLAY_TAGS
 _OLDEST = timedelta(days=30)
 _MOST_RUNS = 50
 _MOST_RUNS_OF_ALL = 500
-"""So many are looked through where others' runs, on the same Dagster instance, are none of the book's."""
+"""So many are looked through where others' runs, on the same Dagster instance, are not the book's."""
 _QUIET = timedelta(minutes=10)
 """A sensor that has not failed for so long is well: one that is held up fails now and then, and skips in between."""
 
@@ -139,4 +139,4 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
             said = said_by(event.step_failure_data.error) if event and event.is_step_failure else ""
             if said := said or (event.message or "" if event else "").strip():
                 return said
-    return "The run ended without a word."
+    return "The run ended without a message."

@@ -94,7 +94,7 @@ def _taken(context: dg.SensorEvaluationContext) -> str:
 
 
 class _Reload:
-    """Asks the code server to start anew, once at a time."""
+    """Asks the code server to restart, once at a time."""
 
     def __init__(self) -> None:
         self._asking: threading.Thread | None = None
@@ -108,11 +108,11 @@ class _Reload:
             # Not waited for: this look is answered by the very server that is replaced.
             self._asking = threading.Thread(target=_reload_code, args=(origin,), daemon=True)
             self._asking.start()
-        return "the code server starts anew with it"
+        return "the code server restarts with it"
 
 
 def _reload_code(origin: GrpcServerCodeLocationOrigin) -> None:
     try:
         origin.create_client().reload_code(_RELOAD_SECONDS)
     except DagsterUserCodeUnreachableError as error:
-        logging.getLogger(__name__).warning("the code server did not start anew, the next look asks again: %s", error)
+        logging.getLogger(__name__).warning("the code server did not restart, the next tick asks again: %s", error)

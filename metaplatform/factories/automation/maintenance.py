@@ -26,7 +26,7 @@ def maintenance_schedule(timezone: str, keep_versions_days: int, mount: Mount = 
 
     @dg.job(
         name=mount.named(MAINTENANCE),
-        description="Sets statistics of tables right, and removes files of versions of before.",
+        description="Sets statistics of tables right, and removes files of old versions.",
     )
     def maintenance() -> None:
         maintain_tables()

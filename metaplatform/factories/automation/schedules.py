@@ -35,7 +35,7 @@ def _retrain_schedule(
         loop = loop_of(context, manifest, mount)
         decision = decision_on(loop, model, scheduled_for=context.scheduled_execution_time)
         if decision is None:
-            return dg.SkipReason("nothing to decide upon yet")
+            return dg.SkipReason("nothing to decide yet")
         loop.ledger.append(decision)
         plan = retrain_plan(decision)
         if decision.outcome != "retrain" or requested_before(context.instance, plan, mount):

@@ -186,7 +186,7 @@ def decision_on(loop: Loop, model: ModelSpec, scheduled_for: datetime | None = N
 
 
 def pending_retrains(loop: Loop, model: str) -> Iterator[RunPlan]:
-    """Yield the newest retrain decision that no training has answered, be it by taking it back."""
+    """Yield the newest retrain decision that no training has answered, not even by taking it back."""
     decisions = loop.ledger.read(Decision, model=model)
     newest = next((kept for kept in reversed(decisions) if kept.outcome == "retrain"), None)
     if newest is None or newest.decision_id in taken_back(decisions):

@@ -23,7 +23,7 @@ def book_url(text: str) -> sa.URL:
     """Return the database URL, with the driver that the project installs.
 
     Raises:
-        MetaplatformError: if ``text`` is no URL; it is not repeated, for it may hold a password.
+        MetaplatformError: if ``text`` is not a URL; it is not repeated, because it may hold a password.
     """
     try:
         url = sa.make_url(text.strip())

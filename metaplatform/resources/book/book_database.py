@@ -103,7 +103,7 @@ class BookDatabase:
         """Take the URL; nothing is connected yet.
 
         Raises:
-            MetaplatformError: if it is no URL, or its driver is not installed.
+            MetaplatformError: if it is not a URL, or its driver is not installed.
         """
         parsed = book_url(url)
         self.name = shown_url(parsed)

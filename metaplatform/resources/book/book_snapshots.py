@@ -35,7 +35,7 @@ class BookSnapshots:
         """Return a snapshot.
 
         Raises:
-            StorageError: if it is not there, or is no JSON.
+            StorageError: if it is not there, or is not JSON.
         """
         path = self._path(book_hash)
         try:
@@ -44,7 +44,7 @@ class BookSnapshots:
             raise StorageError(
                 owner="book snapshot",
                 culprit=f"{book_hash} cannot be read ({type(error).__name__})",
-                fix=f"delete {self._pointer}: the next load takes the book from the database anew",
+                fix=f"delete {self._pointer}: the next load takes the book from the database again",
             ) from error
 
     @property

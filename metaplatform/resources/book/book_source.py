@@ -53,7 +53,7 @@ def load_deployed_book(
 ) -> tuple[Manifest, str | None]:
     """Return the deployment's book, and the hash of its snapshot if it comes from a database.
 
-    ``snapshot`` names the snapshot to read; else it is the accepted one, made from the database if there is none.
+    ``snapshot`` names the snapshot to read; otherwise it is the accepted one, made from the database if there is none.
     ``variables`` set the parameters of a book in files.
 
     Raises:

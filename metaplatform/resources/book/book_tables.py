@@ -28,7 +28,7 @@ _FLAGS: Mapping[object, bool] = {0: False, 1: True, "false": False, "true": True
 
 
 class Flag(sa.Boolean):
-    """A boolean; in SQLite, which keeps any value in its column, what is none is given as it is, to be judged."""
+    """A boolean; in SQLite, which keeps any value in its column, what is not one is given as it is, to be judged."""
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """Return what makes Python's value of the database's."""

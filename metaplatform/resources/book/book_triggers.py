@@ -50,7 +50,7 @@ _ROWS = {"insert": (None, "NEW"), "update": ("OLD", "NEW"), "delete": ("OLD", No
 def audited_by_entity(connection: sa.Connection) -> Iterator[None]:
     """Let no trigger audit what the transaction does inside, and every trigger what others do after it.
 
-    Triggers that are missing, or of an older layout, are made anew. In SQLite they are taken away and made again:
+    Triggers that are missing, or of an older layout, are made again. In SQLite they are taken away and made again:
     both are part of the transaction, in which nobody else writes, and which a crash undoes.
     """
     if connection.dialect.name == "sqlite":

@@ -30,7 +30,7 @@ _KEPT = 8
 
 
 class CompiledBooks:
-    """Compiled books by a key that hangs on all they were compiled from, but for variables, and on the compiler."""
+    """Compiled books by a key made of all they were compiled from, except variables, and of the compiler."""
 
     def __init__(self, root: Path) -> None:
         """Take the storage root; nothing is kept below one that is not there."""
@@ -130,7 +130,7 @@ class CompiledBooks:
 
 
 def compiled_key(*parts: Iterable[str]) -> str:
-    """Return 64 hex digits that hang on ``parts``, each text and its place, and on the code that checks books."""
+    """Return 64 hex digits that depend on ``parts``, each text and its place, and on the code that checks books."""
     texts = [list(part) for part in (compiler(), *parts)]
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 

@@ -46,7 +46,7 @@ def _unpack(packed: bytes, folder: Path, revision: str) -> None:
             archive.extractall(folder, filter="data")
     except tarfile.FilterError as error:
         raise StorageError(
-            owner="git", culprit=f"'{revision}' has what leaves the book: {error}", fix="put the file into the book"
+            owner="git", culprit=f"'{revision}' has a link out of the book: {error}", fix="put the file into the book"
         ) from error
 
 

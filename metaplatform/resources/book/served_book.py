@@ -41,7 +41,7 @@ def serve_book(
     """Return the book to build definitions from.
 
     ``pinned`` is the pin of the process that started this one, if it has started it for a run: the run keeps its
-    book. ``live`` says that the loop hangs on this process: faults in the files leave it the last good book.
+    book. ``live`` says that the loop depends on this process: faults in the files leave it the last good book.
     ``variables`` set the parameters of a book in files.
 
     Raises:

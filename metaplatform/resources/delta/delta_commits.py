@@ -153,7 +153,7 @@ def clear_table(ref: str, folder: Path, *, metadata: Mapping[str, str]) -> None:
 
 
 def insert_new(ref: str, folder: Path, rows: pa.Table, *, key: str, metadata: Mapping[str, str]) -> int:
-    """Append the rows whose ``key`` the table has not, making the table if need be; return how many.
+    """Append the rows whose ``key`` the table lacks, making the table if necessary; return how many.
 
     A MERGE says the same, but plans a join for each handful of rows; under the lock a look at the keys will do.
 
@@ -209,7 +209,7 @@ def _overwrite(folder: Path, rows: pa.Table, properties: CommitProperties) -> No
 
 
 def _older_files(table: DeltaTable, schema: pa.Schema, values: Mapping[str, str | int]) -> list[AddAction]:
-    """Return what is to be said again of the files that stay, where ``schema`` has columns that they have not."""
+    """Return what is to be said again of the files that stay, where ``schema`` has columns that they lack."""
     added = [name for name in schema.names if name not in arrow_schema(table).names]
     mine = {name: str(value) for name, value in values.items()}
     return without_columns((file for file in logged_files(table) if not mine or file.values != mine), added)

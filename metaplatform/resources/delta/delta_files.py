@@ -40,7 +40,7 @@ class StagedFiles:
         return sum(action.size for action in self.actions)
 
     def actions_in(self, schema: pa.Schema) -> list[AddAction]:
-        """Return the actions for a table of ``schema``, which may have columns that these files have not."""
+        """Return the actions for a table of ``schema``, which may have columns that these files lack."""
         missing = [name for name in schema.names if name not in self.schema.names and name not in self._values]
         return [replace(action, stats=with_null_columns(action.stats, missing)) for action in self.actions]
 

@@ -46,7 +46,7 @@ def maintain_table(ref: str, folder: Path, *, retention_hours: int) -> Maintaine
             return 0
         # Not by the log alone: what a killed write left behind is in none, and goes once it is as old.
         vacuum = partial(table.vacuum, retention_hours, enforce_retention_duration=False, full=True)
-        # The log names files of before for as long as it is kept, whether they are there or not.
+        # The log names earlier files for as long as it is kept, whether they are there or not.
         there = sum((folder / unquote(path)).exists() for path in vacuum(dry_run=True))
         if there:
             vacuum(dry_run=False, commit_properties=commit_properties(_METADATA))

@@ -21,7 +21,7 @@ Types = Mapping[str, pa.DataType]
 
 
 def retyped_columns(table: DeltaTable, types: Types) -> dict[str, pa.DataType]:
-    """Return those of ``types`` that the table's column of this name has not; partition columns left out."""
+    """Return those of ``types`` that the table's column of this name does not have; partition columns left out."""
     fixed = table.metadata().partition_columns
     return {
         field.name: types[field.name]

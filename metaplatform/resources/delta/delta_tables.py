@@ -242,7 +242,7 @@ def read_rows(
 ) -> pa.Table:
     """Return the columns ``schema`` of a small unpartitioned table's rows, without a DuckDB session.
 
-    A column that a file has not is null in its rows; ``condition`` keeps some rows only.
+    A column that a file lacks is null in its rows; ``condition`` keeps some rows only.
     """
     # It imports pandas, which loading definitions must not.
     import pyarrow.dataset as pads

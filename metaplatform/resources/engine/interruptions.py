@@ -57,7 +57,7 @@ def interruptions_pass() -> Iterator[None]:
 
 
 def _interruption_behind(error: BaseException) -> BaseException | None:
-    """Return the first of what caused ``error`` that is no ``Exception``: those are what ends a program, not faults."""
+    """Return the first of what caused ``error`` that is not an ``Exception``: those end a program."""
     seen: set[int] = set()
     found: BaseException | None = error
     while found is not None and id(found) not in seen:

@@ -1,4 +1,4 @@
-"""How many threads a run may take: what the deployment says, else what the machine or the container gives."""
+"""How many threads a run may take: what the deployment says, or else what the machine or the container gives."""
 
 import os
 from math import ceil
@@ -17,7 +17,7 @@ def allotted_threads(declared: int, *, cgroup: Path = _CGROUP) -> int:
 
 
 def threads_of_each(declared: int, *, most: int = 4) -> tuple[int, int]:
-    """Return how many steps of a run may work at once, ``most`` at the most, and the threads that each then takes.
+    """Return how many steps of a run may work at once, at most ``most``, and the threads that each then takes.
 
     Together they take no more than :func:`allotted_threads`.
     """

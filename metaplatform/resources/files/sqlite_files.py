@@ -9,7 +9,7 @@ from urllib.parse import quote
 def damage_of(database: Path) -> str | None:
     """Return what is wrong with an SQLite file, None if it can be read, or is only locked.
 
-    The first page is read, whatever the file's size: SQLite itself sees there that a file is none of its own, or was
+    The first page is read, whatever the file's size: SQLite itself sees there that a file is not its own, or was
     cut short.
     """
     try:

@@ -354,12 +354,12 @@ def loss_of(database: Path, artifact_root: Path) -> str | None:
 
 
 def _check_database(database: Path, artifact_root: Path) -> None:
-    """Refuse a database that would be made anew beside the versions that it has lost, or that cannot be read."""
+    """Refuse a database that would be made again beside the versions that it has lost, or that cannot be read."""
     if what := loss_of(database, artifact_root):
         raise RegistryError(
             owner=str(database),
             culprit=what,
-            fix=f"restore it from a backup, or make it anew: `metaplatform root restore {database.parent}`",
+            fix=f"restore it from a backup, or make it again: `metaplatform root restore {database.parent}`",
         )
 
 

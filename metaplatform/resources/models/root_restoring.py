@@ -1,4 +1,4 @@
-"""What a storage root has lost, made anew of what it still holds."""
+"""What a storage root has lost, made again of what it still holds."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ from metaplatform.specs.records.ledger import Promotion
 from metaplatform.text.plurals import counted
 
 _LOST = (
-    "Not restored, for only the database had it: metrics that monitors logged over time (the loop itself reads "
+    "Not restored, because only the database had it: metrics that monitors logged over time (the loop itself reads "
     "monitoring.observations, which is whole), trainings that failed, and what other tools have kept there."
 )
 
 
 def restore_registry(root: Path) -> list[str]:
-    """Make MLflow's database below ``root`` anew if it is lost or damaged; return what was done, in lines.
+    """Make MLflow's database below ``root`` again if it is lost or damaged; return what was done, in lines.
 
     A damaged one is kept under another name. Nobody else is at work there; until the new one is whole, there is none.
 

@@ -1,4 +1,4 @@
-"""What MLflow's database knows of model versions, once more in small files beside theirs: from them it is made anew.
+"""What MLflow's database knows of model versions, once more in small files beside theirs: from them it is made again.
 
 Of each version ``<model>/models/<id>/version.json``, of each model ``<model>/standing.json``: who is champion, and was.
 """

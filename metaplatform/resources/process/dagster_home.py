@@ -112,7 +112,7 @@ def _check_settings(file: Path) -> None:
         raise StorageError(
             owner=str(file),
             culprit=f"it is not valid YAML: {str(error).splitlines()[0]}",
-            fix="correct it, or delete it: it is then written anew",
+            fix="correct it, or delete it: it is then written again",
         ) from error
 
 
@@ -130,5 +130,5 @@ def _set_aside_damaged(home: Path) -> None:
         database.replace(aside)
         for rest in ("-wal", "-shm", "-journal"):
             database.with_name(database.name + rest).unlink(missing_ok=True)
-        told = "%s: %s. It is kept as %s, and Dagster makes it anew."
+        told = "%s: %s. It is kept as %s, and Dagster makes it again."
         logging.getLogger(__name__).warning(told, database, what, aside.name)

@@ -70,7 +70,7 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
         return ExportedFile(path, written, path.stat().st_size)
 
     def write_views(self, tables: Mapping[str, Path]) -> Path:
-        """Make ``warehouse.duckdb`` anew: a view for each table (reference → folder); return its path.
+        """Make ``warehouse.duckdb`` again: a view for each table (reference → folder); return its path.
 
         Views read the tables as they are when asked, for as long as the file stands.
 

@@ -1,4 +1,4 @@
-"""Types of columns of text that nobody declared: such that no value changes, else they stay text."""
+"""Types of columns of text that nobody declared: such that no value changes, otherwise they stay text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -73,7 +73,7 @@ def _unzipped(archive: Path, name: str, spec: SourceSpec, folder: Path) -> list[
 
 
 def literal(path: Path, folder: Path) -> Path:
-    """Return a path to the file that DuckDB does not take for a pattern: a link below ``folder`` where need be."""
+    """Return a path to the file that DuckDB does not take for a pattern: a link below ``folder`` where necessary."""
     if not _PATTERN & set(str(path)):
         return path
     endings = [suffix for suffix in path.suffixes[-2:] if not _PATTERN & set(suffix)]

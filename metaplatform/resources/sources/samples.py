@@ -65,7 +65,7 @@ class Sample:
 
     ``twins`` are columns that say the same as the one asked about, in other words: each value goes with one of it.
     ``not_everywhere`` names columns that a file of the sample lacks.
-    ``rejected`` says of the lines that are not rows how many there are, and why the first is none; empty if all are.
+    ``rejected`` says of the lines that are not rows how many there are, and why the first is not; empty if all are.
     """
 
     paths: tuple[Path, ...]

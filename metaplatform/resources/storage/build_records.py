@@ -51,7 +51,7 @@ class BuildRecords:
         self._change(ref, change)
 
     def begin(self, ref: str, fields: Mapping[str, Any]) -> None:
-        """Keep that the asset is made anew from nothing, until :meth:`finish` says that it is whole."""
+        """Keep that the asset is made again from nothing, until :meth:`finish` says that it is whole."""
         self._change(ref, lambda _: Built(fields, {}, unfinished=True))
 
     def finish(self, ref: str) -> None:

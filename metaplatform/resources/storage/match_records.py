@@ -38,7 +38,7 @@ class MatchRecords:
             raise StorageError(
                 owner=str(path),
                 culprit="what the reaction has still to act on cannot be read",
-                fix="remove the file, and materialize the partitions of the prediction that it shall act on",
+                fix="remove the file, and materialize the partitions of the prediction that it is to act on",
             ) from error
 
     def keep(self, reaction: str, partition: str, found: Matches) -> None:

@@ -71,7 +71,7 @@ class TableLogs(ABC):
         return table.history() if table else []
 
     def append_new(self, ref: str, table: pa.Table, *, key: str, metadata: Mapping[str, str]) -> int:
-        """Insert the rows whose ``key`` the table has not; return how many. Again, it inserts none.
+        """Insert the rows whose ``key`` the table lacks; return how many. Again, it inserts none.
 
         Raises:
             DataError: if a column has another type in the table, or ``table`` repeats a key.

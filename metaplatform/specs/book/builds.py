@@ -40,7 +40,7 @@ class BuiltPartition:
 class Built:
     """An entity as it was last made: its fields then, and its partitions.
 
-    ``unfinished`` says that making it anew was begun, from nothing, and never came to its end.
+    ``unfinished`` says that making it again was begun, from nothing, and never came to its end.
     """
 
     fields: Mapping[str, Any]
@@ -61,5 +61,5 @@ class Built:
 def _within(key: str, line: PartitionSpec | None, window: Window | None, reaches: tuple[Reach, ...]) -> bool:
     if line is None or window is None or not key:
         return True
-    # A partition of other lines, before an edit of the book, is none that a reader would find.
+    # A partition of other lines, before an edit of the book, is not one that a reader would find.
     return any(reach.interval(window).overlaps(line.window(key)) for reach in reaches) if line.has(key) else True

@@ -153,7 +153,7 @@ class Manifest:
         return zones.pop() if len(zones) == 1 else "UTC"
 
     def zone(self, ref: str) -> str:
-        """Return the zone in which moments about ``ref`` are shown: that of its partitions, else the book's."""
+        """Return the zone in which moments about ``ref`` are shown: that of its partitions, or else the book's."""
         model = self.models.get(ref.removeprefix("models.")) if ref.startswith("models.") else None
         spec = self.partitions(f"features.{model.feature_set}" if model else ref)
         return spec.timezone if spec else self.timezone
@@ -186,5 +186,5 @@ class Manifest:
 
     @cached_property
     def _hashes(self) -> dict[str, str]:
-        """Return the hashes asked for so far: sensors ask at every look."""
+        """Return the hashes asked for so far: sensors ask at every tick."""
         return dict(self.known_hashes)

@@ -20,7 +20,7 @@ class PredictionSpec(Entity):
     """Scores of ``model`` for the rows of its feature set.
 
     ``version`` is the alias ``champion``, or a pinned version number. ``keep`` carries columns of the
-    spine along, for readers. A row that the champion has learnt from keeps the score of an earlier champion that has
+    spine along, for readers. A row that the champion has learnt from keeps the score of an earlier champion that did
     not; where there is none, it has no prediction. With ``in_sample`` the version scores what it has learnt from too.
     """
 

@@ -57,7 +57,7 @@ class FileSource(TimedTable):
     ``package``; a ``.zip`` is read through. ``columns`` declares column types in DuckDB's words; with
     it, rows that do not fit go to quarantine and ``contract`` decides whether a new column, and one that
     some of the files lack, is an error (``freeze``) or is added and null there (``evolve``). Without it the
-    types are inferred: such that no value changes, else it is text. ``derive`` adds columns,
+    types are inferred: such that no value changes, otherwise it is text. ``derive`` adds columns,
     each an expression over the others. ``hive_columns`` are columns that the files do not have: their values
     stand in the names of folders, as in ``region=EU/``.
 
@@ -155,7 +155,7 @@ class TableSpec(TimedTable, QueryEntity):
     partition and the whole of every other input, and made again whenever one of these changes. With ``look_back``
     or ``look_ahead`` (a label "within the next 30 days"), other inputs with an event timestamp are read only from
     so long before the partition's start to so long after its end, and only what changes there makes it again.
-    Without ``partitioned_by`` the whole table is made anew.
+    Without ``partitioned_by`` the whole table is made again.
     """
 
     sql: Query

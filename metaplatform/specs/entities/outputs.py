@@ -80,7 +80,7 @@ class FileOutput(Output):
 
 
 class ViewsOutput(Output):
-    """A DuckDB file of views on ``tables``, made anew each time: for people and BI tools."""
+    """A DuckDB file of views on ``tables``, made again each time: for people and BI tools."""
 
     kind: Literal["views"]
     tables: Many[Ref] = Field(min_length=1)

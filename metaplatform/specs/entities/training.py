@@ -150,10 +150,10 @@ class ModelSpec(Entity):
             yield Reference(path, f"monitoring.{monitor}", ("monitoring",), monitor, orders=False)
 
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
-        """Return all features, and all rows that they describe: labels come of these."""
+        """Return all features, and all rows that they describe: labels come from these."""
         return {f"features.{self.feature_set}": (WHOLE,), book.feature_sets[self.feature_set].spine: (WHOLE,)}
 
     @property
     def policy_fields(self) -> frozenset[str]:
-        """Return what says when to train again and whom to promote: a version's rows and trees hang on neither."""
+        """Return what says when to train again and whom to promote: a version's rows and trees depend on neither."""
         return frozenset({"promotion", "retrain"})

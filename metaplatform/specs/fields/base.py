@@ -19,7 +19,7 @@ _LONGEST_COLUMN = 128
 T = TypeVar("T")
 
 PRESENTATION = frozenset({"description", "owners", "tags", "docs"})
-"""Fields of every entity that are for people: no result hangs on them."""
+"""Fields of every entity that are for people: no result depends on them."""
 
 
 def _check_name(value: str) -> str:

@@ -106,7 +106,7 @@ def sql_of(kind: ParameterType, value: Value) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether a text can be stored and shown: bytes that are no UTF-8 come from the environment as surrogates."""
+    """Tell whether a text can be stored and shown: bytes that are not UTF-8 come from the environment as surrogates."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 

@@ -96,7 +96,7 @@ def _parse(text: str, shown: str) -> tuple[Node | None, tuple[Issue, ...]]:
 
 
 def yaml_issue(error: YamlError, shown: str) -> Issue:
-    """Return the issue of a text that is no YAML, or more than a file may hold."""
+    """Return the issue of a text that is not YAML, or more than a file may hold."""
     at = Location(shown, error.line, error.column)
     return _file_issue("yaml-syntax", shown, f"this is not valid YAML: {error.message}", "correct the YAML", at)
 
@@ -109,12 +109,12 @@ def _read_text(path: Path, shown: str) -> str | Issue:
             return _file_issue("file-too-large", shown, f"the file exceeds {_MAX_BYTES:,} bytes", "split it")
         data = path.read_bytes()
     except OSError as error:
-        return _file_issue("unreadable-file", shown, f"the file cannot be read: {error.strerror}", "let it be read")
+        return _file_issue("unreadable-file", shown, f"the file cannot be read: {error.strerror}", "make it readable")
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         at = Location(shown, data.count(b"\n", 0, error.start) + 1)
-        return _file_issue("not-utf8", shown, "the file is no UTF-8 text", "save it as UTF-8", at)
+        return _file_issue("not-utf8", shown, "the file is not UTF-8 text", "save it as UTF-8", at)
 
 
 def _duplicate_keys(root: Node) -> Iterator[Issue]:

@@ -63,7 +63,7 @@ def with_merge_keys(root: Node) -> tuple[Node, tuple[Issue, ...]]:
     """Return the document with every ``<<`` replaced by the keys of its mappings; own keys win.
 
     Raises:
-        YamlError: if more values come of it than a file may hold.
+        YamlError: if it makes more values than a file may hold.
     """
     if next(merge_keys_of(root), None) is None:
         return root, ()
@@ -72,7 +72,7 @@ def with_merge_keys(root: Node) -> tuple[Node, tuple[Issue, ...]]:
 
 
 class _Merger:
-    """Merges each node once: aliases share what comes of it."""
+    """Merges each node once: aliases share the result."""
 
     def __init__(self) -> None:
         self.issues: list[Issue] = []
@@ -87,7 +87,7 @@ class _Merger:
             if made.size > MAX_NODES:
                 message = f"more than {MAX_NODES} values, aliases and merge keys counted in full"
                 raise YamlError(message, line=node.line, column=node.column)
-            # The node is kept beside what came of it, so that its id stays its own.
+            # The node is kept beside its result, so that its id stays its own.
             self._done[id(node)] = (node, made)
         return self._done[id(node)][1]
 

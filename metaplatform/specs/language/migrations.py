@@ -46,7 +46,7 @@ def migrated(texts: Texts, version: int) -> dict[str, str]:
     """Return the texts of a book of ``version`` in the newest version; those that need no edit are the same.
 
     Raises:
-        MigrationError: if a text is no YAML, or would not mean the same.
+        MigrationError: if a text is not YAML, or would not mean the same.
     """
     made = dict(texts)
     for migration in MIGRATIONS:
@@ -81,7 +81,7 @@ def _escaped(text: str) -> str:
             continue
         raw = text[scalar.start : scalar.end]
         if scalar.style == _DOUBLE_QUOTES and raw.count("${") != scalar.value.count("${"):
-            # Written with escapes: no sign to be seen, so the whole text is written anew.
+            # Written with escapes: no sign to be seen, so the whole text is written again.
             edits.append((scalar.start, scalar.end, json.dumps(scalar.value.replace("${", "$${"), ensure_ascii=False)))
             continue
         # What follows the sign of a block is a comment.

@@ -43,7 +43,7 @@ _SHARED_BY_ALL = frozenset(Entity.model_fields)
 
 
 def render_page(page: str) -> str:
-    """Return ``page`` with every section of fields made anew.
+    """Return ``page`` with every section of fields made again.
 
     Raises:
         KeyError: if a section names no chapter.

@@ -88,7 +88,7 @@ def _tokens(text: str) -> list[Token] | None:
 
 
 def _names_not_in(text: str) -> Iterator[str]:
-    """Yield names that neither stand in the text nor can come of joining its parts."""
+    """Yield names that neither stand in the text nor can come from joining its parts."""
     stem = "parameter"
     while stem in text:
         stem += "_x"

@@ -49,7 +49,7 @@ class Substitution:
             return node
         key = (id(node), id(spec))
         if key not in self._done:
-            # Node and type are kept beside what came of them, so that their ids stay their own.
+            # Node and type are kept beside their results, so that their ids stay their own.
             self._done[key] = (node, spec, self._applied(node, spec, owner))
         return self._done[key][2]
 

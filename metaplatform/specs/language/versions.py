@@ -23,7 +23,7 @@ def is_later_key(name: str) -> bool:
 
 
 def declares_version(roots: Iterable[Node]) -> bool:
-    """Tell whether any of a book's files declares a version, be it a valid one or not."""
+    """Tell whether any of a book's files declares a version, valid or not."""
     return any(root.key(VERSION_KEY) for root in roots)
 
 
@@ -74,10 +74,10 @@ def _issues(declared: list[Node]) -> Iterator[Issue]:
             message = f"'{shown}' is not a version of the language"
             yield _issue("wrong-type", node, message, f"write `{VERSION_KEY}: {NEWEST_VERSION}`")
         elif node.value > NEWEST_VERSION:
-            message = f"the book is of version {node.value}; this metaplatform reads up to {NEWEST_VERSION}"
+            message = f"the book has version {node.value}; this metaplatform reads up to {NEWEST_VERSION}"
             yield _issue("newer-version", node, message, "upgrade metaplatform")
         elif _is_version(first) and node.value != first.value:
-            message = f"the book is of version {node.value} here, and of {first.value} at {first.location}"
+            message = f"the book has version {node.value} here, and {first.value} at {first.location}"
             yield _issue("two-versions", node, message, f"declare `{VERSION_KEY}` in one file")
 
 

@@ -20,7 +20,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Approval:
-    """A person's word that what was found of ``subject`` (``raw.orders``), in ``partition``, shall not hold it back.
+    """A person's consent that what was found of ``subject`` (``raw.orders``), in ``partition``, does not hold it back.
 
     ``finding`` tells what was approved from what may be found later; ``reason`` is the person's.
     """
@@ -67,7 +67,7 @@ HELD = "; but "
 class Decision:
     """What a policy said, whether it fired or not.
 
-    ``decision_id`` is derived from what was decided upon, so deciding again gives the same row.
+    ``decision_id`` is derived from what was decided on, so deciding again gives the same row.
     ``outcome`` is ``retrain`` or ``wait``; ``trigger`` is ``first``, ``drift``, ``performance``,
     ``new_rows``, ``schedule`` or ``""``; ``reasons`` is for people. ``causes`` names what a retrain
     answers, comma-separated: failed evaluations (``monitor/v<version>/<partition>``) and the cron tick. A retrain

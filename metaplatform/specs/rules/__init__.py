@@ -117,7 +117,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
 
 
 WHOLE_BOOK: tuple[Rule, ...] = (dependency_cycles, unused_entities)
-"""Rules that say of an entity what hangs on all others."""
+"""Rules that say of an entity what depends on all others."""
 
 
 def check_book(

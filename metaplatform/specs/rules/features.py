@@ -38,7 +38,7 @@ def unknown_features(book: Book) -> Iterator[Issue]:
 
 
 def misplaced_aggregates(book: Book) -> Iterator[Issue]:
-    """Yield aggregates where one row is looked at, and window features that are none."""
+    """Yield aggregates where one row is looked at, and window features that aggregate nothing."""
     for ref, entity in book.entities():
         for path, sql in entity.expressions():
             facts = facts_of(sql)

@@ -18,7 +18,7 @@ _INEXACT = ("DOUBLE", "REAL", "FLOAT")
 
 
 def wrong_kinds_in_sql(book: Book) -> Iterator[Issue]:
-    """Yield operations on values that DuckDB refuses, and warn of comparisons that hang on the values."""
+    """Yield operations on values that DuckDB refuses, and warn of comparisons that depend on the values."""
     for ref, entity in book.entities():
         for fault in book.kinds.query(ref).faults:
             yield _as_issue(book, ref, ("sql",), fault)
@@ -156,12 +156,13 @@ def _uneven_join(book: Book, ref: str, path: Path, names: tuple[str, str], pair:
     severity: Literal["error", "warning"] = (
         "warning" if "text" in pair or set(pair) <= {"number", "boolean"} else "error"
     )
+    own, other = names
     return book.issue(
         "wrong-kind",
         ref,
         path,
-        culprit=names[0],
-        message=f"'{names[0]}' is {shown_kind(pair[0])}, and '{names[1]}', which it is to equal, {shown_kind(pair[1])}",
+        culprit=own,
+        message=f"'{own}' is {shown_kind(pair[0])}, but '{other}', which must equal it, is {shown_kind(pair[1])}",
         fix="declare both columns with one type",
         at_key=True,
         severity=severity,

@@ -138,7 +138,7 @@ def _limit_faults(metric: str, limit: MetricLimit) -> Iterator[tuple[str, float,
     if limit.min is not None and limit.min > high:
         yield "min", limit.min, f"{span}: it never reaches {limit.min:g}", "error"
     if limit.max is not None and limit.max < low:
-        yield "max", limit.max, f"{span}: it is never down to {limit.max:g}", "error"
+        yield "max", limit.max, f"{span}: it is never as low as {limit.max:g}", "error"
     if limit.min is not None and limit.max is not None and limit.min > limit.max:
         yield "min", limit.min, f"min ({limit.min:g}) is over max ({limit.max:g}): nothing passes", "error"
     if limit.min is not None and limit.min <= low and metric in HIGHER_IS_BETTER:
@@ -194,7 +194,7 @@ def _lists(entity: Entity) -> Iterator[tuple[Path, tuple[str, ...]]]:
     for path in _LISTS:
         found: object = entity
         for key in path:
-            # Asked for what it has not, a model of pydantic takes its time; what is unknown is not one.
+            # Asked for what it does not have, a model of pydantic takes its time; what is unknown is not one.
             found = vars(found).get(key) if isinstance(found, Spec) else None
         if isinstance(found, tuple):
             yield path, tuple(item for item in found if isinstance(item, str))

@@ -80,9 +80,9 @@ def _path_faults(
     source: FileSource, path: PurePosixPath, folders: Sequence[PurePosixPath]
 ) -> Iterator[tuple[str, str]]:
     if not source.path.isprintable():
-        yield "path: there is a character in it that cannot be seen", "write it anew"
+        yield "path: it has a character that cannot be seen", "type it again"
     if not path.parts or path.parts == (path.anchor,):
-        yield f"path: '{source.path}' names a folder, no files", "write a file, or a pattern such as `data/*.csv`"
+        yield f"path: '{source.path}' names a folder, not files", "write a file, or a pattern such as `data/*.csv`"
     if any("**" in part and part != "**" for part in path.parts):
         yield "path: '**' stands for folders, alone between slashes", "write `data/**/*.csv`"
     if path.parts.count("**") > _MOST_STARS:

@@ -16,7 +16,7 @@ def unknown_references(book: Book) -> Iterator[Issue]:
             elif use.target not in book.defined:
                 message = f"'{use.written}' is not defined"
             elif use.prefixes == STORED and not _is_table(book, use.target):
-                message = f"'{use.written}' is a file, no table"
+                message = f"'{use.written}' is a file, not a table"
             else:
                 continue
             near = book.nearest(use.target, use.prefixes)

@@ -104,7 +104,7 @@ def _votes(book: Book, name: str, trigger: str, vote: VoteSpec | None) -> Iterat
             continue
         watched = book.manifest.predictions.get(found.prediction)
         if found.vote != trigger:
-            message = f"monitor '{monitor}' is of kind '{found.kind}'"
+            message = f"monitor '{monitor}' is a {found.kind} monitor"
         elif watched is not None and watched.model != name and f"models.{watched.model}" in book.defined:
             message = f"monitor '{monitor}' watches model '{watched.model}'"
         else:
@@ -115,7 +115,7 @@ def _votes(book: Book, name: str, trigger: str, vote: VoteSpec | None) -> Iterat
             ("retrain", trigger, "monitors", index),
             culprit=monitor,
             message=message,
-            fix=f"name a monitor of kind '{trigger}' over a prediction of '{name}'",
+            fix=f"name a {trigger} monitor over a prediction of '{name}'",
         )
 
 

@@ -15,7 +15,7 @@ OWNED = {
     "early_stopping_rounds": "set 'training.early_stopping_rounds'",
     "enable_categorical": "take it out: categories are encoded by the platform",
     "missing": "take it out: nulls are the platform's",
-    "process_type": "take it out: a version is trained anew",
+    "process_type": "take it out: each version is trained from nothing",
 }
 """Parameter that the book may not set → what to do instead."""
 

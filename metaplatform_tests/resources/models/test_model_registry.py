@@ -508,7 +508,7 @@ def test_a_damaged_database_is_kept_beside_the_one_that_is_made_anew(registry: M
     lost = tmp_path / "lost"
     lost.mkdir()
     (lost / "mlflow.db").write_bytes(b"garbage" * 1000)
-    with pytest.raises(RegistryError, match=f"make it anew: `metaplatform root restore {lost}`"):
+    with pytest.raises(RegistryError, match=f"make it again: `metaplatform root restore {lost}`"):
         registry_below(lost).ensure()
     second, _ = restored_elsewhere(registry, lost)
     assert [version.version for version in second.versions("demand")] == [1]
