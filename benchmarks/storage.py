@@ -67,7 +67,7 @@ def main(rows: int, root: Path) -> None:
         with warehouse.session() as session:
             table = session.table("raw.t")
             kept = table.filter(table["id"] < 1000) if filtered else table
-            session.reader(kept.aggregate(amount=kept["amount"].sum())).read_all()
+            session.stream(kept.aggregate(amount=kept["amount"].sum())).read_all()
 
     def read_bare(*, filtered: bool) -> None:
         with duckdb.connect(config={"allow_unsigned_extensions": True}) as connection:

@@ -98,7 +98,7 @@ class SmallProject:
     def rows(self, ref: str, *order: str) -> pd.DataFrame:
         """Return a stored table, in order of columns."""
         with self.warehouse.session() as session:
-            found = session.reader(session.table(ref)).read_all().to_pandas()
+            found = session.stream(session.table(ref)).read_all().to_pandas()
         return found.sort_values(list(order)).reset_index(drop=True) if order else found
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from metaplatform import places
+from metaplatform.sql.duckdb_functions import CALLED
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "metaplatform"
@@ -179,6 +180,46 @@ def test_places_below_the_storage_root_are_named_once() -> None:
 
     # What an output writes is its own to say.
     assert offenders(named, but=("metaplatform/places.py", "metaplatform/specs/entities/outputs.py")) == []
+
+
+def engine_named(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield what hangs on the engine: its modules, its name as a dialect or a backend, its connection."""
+    yield from ((line, name) for line, name in imported(tree) if "duckdb" in name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value == "duckdb":
+            yield node.lineno, "'duckdb'"
+        elif isinstance(node, ast.Attribute) and (node.attr in {"con", "raw_sql"} or node.attr.startswith("duckdb")):
+            yield node.lineno, f".{node.attr}"
+
+
+NAMES_THE_ENGINE = {
+    "metaplatform/resources/engine/": "it is the engine",
+    "metaplatform/sql/": "the book's dialect, and the functions of it",
+    "metaplatform/resources/sources/": "files are read by the engine's own readers, on its connection",
+    "metaplatform/scaffolding/tried_tables.py": "looks at a table as the readers of sources do, on their connection",
+    "metaplatform/specs/entities/outputs.py": "the kind of asset that people see: its views are a file of the engine's",
+    "metaplatform/factories/asset_specs.py": "the kind of asset that people see",
+}
+
+
+def test_only_the_engine_and_the_dialect_name_duckdb() -> None:
+    assert offenders(engine_named, but=tuple(NAMES_THE_ENGINE)) == []
+
+
+def test_each_place_that_may_name_duckdb_does() -> None:
+    found = offenders(engine_named)
+    assert [place for place in NAMES_THE_ENGINE if not any(each.startswith(place) for each in found)] == []
+
+
+def test_what_the_platform_calls_by_bare_name_is_what_is_listed() -> None:
+    def called(tree: ast.Module) -> Iterator[tuple[int, str]]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "call":
+                yield from ((node.lineno, name.value) for name in node.args[:1] if isinstance(name, ast.Constant))
+
+    # Named by a variable: the two ends of a map.
+    ends = {"map_keys", "map_values"}
+    assert {each.rsplit(" ", 1)[1] for each in offenders(called)} | ends == CALLED
 
 
 def test_every_package_has_walls_and_none_of_its_modules_is_left_out() -> None:

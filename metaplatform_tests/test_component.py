@@ -208,7 +208,7 @@ def mount_of(project: Path, name: str) -> Mount:
 def content(warehouse: Warehouse, ref: str) -> pd.DataFrame:
     """Return a table's rows, without the run that made them."""
     with warehouse.session() as session:
-        found = session.reader(session.table(ref)).read_all().to_pandas()
+        found = session.stream(session.table(ref)).read_all().to_pandas()
     return found.drop(columns="run_id", errors="ignore").sort_values(["account", "part"]).reset_index(drop=True)
 
 

@@ -7,8 +7,9 @@ from sqlglot import exp
 
 from metaplatform.compute.ingestion import MOMENT
 from metaplatform.compute.instants import literal
-from metaplatform.compute.sql_columns import Steps, call, column, named, source
+from metaplatform.compute.sql_columns import Steps, column, named, source
 from metaplatform.naming import FILE
+from metaplatform.sql.dialect import call, cast_to
 
 
 def faults_by_file(faulty: ibis.Table, *, owner: str, within: tuple[datetime, datetime] | None) -> ibis.Table:
@@ -18,7 +19,7 @@ def faults_by_file(faulty: ibis.Table, *, owner: str, within: tuple[datetime, da
     earliest of their event timestamps, in microseconds since 1970, that is one of those ``within``; null if none is.
     """
     content = exp.Sum(this=call("hash", *(column(name) for name in sorted(faulty.columns))))
-    first: exp.Expr = exp.cast(exp.null(), "bigint", dialect="duckdb")
+    first: exp.Expr = cast_to(exp.null(), "bigint")
     if within is not None:
         bounds = exp.Between(this=column(MOMENT), low=literal(within[0]), high=literal(within[1]))
         earliest = exp.Min(this=call("epoch_us", column(MOMENT)))
@@ -26,7 +27,7 @@ def faults_by_file(faulty: ibis.Table, *, owner: str, within: tuple[datetime, da
     query = exp.select(
         named(column(FILE), "file"),
         named(exp.Count(this=exp.Star()), "rows"),
-        named(exp.cast(content, "varchar", dialect="duckdb"), "content"),
+        named(cast_to(content, "varchar"), "content"),
         named(first, "first"),
     )
     return Steps(owner, {"rows": faulty}).finish(query.from_(source("rows")).group_by(column(FILE)))

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import ibis
-from ibis.backends.sql.datatypes import DuckDBType
 from sqlglot import exp
 
 from metaplatform.compute.instants import instant
@@ -14,7 +14,6 @@ from metaplatform.compute.sql_columns import (
     Scope,
     Steps,
     all_columns,
-    call,
     column,
     fresh,
     fresh_stem,
@@ -26,6 +25,7 @@ from metaplatform.naming import FILE
 from metaplatform.specs.book.source_looks import Misfit, MisfitKind
 from metaplatform.specs.entities.ingestion import FileSource
 from metaplatform.specs.fields.partitions import PartitionSpec
+from metaplatform.sql.dialect import call, cast_to, type_of
 from metaplatform.sql.exact_casts import exact_cast
 
 REASON = "_reason"
@@ -164,16 +164,17 @@ def _with_types(reading: _Reading, spec: FileSource) -> _Reading:
     """Add a column of the declared type for each declared column."""
     if not spec.columns:
         return reading
+    mapper: Any = reading.raw.get_backend().compiler.type_mapper
     typed, faults, behind = [], [], {}
     stem = fresh_stem("_typed", reading.scope.taken)
     for index, (name, declared) in enumerate(spec.columns.items()):
         found = column(reading.scope.find(name))
         behind[name] = f"{stem}_{index}"
-        target = exp.DataType.build(declared, dialect="duckdb")
-        has = DuckDBType.from_ibis(reading.raw[found.name].type())
+        target = type_of(declared)
+        has = mapper.from_ibis(reading.raw[found.name].type())
         typed.append(named(exact_cast(found, target, has), behind[name]))
         lost = exp.and_(_is_null(column(behind[name])), exp.Not(this=_is_null(found.copy())))
-        shown = call("left", exp.cast(found.copy(), "varchar", dialect="duckdb"), exp.Literal.number(_SHOWN))
+        shown = call("left", cast_to(found.copy(), "varchar"), exp.Literal.number(_SHOWN))
         faults.append(_Fault("type", name, lost, (text(f"{name}: '"), shown, text(f"' is not a valid {declared}"))))
     query = exp.select(all_columns(ROW), *typed).from_(source(reading.current))
     current, scope = reading.steps.add("typed", query), reading.scope.adding(behind)
@@ -218,7 +219,7 @@ def _with_misplaced(reading: _Reading, spec: FileSource, arrived: datetime | Non
     if spec.event_timestamp is None:
         return reading
     moment = _moment(reading, spec.event_timestamp)
-    shown = exp.cast(column(reading.scope.find(spec.event_timestamp)), "varchar", dialect="duckdb")
+    shown = cast_to(column(reading.scope.find(spec.event_timestamp)), "varchar")
     name = spec.event_timestamp
     told = [text(f"event timestamp {name}: '"), call("left", shown, exp.Literal.number(_SHOWN))]
     faults = []
@@ -352,7 +353,7 @@ def _quarantined(reading: _Reading, spec: FileSource, rejected: Sequence[str]) -
     told = [column(name) for name, there in facts if there]
     parts = [
         exp.select(
-            *(named(exp.cast(column(name), "varchar", dialect="duckdb"), name) for name in reading.raw.columns),
+            *(named(cast_to(column(name), "varchar"), name) for name in reading.raw.columns),
             *(each.copy() for each in told),
         ).from_(source(step))
         for step in rejected

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import ibis.expr.datatypes as dt
 from sqlglot import exp
 
-from metaplatform.compute.sql_columns import call, text
+from metaplatform.compute.sql_columns import text
 from metaplatform.errors import DataError
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.partitions import Window
+from metaplatform.sql.dialect import call, cast_to, sql_text
 
 MICROSECONDS = 1_000_000
 
@@ -25,7 +26,7 @@ def microseconds(column: exp.Expr, dtype: dt.DataType, *, owner: str) -> exp.Exp
     if not isinstance(dtype, dt.Timestamp | dt.Date):
         raise DataError(
             owner=owner,
-            culprit=f"the event timestamp {column.sql(dialect='duckdb')} is {dtype}",
+            culprit=f"the event timestamp {sql_text(column)} is {dtype}",
             fix="make it a timestamptz, a timestamp or a date, in `columns` or by a cast",
         )
     return call("epoch_us", column)
@@ -49,12 +50,12 @@ def shifted(micros: exp.Expr, by: Duration, *, sign: int) -> exp.Expr:
 
 def literal(moment: datetime) -> exp.Expr:
     """Return a moment (timezone-aware) as a TIMESTAMPTZ constant."""
-    return exp.cast(text(moment.astimezone(UTC).isoformat(sep=" ")), "timestamptz", dialect="duckdb")
+    return cast_to(text(moment.astimezone(UTC).isoformat(sep=" ")), "timestamptz")
 
 
 def naive_literal(moment: datetime) -> exp.Expr:
     """Return a moment as a TIMESTAMP constant in UTC."""
-    return exp.cast(text(moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")), "timestamp", dialect="duckdb")
+    return cast_to(text(moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")), "timestamp")
 
 
 def inside(column: exp.Expr, dtype: dt.DataType, window: Window) -> exp.Expr:

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 from sqlglot import exp
 
 from metaplatform.compute.instants import MICROSECONDS
-from metaplatform.compute.sql_columns import call, column, identifier, text
+from metaplatform.compute.sql_columns import column, identifier, text
 from metaplatform.specs.fields.partitions import PartitionSpec
+from metaplatform.sql.dialect import call
 
 _LAST = datetime(2101, 1, 1, tzinfo=UTC)
 _EVER = 2**62

@@ -5,9 +5,10 @@ from sqlglot import exp
 
 from metaplatform.compute.instants import MICROSECONDS
 from metaplatform.compute.local_time import grain, in_period, key, periods_table
-from metaplatform.compute.sql_columns import ROW, Scope, Steps, call, column, named, source, text
+from metaplatform.compute.sql_columns import ROW, Scope, Steps, column, named, source, text
 from metaplatform.specs.entities.ingestion import FileSource
 from metaplatform.specs.fields.partitions import PartitionSpec
+from metaplatform.sql.dialect import call, cast_to
 
 _DAYS = PartitionSpec(every="day", start="1970-01-01")
 
@@ -62,9 +63,9 @@ def _modulo(value: exp.Expr, divisor: int) -> exp.Expr:
 
 
 def _profiles(steps: Steps, step: str, partition: exp.Expr) -> ibis.Table:
-    rows = exp.cast(exp.Sum(this=column("rows")), "bigint", dialect="duckdb")
+    rows = cast_to(exp.Sum(this=column("rows")), "bigint")
     content = exp.Coalesce(this=exp.Sum(this=column("content")), expressions=[exp.Literal.number(0)])
-    fingerprint = exp.cast(content, "varchar", dialect="duckdb")
+    fingerprint = cast_to(content, "varchar")
     query = exp.select(named(partition, "partition"), named(rows, "rows"), named(fingerprint, "fingerprint"))
     return steps.finish(query.from_(source(step)).group_by(exp.Literal.number(1)))
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ibis
-import sqlglot
 from sqlglot import exp
 
 from metaplatform.errors import DataError
+from metaplatform.sql.dialect import NAME, for_engine, parsed
 from metaplatform.sql.expressions import column_uses, parse_expression
 from metaplatform.text.nearest import nearest_name
 
-DIALECT = "duckdb"
 ROW = "_row"
 """Alias of the one table that a step's expressions read."""
 
@@ -44,11 +43,6 @@ def source(name: str, alias: str = ROW) -> exp.Table:
 def named(expression: exp.Expr, name: str) -> exp.Expr:
     """Return ``expression AS name``, quoted."""
     return exp.Alias(this=expression, alias=identifier(name))
-
-
-def call(function: str, *arguments: exp.Expr) -> exp.Expr:
-    """Return a call of one of DuckDB's functions, by its own name."""
-    return exp.Anonymous(this=function, expressions=list(arguments))
 
 
 def text(value: str) -> exp.Literal:
@@ -149,10 +143,8 @@ class Steps:
         for name, step in (*used.items(), *self.queries.items()):
             query = query.with_(identifier(name), as_=step, materialized=name in self.kept, copy=False)
         backend: Any = next(iter(self.tables.values())).get_backend()
-        # Wrapped: of a WITH at the very top, ibis forgets whether its parts are materialized.
-        whole = exp.select("*").from_(query.subquery(identifier("result"), copy=False), copy=False)
         try:
-            return backend.sql(whole.sql(dialect=DIALECT))
+            return backend.sql(for_engine(query, backend.dialect))
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             raise DataError(
@@ -162,7 +154,7 @@ class Steps:
 
 def compiled(table: ibis.Table) -> exp.Query:
     """Return the SELECT that ibis makes of a table."""
-    query = sqlglot.parse_one(str(ibis.to_sql(table, dialect=DIALECT)), dialect=DIALECT)
+    query = parsed(str(ibis.to_sql(table, dialect=NAME)))
     if not isinstance(query, exp.Query):
         raise TypeError(query)
     return query

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
-from sqlglot import exp
 
 from metaplatform.resources.sources.column_facts import CLOCK_FORMATS, DATE_FORMATS
 from metaplatform.resources.sources.samples import ColumnFacts
 from metaplatform.scaffolding.null_marks import without
 from metaplatform.scaffolding.yaml_text import sql_column
 from metaplatform.specs.fields.base import Name
+from metaplatform.sql.dialect import literal
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _NESTED = ("STRUCT", "MAP", "UNION", "JSON")
@@ -128,7 +128,7 @@ def _written(
     if forms:
         name = free_name(f"{plain_name(facts.name)}_at", taken)
         also = f" (or {forms[1]}: check)" if len(forms) > 1 else ""
-        form = exp.Literal.string(forms[0]).sql("duckdb")
+        form = literal(forms[0])
         return "varchar", f"written as {forms[0]}{also}{told}: see {name}", (name, f"strptime({column}, {form})")
     return "varchar", f"text, {facts.distinct} different in the sample", None
 

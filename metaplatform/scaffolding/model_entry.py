@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlglot import exp
-
 from metaplatform.errors import DataError
 from metaplatform.resources.sources.samples import Sample
 from metaplatform.resources.sources.sampling import sample_source
@@ -20,6 +18,7 @@ from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.ingestion import TableSpec
 from metaplatform.specs.entities.training import METRICS, Metric, PromotionSpec, Task, TrainingSpec
+from metaplatform.sql.dialect import literal
 from metaplatform.sql.value_kinds import kind_of_type, shown_kind
 from metaplatform.text.nearest import nearest_name
 
@@ -144,7 +143,7 @@ def _label(spine: KnownTable, sample: Sample, target: str) -> _Target:
             return _Target(f"{column} = {more}", "binary", f"{less} or {more}")
         return _Target(column, "regression", f"numbers, {facts.distinct} different in the sample")
     if two and kind == "text":
-        said = exp.Literal.string(values[-1]).sql("duckdb")
+        said = literal(values[-1])
         return _Target(f"{column} = {said}", "binary", f"the other value is {values[0]!r}")
     culprit = f"'{target}' is {shown_kind(kind)} of {facts.distinct} different values"
     raise DataError(

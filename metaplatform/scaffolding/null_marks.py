@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from sqlglot import exp
-
 from metaplatform.resources.sources.column_facts import MARKERS
 from metaplatform.resources.sources.samples import ColumnFacts
+from metaplatform.sql.dialect import literal
 
 _SHORT_WORDS = 3
 """Where no word of a column is longer, `NA` and `-` are words like the others."""
@@ -30,7 +29,7 @@ def left_over(column: ColumnFacts, everywhere: Collection[str]) -> tuple[str, ..
 def without(column: str, marks: Iterable[str]) -> str:
     """Return SQL of the column with each of the marks as null."""
     for mark in marks:
-        column = f"nullif({column}, {exp.Literal.string(mark).sql('duckdb')})"
+        column = f"nullif({column}, {literal(mark)})"
     return column
 
 

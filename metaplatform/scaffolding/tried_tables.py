@@ -10,7 +10,7 @@ from sqlglot import exp
 from metaplatform.compute.chosen_rows import read_by
 from metaplatform.compute.ingestion import conform
 from metaplatform.compute.local_time import in_period, key, periods_table
-from metaplatform.compute.sql_columns import ROW, Steps, all_columns, call, column, named, source
+from metaplatform.compute.sql_columns import ROW, Steps, all_columns, column, named, source
 from metaplatform.errors import DataError
 from metaplatform.naming import PARTITION
 from metaplatform.resources.engine.session import Session
@@ -23,6 +23,7 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.families import SourceSpec
 from metaplatform.specs.entities.ingestion import FileSource, TableSpec
 from metaplatform.specs.fields.partitions import PartitionSpec
+from metaplatform.sql.dialect import call, type_of
 from metaplatform.sql.expressions import parse_query, referenced_tables
 
 _MOST_PARTITIONS = 60
@@ -40,7 +41,7 @@ def sample_table(manifest: Manifest, ref: str, *, twins_of: str | None = None) -
     with tempfile.TemporaryDirectory() as folder, Warehouse(root=folder).session() as session:
         rows = _Tried(manifest, session).rows(ref)
         rows = rows.drop(PARTITION) if PARTITION in rows.columns else rows
-        whole = session.materialize_temp(rows, owner=ref)
+        whole = session.keep(rows, owner=ref)
         connection, looked = session.backend.con, whole.get_name()
         count = int(connection.table(looked).count("*").fetchall()[0][0])
         if not count:
@@ -63,7 +64,7 @@ class _Tried:
     def rows(self, ref: str) -> ibis.Table:
         """Return the rows of a source or table, with ``_partition`` beside if it has partitions."""
         if ref not in self.made:
-            self.made[ref] = self.session.materialize_temp(self._rows(ref), owner=ref)
+            self.made[ref] = self.session.keep(self._rows(ref), owner=ref)
         return self.made[ref]
 
     def _rows(self, ref: str) -> ibis.Table:
@@ -91,7 +92,7 @@ class _Tried:
 
     def _keys(self, parent: str) -> list[str]:
         keys = self.rows(parent).select(PARTITION).distinct().order_by(PARTITION)
-        every = [row[PARTITION] for row in self.session.reader(keys).read_all().to_pylist()]
+        every = [row[PARTITION] for row in self.session.stream(keys).read_all().to_pylist()]
         return every[:: max(1, len(every) // _MOST_PARTITIONS)] if len(every) > _MOST_PARTITIONS else every
 
     def _part(
@@ -112,7 +113,7 @@ def _with_partition(rows: ibis.Table, found: FileSource, line: PartitionSpec) ->
     micros = call("epoch_us", column(moment, ROW))
     second = exp.Cast(
         this=call("floor", exp.Div(this=micros, expression=exp.Literal.number(float(_MICROS)))),
-        to=exp.DataType.build("bigint", dialect="duckdb"),
+        to=type_of("bigint"),
     )
     query = exp.select(all_columns(ROW), named(key(second, line), PARTITION)).from_(source("rows"))
     query.append("joins", exp.Join(this=periods_table(line), on=in_period(second)))

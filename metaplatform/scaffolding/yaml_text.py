@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import sqlglot
 from sqlglot import exp
 
+from metaplatform.sql.dialect import parsed, sql_text
+
 # Within brackets too: no comma, bracket, colon or hash.
 _BARE = re.compile(r"[A-Za-z_]([A-Za-z0-9_ ()./=*+'-]*[A-Za-z0-9_)./'*])?")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -23,11 +25,11 @@ def sql_column(name: str) -> str:
     """Return a column as SQL, quoted only where it has to be."""
     if _IDENTIFIER.fullmatch(name):
         try:
-            if isinstance(sqlglot.parse_one(name, dialect="duckdb"), exp.Column):
+            if isinstance(parsed(name), exp.Column):
                 return name
         except sqlglot.errors.ParseError:
             pass
-    return exp.column(name, quoted=True).sql("duckdb")
+    return sql_text(exp.column(name, quoted=True))
 
 
 def listed(texts: Iterable[str]) -> str:

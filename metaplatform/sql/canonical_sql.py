@@ -8,10 +8,11 @@ looked up, quotes, redundant parentheses, the words ``inner``, ``outer`` and ``a
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from sqlglot import Dialect, exp
+from sqlglot import exp
 from sqlglot.errors import ErrorLevel
 
-_DUCKDB = Dialect.get_or_raise("duckdb")
+from metaplatform.sql.dialect import DIALECT
+
 _OPERATIONS = (exp.Binary, exp.Unary, exp.Between, exp.In, exp.Is)
 _CERTAIN = frozenset(
     {exp.Column, exp.Identifier, exp.Literal, exp.Add, exp.Sub, exp.Mul, exp.And, exp.Or, exp.EQ, exp.NEQ, exp.GT}
@@ -34,7 +35,7 @@ def canonical_text(tree: exp.Expr, read: Callable[[str], exp.Expr]) -> str | Non
 
 
 def _text(tree: exp.Expr) -> str:
-    return tree.sql(dialect=_DUCKDB, comments=False, identify=True, unsupported_level=ErrorLevel.IGNORE)
+    return tree.sql(dialect=DIALECT, comments=False, identify=True, unsupported_level=ErrorLevel.IGNORE)
 
 
 def _plain(tree: exp.Expr) -> exp.Expr:

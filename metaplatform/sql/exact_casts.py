@@ -8,8 +8,10 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
+from metaplatform.sql.dialect import call, type_of
+
 Type = exp.DataType.Type
-TEXT = exp.DataType.build("varchar", dialect="duckdb")
+TEXT = type_of("varchar")
 _NUMBER = r"^\s*([+-]?)0*(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?\s*$"
 _PARTS = ("sign", "whole", "part", "power")
 _DEFAULT_SCALE = 3
@@ -54,15 +56,15 @@ def guesses(value: exp.Expr) -> Mapping[str, exp.Expr]:
 
     Digits with zeros or a plus sign in front are names, not numbers. Of moments, only the forms of ISO 8601 count.
     """
-    whole = _try(value, _type("bigint"))
+    whole = _try(value, type_of("bigint"))
     number = exp.or_(exp.and_(_is_all(value, _PLAIN_NUMBER), _has_digit(value)), _is_all(value, _NO_NUMBER))
     return {
         "bigint": _only_if(exp.EQ(this=_cast(whole, TEXT), expression=value.copy()), whole),
-        "double": _only_if(number, exact_cast(value, _type("double"), nearest=False)),
-        "boolean": _only_if(_is_all(value, "(?i)true|false"), _try(value, _type("boolean"))),
-        "date": _only_if(_is_all(value, _DAY), _try(value, _type("date"))),
-        "timestamptz": _only_if(_is_all(value, _DAY + _CLOCK + _ZONE), _try(value, _type("timestamptz"))),
-        "timestamp": _only_if(_is_all(value, f"{_DAY}({_CLOCK})?"), _try(value, _type("timestamp"))),
+        "double": _only_if(number, exact_cast(value, type_of("double"), nearest=False)),
+        "boolean": _only_if(_is_all(value, "(?i)true|false"), _try(value, type_of("boolean"))),
+        "date": _only_if(_is_all(value, _DAY), _try(value, type_of("date"))),
+        "timestamptz": _only_if(_is_all(value, _DAY + _CLOCK + _ZONE), _try(value, type_of("timestamptz"))),
+        "timestamp": _only_if(_is_all(value, f"{_DAY}({_CLOCK})?"), _try(value, type_of("timestamp"))),
     }
 
 
@@ -73,9 +75,9 @@ def numbers_in_quotes(json: exp.Expr, mark: str = "") -> exp.Expr:
     """
     opened, closed = (exp.Literal.string(control) for control in ("\x01", "\x02"))
     # Either a string or a number is matched; control characters, which no JSON has, say where a number was.
-    marked = _call("regexp_replace", json.copy(), _text(_NUMBER_IN_JSON), _text("\\1\x01\\2\x02"), _text("g"))
-    bare = _call("replace", marked, _text("\x01\x02"), _text(""))
-    return _call("replace", _call("replace", bare, opened, _text(f'"{mark}')), closed, _text('"'))
+    marked = call("regexp_replace", json.copy(), _text(_NUMBER_IN_JSON), _text("\\1\x01\\2\x02"), _text("g"))
+    bare = call("replace", marked, _text("\x01\x02"), _text(""))
+    return call("replace", call("replace", bare, opened, _text(f'"{mark}')), closed, _text('"'))
 
 
 def _from_text(value: exp.Expr, target: exp.DataType, *, nearest: bool) -> exp.Expr:
@@ -84,8 +86,8 @@ def _from_text(value: exp.Expr, target: exp.DataType, *, nearest: bool) -> exp.E
         # Digits behind those that the type has are zeros, or the number is written with a power of ten.
         plain = rf"\s*[+-]?\d*(\.\d{{0,{_scale(target)}}}0*)?\s*"
         # DuckDB takes the digits before it applies the power: the widest type has room for them.
-        wide = _try(value, _type(f"decimal(38, {_scale(target)})"))
-        powered = exp.and_(_call("contains", _call("lower", value.copy()), _text("e")), _same_digits(value, wide))
+        wide = _try(value, type_of(f"decimal(38, {_scale(target)})"))
+        powered = exp.and_(call("contains", call("lower", value.copy()), _text("e")), _same_digits(value, wide))
         return exp.Case(
             ifs=[exp.If(this=_is_all(value, plain), true=cast), exp.If(this=powered, true=_try(wide, target))]
         )
@@ -94,7 +96,7 @@ def _from_text(value: exp.Expr, target: exp.DataType, *, nearest: bool) -> exp.E
         same = _same_digits(value, cast)
         return exp.Case(ifs=[exp.If(this=plain_same, true=cast), exp.If(this=same, true=cast.copy())])
     if target.this in _FLOATING:
-        overflow = exp.and_(_call("isinf", cast.copy()), exp.Not(this=_is_all(value, _INFINITE)))
+        overflow = exp.and_(call("isinf", cast.copy()), exp.Not(this=_is_all(value, _INFINITE)))
         return exp.Case(ifs=[exp.If(this=overflow, true=exp.null())], default=cast)
     if target.this in _DIGITS_OF_A_SECOND:
         return _moment(value, target, cast)
@@ -111,11 +113,11 @@ def _scale(target: exp.DataType) -> int:
 def _same_digits(value: exp.Expr, cast: exp.Expr) -> exp.Expr:
     """Return whether a number in text, and what its cast says, are one number, digit by digit."""
     both = exp.Array(expressions=[value.copy(), _cast(cast, TEXT)])
-    parts = _call("regexp_extract", exp.column("item"), _text(_NUMBER), exp.Array(expressions=[*map(_text, _PARTS)]))
-    split = _call("list_transform", both, _lambda("item", parts))
+    parts = call("regexp_extract", exp.column("item"), _text(_NUMBER), exp.Array(expressions=[*map(_text, _PARTS)]))
+    split = call("list_transform", both, _lambda("item", parts))
     return exp.EQ(
         this=exp.Literal.number(1),
-        expression=_call("len", _call("list_distinct", _call("list_transform", split, _lambda("item", _digits())))),
+        expression=call("len", call("list_distinct", call("list_transform", split, _lambda("item", _digits())))),
     )
 
 
@@ -123,15 +125,15 @@ def _digits() -> exp.Expr:
     """Return the ``item``'s sign, its digits without zeros around them, and the power of ten of the last."""
 
     def part(name: str) -> exp.Expr:
-        return _call("struct_extract", exp.column("item"), _text(name))
+        return call("struct_extract", exp.column("item"), _text(name))
 
-    digits = _call("concat", part("whole"), part("part"))
-    kept = _call("rtrim", digits.copy(), _text("0"))
-    power = exp.Coalesce(this=_try(part("power"), _type("bigint")), expressions=[exp.Literal.number(0)])
-    dropped = exp.Sub(this=_call("length", digits), expression=_call("length", kept.copy()))
-    last = exp.Add(this=exp.Sub(this=power, expression=_call("length", part("part"))), expression=dropped)
+    digits = call("concat", part("whole"), part("part"))
+    kept = call("rtrim", digits.copy(), _text("0"))
+    power = exp.Coalesce(this=_try(part("power"), type_of("bigint")), expressions=[exp.Literal.number(0)])
+    dropped = exp.Sub(this=call("length", digits), expression=call("length", kept.copy()))
+    last = exp.Add(this=exp.Sub(this=power, expression=call("length", part("part"))), expression=dropped)
     sign = exp.Case(ifs=[exp.If(this=exp.EQ(this=part("sign"), expression=_text("-")), true=_text("-"))])
-    shown = _call("concat", sign, _call("ltrim", kept.copy(), _text("0")), _text("e"), last)
+    shown = call("concat", sign, call("ltrim", kept.copy(), _text("0")), _text("e"), last)
     return exp.Case(ifs=[exp.If(this=exp.EQ(this=kept, expression=_text("")), true=_text("0"))], default=shown)
 
 
@@ -141,9 +143,9 @@ def _lambda(name: str, body: exp.Expr) -> exp.Lambda:
 
 def _moment(value: exp.Expr, target: exp.DataType, cast: exp.Expr) -> exp.Expr:
     finer = rf"\.\d{{{_DIGITS_OF_A_SECOND[target.this]}}}\d*[1-9]"
-    kept: exp.Expr = exp.Not(this=_call("regexp_matches", value.copy(), _text(finer)))
+    kept: exp.Expr = exp.Not(this=call("regexp_matches", value.copy(), _text(finer)))
     if target.this is Type.DATE:
-        midnight = exp.EQ(this=_cast(cast, _type("timestamp")), expression=_try(value, _type("timestamp")))
+        midnight = exp.EQ(this=_cast(cast, type_of("timestamp")), expression=_try(value, type_of("timestamp")))
         return _only_if(exp.and_(kept, midnight), cast)
     if target.this in _NAIVE:
         cast = _with_offset(value, target, cast)
@@ -152,15 +154,15 @@ def _moment(value: exp.Expr, target: exp.DataType, cast: exp.Expr) -> exp.Expr:
 
 def _with_offset(value: exp.Expr, target: exp.DataType, cast: exp.Expr) -> exp.Expr:
     """Return the moment that a text means: DuckDB's cast drops an offset from UTC silently."""
-    clock = _call("substr", value.copy(), exp.Literal.number(len("2024-01-01T")))
-    zoned = _call("regexp_matches", clock, _text("[+-]"))
-    moment = _try(_try(value, _type("timestamptz")), target)
+    clock = call("substr", value.copy(), exp.Literal.number(len("2024-01-01T")))
+    zoned = call("regexp_matches", clock, _text("[+-]"))
+    moment = _try(_try(value, type_of("timestamptz")), target)
     return exp.Case(ifs=[exp.If(this=zoned, true=moment)], default=cast)
 
 
 def _nested(value: exp.Expr, target: exp.DataType, found: exp.DataType, *, nearest: bool) -> exp.Expr:
     if found.this is Type.JSON:
-        value = _cast(numbers_in_quotes(_cast(value, TEXT)), _type("json"))
+        value = _cast(numbers_in_quotes(_cast(value, TEXT)), type_of("json"))
     leaves = _try(value, _of_text(target))
     lost = exp.Coalesce(this=_any_lost(leaves, target, nearest=nearest), expressions=[exp.false()])
     return _only_if(exp.Not(this=lost), _try(leaves, target))
@@ -172,12 +174,12 @@ def _any_lost(value: exp.Expr, target: exp.DataType, *, nearest: bool, depth: in
         fields = [(field.name, field.args["kind"]) for field in target.expressions if isinstance(field, exp.ColumnDef)]
         each = [
             exp.Coalesce(this=_any_lost(part, kind, nearest=nearest, depth=depth), expressions=[exp.false()])
-            for part, kind in ((_call("struct_extract", value.copy(), _text(name)), kind) for name, kind in fields)
+            for part, kind in ((call("struct_extract", value.copy(), _text(name)), kind) for name, kind in fields)
         ]
         return exp.or_(*each)
     if target.this is Type.MAP:
         ends = zip(("map_keys", "map_values"), target.expressions, strict=True)
-        lists = [_any_of_list(_call(end, value.copy()), kind, nearest=nearest, depth=depth) for end, kind in ends]
+        lists = [_any_of_list(call(end, value.copy()), kind, nearest=nearest, depth=depth) for end, kind in ends]
         return exp.or_(*(exp.Coalesce(this=each, expressions=[exp.false()]) for each in lists))
     if _is_nested(target):
         return _any_of_list(value, target.expressions[0], nearest=nearest, depth=depth)
@@ -188,8 +190,8 @@ def _any_lost(value: exp.Expr, target: exp.DataType, *, nearest: bool, depth: in
 def _any_of_list(values: exp.Expr, kind: exp.DataType, *, nearest: bool, depth: int) -> exp.Expr:
     item = exp.to_identifier(f"item_{depth}")
     lost = _any_lost(exp.column(item.copy()), kind, nearest=nearest, depth=depth + 1)
-    mapped = _call("list_transform", values.copy(), exp.Lambda(this=lost, expressions=[item]))
-    return _call("list_aggregate", mapped, _text("bool_or"))
+    mapped = call("list_transform", values.copy(), exp.Lambda(this=lost, expressions=[item]))
+    return call("list_aggregate", mapped, _text("bool_or"))
 
 
 def _of_text(target: exp.DataType) -> exp.DataType:
@@ -212,11 +214,11 @@ def _is_nested(target: exp.DataType) -> bool:
 
 
 def _is_all(value: exp.Expr, pattern: str) -> exp.Expr:
-    return _call("regexp_full_match", value.copy(), _text(pattern))
+    return call("regexp_full_match", value.copy(), _text(pattern))
 
 
 def _has_digit(value: exp.Expr) -> exp.Expr:
-    return _call("regexp_matches", value.copy(), _text("^-?[0-9.]*[0-9]"))
+    return call("regexp_matches", value.copy(), _text("^-?[0-9.]*[0-9]"))
 
 
 def _only_if(condition: exp.Expr, then: exp.Expr) -> exp.Expr:
@@ -231,13 +233,5 @@ def _cast(value: exp.Expr, to: exp.DataType) -> exp.Expr:
     return exp.Cast(this=value.copy(), to=to.copy())
 
 
-def _type(written: str) -> exp.DataType:
-    return exp.DataType.build(written, dialect="duckdb")
-
-
 def _text(value: str) -> exp.Expr:
     return exp.Literal.string(value)
-
-
-def _call(function: str, *arguments: exp.Expr) -> exp.Expr:
-    return exp.Anonymous(this=function, expressions=list(arguments))

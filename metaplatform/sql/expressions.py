@@ -3,15 +3,14 @@
 from functools import lru_cache
 from typing import cast
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from metaplatform.sql.canonical_sql import canonical_text
+from metaplatform.sql.dialect import DIALECT
 from metaplatform.sql.sql_safety import SqlError, check_expression, check_query, position_of
 
-_DUCKDB = sqlglot.Dialect.get_or_raise("duckdb")
 _FEATURE_KINDS = frozenset({"expression", "lookup", "as_of", "window"})
 SQL_FIELDS = frozenset({"sql", "where", "when", "exclude", "rank_by"})
 """Fields of specs whose texts are SQL."""
@@ -192,12 +191,12 @@ def canonical_type(written: str) -> str:
     if len(written) > _LONGEST_TYPE:
         raise _unknown_type(written[:80])
     try:
-        found = _DUCKDB.parse_into(exp.DataType, written)
+        found = DIALECT.parse_into(exp.DataType, written)
     except (ParseError, TokenError, RecursionError) as error:
         raise _unknown_type(written) from error
     if len(found) != 1 or found[0] is None:
         raise _unknown_type(written)
-    return found[0].sql(dialect=_DUCKDB)
+    return found[0].sql(dialect=DIALECT)
 
 
 def _unknown_type(written: str) -> SqlError:
@@ -214,9 +213,9 @@ def _parse_one(sql: str, *, expression: bool) -> exp.Expression:
         message, fix = f"the SQL is longer than {_LONGEST_SQL:,} characters", "split it, or make its list a source"
         raise SqlError(message, culprit=sql.strip()[:80], fix=fix, rule="sql-too-long")
     try:
-        tokens = _DUCKDB.tokenize(sql)
+        tokens = DIALECT.tokenize(sql)
         _check_start(tokens, expression=expression)
-        parser = _DUCKDB.parser()
+        parser = DIALECT.parser()
         trees = parser.parse_into(exp.Condition, tokens, sql) if expression else parser.parse(tokens, sql)
     except ParseError as error:
         raise _syntax_error(error) from error

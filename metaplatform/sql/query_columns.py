@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from metaplatform.naming import PARTITION
+from metaplatform.sql.dialect import sql_text
 from metaplatform.sql.sql_safety import position_of
 from metaplatform.text.nearest import nearest_name
 
@@ -266,7 +267,7 @@ def _output_faults(query: exp.Query) -> Iterator[ColumnFault]:
         name = projection.alias_or_name if isinstance(projection, exp.Alias | exp.Column | exp.Dot) else ""
         part = next((part for part in projection.walk() if "line" in part.meta), projection)
         if not name:
-            yield ColumnFault("unnamed-column", projection.sql(dialect="duckdb")[:80], position_of(part))
+            yield ColumnFault("unnamed-column", sql_text(projection)[:80], position_of(part))
         elif name.lower() in seen:
             yield ColumnFault("name-clash", name, position_of(part))
         seen.add(name.lower())

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import TypeGuard
 
 from sqlglot import exp
-from sqlglot.errors import ErrorLevel
 
+from metaplatform.sql.dialect import sql_text
 from metaplatform.sql.duckdb_functions import AGGREGATES, IMPURE, SCALARS, SYNTAX, TABLES, WINDOWS
 from metaplatform.text.nearest import nearest_name
 
@@ -119,6 +119,11 @@ def is_function(node: exp.Expr) -> TypeGuard[exp.Func]:
     return isinstance(node, exp.Func) and not isinstance(node, exp.Connector | exp.Cast)
 
 
+def is_aggregate(node: exp.Expr) -> bool:
+    """Tell whether a function makes one value of many rows."""
+    return node.name.lower() in AGGREGATES if isinstance(node, exp.Anonymous) else isinstance(node, exp.AggFunc)
+
+
 def _check_function(node: exp.Func) -> None:
     name = written_name(node)
     if name in _KNOWN:
@@ -195,7 +200,7 @@ def _fault(node: exp.Expr, message: str, fix: str) -> SqlError:
 
 
 def _text(node: exp.Expr) -> str:
-    return node.sql(dialect="duckdb", comments=False, unsupported_level=ErrorLevel.IGNORE)
+    return sql_text(node, comments=False)
 
 
 def _position(node: exp.Expr) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from typing import Literal
 from sqlglot import exp
 from sqlglot.errors import ParseError
 
+from metaplatform.sql.dialect import sql_text, type_of
 from metaplatform.sql.duckdb_kinds import KIND_GIVEN, KIND_KEPT, KINDS_REFUSED, MOMENTS_GIVEN, NUMBERS_GIVEN
 from metaplatform.sql.expressions import canonical_type
 from metaplatform.sql.query_columns import MOST_FAULTS
@@ -73,7 +74,7 @@ def expression_kind(tree: exp.Expr, column: Callable[[exp.Column], Kind]) -> Exp
 def kind_of_type(written: str) -> Kind:
     """Return the kind of a column type as the book writes it; None if it is not a type."""
     try:
-        return _kind_of(exp.DataType.build(canonical_type(written), dialect="duckdb"))
+        return _kind_of(type_of(canonical_type(written)))
     except (SqlError, ParseError):
         return None
 
@@ -228,7 +229,7 @@ def _sign(node: exp.Expr) -> str:
 
 
 def _text(node: exp.Expr) -> str:
-    return node.sql(dialect="duckdb", comments=False)[:_LONGEST]
+    return sql_text(node, comments=False)[:_LONGEST]
 
 
 def _place(node: exp.Expr) -> tuple[int, int]:

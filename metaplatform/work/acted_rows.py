@@ -68,15 +68,13 @@ class ActedRows:
         """Keep the open rows as acted on by ``action`` (``""``: as left alone), in one commit; return how many."""
         stamps = {_ACTION: ibis.literal(action), _AT: ibis.literal(at, type="timestamp('UTC')")}
         # Each made first: what reads a table twice must not be streamed.
-        new = self._session.materialize_temp(
-            self.open().select(*self._identity, _VERSION).mutate(**stamps), owner=self._ref
-        )
+        new = self._session.keep(self.open().select(*self._identity, _VERSION).mutate(**stamps), owner=self._ref)
         rows = self._count(new)
         if rows:
             made = new if self._kept is None else self._kept.select(*new.columns).union(new)
             self._step.warehouse.replace(
                 self._ref,
-                self._session.reader(self._session.materialize_temp(made, owner=self._ref)),
+                self._session.stream(self._session.keep(made, owner=self._ref)),
                 partition=self._step.partition,
                 metadata=self._step.commit,
             )
@@ -88,7 +86,7 @@ class ActedRows:
             return {}
         acted = self._kept.filter(self._kept[_ACTION] != "")
         found = acted.group_by(_ACTION).aggregate(rows=acted.count(), version=acted[_VERSION].max())
-        rows = self._session.reader(found).read_all().to_pylist()
+        rows = self._session.stream(found).read_all().to_pylist()
         return {row[_ACTION]: (row["rows"], row["version"]) for row in rows}
 
     def of(self, action: str) -> Table:
@@ -98,7 +96,7 @@ class ActedRows:
         return self.scored.semi_join(acted, [self.scored[name].identical_to(acted[name]) for name in self._identity])
 
     def _count(self, rows: Table) -> int:
-        return int(self._session.reader(rows.aggregate(rows=rows.count())).read_all()["rows"][0].as_py())
+        return int(self._session.stream(rows.aggregate(rows=rows.count())).read_all()["rows"][0].as_py())
 
 
 def note_matches(session: Session, step: Step, prediction: str) -> None:

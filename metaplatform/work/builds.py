@@ -123,7 +123,7 @@ def _lines_to_tell(step: Step) -> tuple[PartitionSpec, ...]:
 
 
 def _profile(session: Session, profiles: ibis.Table) -> dict[str, str]:
-    found = session.reader(profiles).read_all().to_pylist()
+    found = session.stream(profiles).read_all().to_pylist()
     return {str(row["partition"]): stable_id(row["rows"], row["fingerprint"]) for row in found if row["rows"]}
 
 

@@ -73,4 +73,4 @@ def _examples(session: Session, warehouse: Warehouse, ref: str, found: tuple[Qua
     if files and FILE in rows.columns:
         rows = rows.filter(rows[FILE].isin(files))
     reasons = rows.select(REASON).distinct().order_by(REASON).limit(_EXAMPLES)
-    return [str(row[REASON]) for row in session.reader(reasons).read_all().to_pylist()]
+    return [str(row[REASON]) for row in session.stream(reasons).read_all().to_pylist()]

@@ -80,4 +80,4 @@ def scoring_version(step: Step, prediction: str) -> int | None:
 def _judged_rows(session: Session, ref: str, step: Step, moment: str, since: datetime | None) -> ibis.Table:
     """Return the partition's rows from ``since`` on, kept in the session: a digest reads them once a column."""
     rows = in_partition(session.table(ref), step.partition)
-    return session.materialize_temp(rows.filter(rows[moment] >= ibis.literal(since)) if since else rows)
+    return session.keep(rows.filter(rows[moment] >= ibis.literal(since)) if since else rows)

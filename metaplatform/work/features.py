@@ -21,7 +21,7 @@ def make_features(step: Step) -> Made:
         spine = in_partition(tables[spec.spine], step.partition)
         check_key(session, spine, manifest.timed_table(spec.spine).key, owner=spec.spine)
         frame = build_features(spec, manifest=manifest, tables=tables, window=step.window)
-        reader = session.reader(frame, owner=step.ref)
+        reader = session.stream(frame, owner=step.ref)
         written = step.warehouse.replace(step.ref, reader, partition=step.partition, metadata=step.commit)
         keep_label_counts(session, step, spec.name)
     return Made(table_metadata(step, written))

@@ -117,7 +117,7 @@ def _scored(session: Session, step: Step, spec: PredictionSpec, share: Share, ro
         keep=[*manifest.identity_of(spec.name), *kept],
     )
     scorer = Scorer(spec.model, share.version, model.task, bundle.booster, bundle.encoding)
-    return score(session.reader(encoded), scorer, run_id=step.run_id, scored_at=step.now, threads=session.threads)
+    return score(session.stream(encoded), scorer, run_id=step.run_id, scored_at=step.now, threads=session.threads)
 
 
 def rows_to_score(session: Session, step: Step, spec: PredictionSpec) -> ibis.Table:
@@ -155,7 +155,7 @@ def _keep_history(session: Session, step: Step, spec: PredictionSpec) -> None:
     current: ibis.Table = in_partition(session.table(step.ref), step.partition)
     score_column = SCORE_COLUMNS[step.manifest.models[spec.model].task]
     identity = step.manifest.identity_of(spec.name)
-    present = session.reader(current.select("model_version").distinct()).read_all()["model_version"].to_pylist()
+    present = session.stream(current.select("model_version").distinct()).read_all()["model_version"].to_pylist()
     for version in (int(found or 0) for found in present):
         values: dict[str, str | int] = {PARTITION: step.partition} if step.partition else {}
         values["model_version"] = version
@@ -163,13 +163,13 @@ def _keep_history(session: Session, step: Step, spec: PredictionSpec) -> None:
         if warehouse.exists(history_ref(step.ref)):
             history = session.table(history_ref(step.ref))
             kept = history.filter([history[name] == value for name, value in values.items()])
-            new = session.materialize_temp(scored.anti_join(kept, [*identity, score_column]))
-            if not session.reader(new.limit(1)).read_all().num_rows:
+            new = session.keep(scored.anti_join(kept, [*identity, score_column]))
+            if not session.stream(new.limit(1)).read_all().num_rows:
                 continue
             scored = together(kept.anti_join(new, [*identity, "scored_at"]), new)
         warehouse.replace_where(
             history_ref(step.ref),
-            session.reader(scored),
+            session.stream(scored),
             values=values,
             partition_by=tuple(values),
             metadata=step.commit,

@@ -27,9 +27,9 @@ def ingest(step: Step) -> Made:
         contents = staged_contents(session, step, source, as_planned=PLAN_TAG in step.tags)
         _refuse_quarantined(step, source, contents)
         staged = session.table(staged_ref(step.ref))
-        rows = session.materialize_temp(visible(staged, source, now=step.now, window=step.window))
+        rows = session.keep(visible(staged, source, now=step.now, window=step.window))
         written = warehouse.replace(
-            step.ref, session.reader(rows, owner=step.ref), partition=step.partition, metadata=step.commit
+            step.ref, session.stream(rows, owner=step.ref), partition=step.partition, metadata=step.commit
         )
     fingerprint = _arrived(step, source, contents, written.rows)
     arrival = Arrival(

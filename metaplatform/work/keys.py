@@ -20,7 +20,7 @@ def check_key(session: Session, rows: ibis.Table, key: Sequence[str], *, owner: 
     """
     if not key:
         return
-    found = session.reader(faulty_keys(rows, key, examples=_EXAMPLES)).read_all().to_pylist()
+    found = session.stream(faulty_keys(rows, key, examples=_EXAMPLES)).read_all().to_pylist()
     if found:
         told = "; ".join(f"{_told(each)} in {each[COUNT]} rows" for each in found)
         raise _fault(owner, key, found, "repeat or are null", told)
@@ -36,7 +36,7 @@ def check_key_elsewhere(
     """
     if not key:
         return
-    found = session.reader(keys_elsewhere(rows, others, key, examples=_EXAMPLES)).read_all().to_pylist()
+    found = session.stream(keys_elsewhere(rows, others, key, examples=_EXAMPLES)).read_all().to_pylist()
     if found:
         told = "; ".join(f"{_told(each)} in partition {each[ELSEWHERE]} too" for each in found)
         raise _fault(owner, key, found, "stand in several partitions", told)

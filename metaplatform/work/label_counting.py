@@ -125,7 +125,7 @@ def count_by_step(session: Session, manifest: Manifest, model: ModelSpec, partit
     )
     number = (counts["start"].epoch_seconds() // int(step.total_seconds())).cast("int64")
     for row in (
-        session.reader(counts.select("partition", "rows", "least", "greatest", number=number)).read_all().to_pylist()
+        session.stream(counts.select("partition", "rows", "least", "greatest", number=number)).read_all().to_pylist()
     ):
         found[row["partition"]][row["number"]] = (row["rows"], row["least"], row["greatest"])
     return found

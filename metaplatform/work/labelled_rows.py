@@ -54,7 +54,7 @@ def count_labels(session: Session, rows: ibis.Table) -> LabelCoverage:
         excluded=rows["excluded"].sum().fill_null(0),
         unlabelled=(kept & rows[LABEL].isnull()).sum().fill_null(0),
     )
-    found = session.reader(counted).read_all().to_pylist()[0]
+    found = session.stream(counted).read_all().to_pylist()[0]
     return LabelCoverage(int(found["labelled"]), int(found["excluded"]), int(found["unlabelled"]))
 
 
@@ -95,7 +95,7 @@ def scored_labels(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return labels and scores of encoded rows in ``order``, so that two versions' scores stand side by side."""
     truths, scores = [np.empty(0)], [np.empty(0)]
-    for batch in session.reader(in_order(encoded, encoding, order=order)):
+    for batch in session.stream(in_order(encoded, encoding, order=order)):
         truths.append(batch.column(LABEL).to_numpy(zero_copy_only=False))
         scores.append(predictor(batch))
     return np.concatenate(truths), np.concatenate(scores)

@@ -44,7 +44,7 @@ def write_views(step: Step, views: ViewsOutput) -> Metadata:
 def write_report(step: Step, report: ReportOutput) -> Metadata:
     """Make the report's table and its HTML page; return asset metadata with the link."""
     with step.warehouse.session() as session:
-        rows = session.reader(query_tables(session, step, report)).read_all()
+        rows = session.stream(query_tables(session, step, report)).read_all()
     written = step.warehouse.replace(step.ref, rows, partition=step.partition, metadata=step.commit)
     facts = {"Partition": step.partition} if step.partition else {}
     html = report_html(

@@ -113,7 +113,7 @@ def realized_rows(step: Step, prediction: str, model: ModelSpec, *, of_all: bool
         check_key(session, labels, key, owner=manifest.feature_sets[model.feature_set].spine)
         said = _said_first(table, versions, key, moment=moment, score=SCORE_COLUMNS[model.task])
         usable = said.inner_join(usable_labels(labels, key), key)
-        rows = session.reader(usable.select("model_version", LABEL, _SCORE)).read_all()
+        rows = session.stream(usable.select("model_version", LABEL, _SCORE)).read_all()
     found = rows["model_version"].to_numpy()
     newest = max(found, default=max(versions))
     judged = np.full(len(found), fill_value=True) if of_all else found == newest
@@ -127,7 +127,7 @@ def _judged(
 ) -> dict[int, ModelVersion]:
     """Return the versions, by number, whose scores in the history may count; of a partition's, the first alone."""
     seen = history.group_by("model_version").aggregate(first=history["scored_at"].min())
-    first = {row["model_version"]: row["first"] for row in session.reader(seen).read_all().to_pylist()}
+    first = {row["model_version"]: row["first"] for row in session.stream(seen).read_all().to_pylist()}
     scored = [version for version in versions if version.version in first]
     if window is not None:
         clean = [version for version in scored if version.trained_until <= window.start]

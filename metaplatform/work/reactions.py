@@ -12,6 +12,7 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.inference import SCORE_COLUMNS
 from metaplatform.specs.entities.reactions import ReactionSpec
 from metaplatform.specs.records.ledger import Action
+from metaplatform.sql.dialect import sql_text
 from metaplatform.text.plurals import counted
 from metaplatform.work.acted_rows import ActedRows, acting
 from metaplatform.work.steps import Made, Step
@@ -88,9 +89,9 @@ def _top(session: Session, manifest: Manifest, reaction: ReactionSpec, rows: ibi
     identity = manifest.identity_of(reaction.prediction)
     shown = reaction.columns or tuple(dict.fromkeys((*identity, *prediction.keep, score)))
     owner = f"reactions.{reaction.name}"
-    ranked = with_columns(rows, {_RANK: reaction.rank_by or identifier(score).sql("duckdb")}, owner=owner)
+    ranked = with_columns(rows, {_RANK: reaction.rank_by or sql_text(identifier(score))}, owner=owner)
     first = ranked.order_by([ranked[_RANK].desc(nulls_first=False), *(ranked[name] for name in identity)])
-    return session.reader(first.limit(TOP_ROWS).select(*shown), owner=owner).read_all()
+    return session.stream(first.limit(TOP_ROWS).select(*shown), owner=owner).read_all()
 
 
 def _action_id(step: Step, reaction: ReactionSpec, before: int) -> str:

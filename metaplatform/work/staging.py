@@ -71,10 +71,10 @@ def read_source(
     ref = f"raw.{source.name}"
     before = mark_of(manifest, source)
     files = read_files(session, source, manifest.root, allowed=manifest.source_folders)
-    conformed = conform(files.rows, source, arrived=arrived, keep=session.materialize_temp)
+    conformed = conform(files.rows, source, arrived=arrived, keep=session.keep)
     read = _by_file(session, files.rows)
-    unfit = session.materialize_temp(_named(conformed.quarantined, files), owner=ref)
-    rows = _unchanged(session.reader(conformed.accepted, owner=ref), manifest, source, before)
+    unfit = session.keep(_named(conformed.quarantined, files), owner=ref)
+    rows = _unchanged(session.stream(conformed.accepted, owner=ref), manifest, source, before)
     commit = {"mark": before.mark}
     stored = warehouse.replace(staged_ref(ref), rows, partition=None, metadata=commit).rows
     quarantined = _keep(session, warehouse, quarantine_ref(ref), unfit, commit)
@@ -83,7 +83,7 @@ def read_source(
         rejected = _keep(session, warehouse, f"{quarantine_ref(ref)}_lines", files.rejects, commit)
     check_sums(ref, read=read.total(), stored=stored, quarantined=quarantined)
     first, last = _span(session, source)
-    faulty = session.materialize_temp(_faulty(source, unfit))
+    faulty = session.keep(_faulty(source, unfit))
     accepted = Counter({files.names[path]: count for path, count in read.items()}) - _by_file(session, unfit)
     contents = SourceContents(
         mark=before.mark,
@@ -150,14 +150,14 @@ def _unchanged(
 
 
 def _count(session: Session, rows: ibis.Table) -> int:
-    return int(session.reader(rows.aggregate(rows=rows.count())).read_all()["rows"][0].as_py())
+    return int(session.stream(rows.aggregate(rows=rows.count())).read_all()["rows"][0].as_py())
 
 
 def _keep(session: Session, warehouse: Warehouse, ref: str, rows: ibis.Table, commit: dict[str, str]) -> int:
     """Keep rows that were turned away; return how many. Without any, and none from before, no table is made."""
     count = _count(session, rows)
     if count or warehouse.exists(ref):
-        warehouse.replace(ref, session.reader(rows), partition=None, metadata=commit)
+        warehouse.replace(ref, session.stream(rows), partition=None, metadata=commit)
     return count
 
 
@@ -203,7 +203,7 @@ def _named(rows: ibis.Table, files: SourceFiles) -> ibis.Table:
 def _by_file(session: Session, rows: ibis.Table, column: str = FILE) -> Counter[str]:
     """Return how many rows there are of each file."""
     counted = rows.group_by(rows[column].name("file")).aggregate(rows=rows.count())
-    return Counter({row["file"]: row["rows"] for row in session.reader(counted).read_all().to_pylist()})
+    return Counter({row["file"]: row["rows"] for row in session.stream(counted).read_all().to_pylist()})
 
 
 def _faulty_files(
@@ -217,7 +217,7 @@ def _faulty_files(
     """Return what of each file is turned away, lines that are not rows too; ``accepted`` counts the others."""
     line = source.partitions
     within = _bounds(source, line, arrived) if line else None
-    found = session.reader(faults_by_file(faulty, owner=f"raw.{source.name}", within=within)).read_all().to_pylist()
+    found = session.stream(faults_by_file(faulty, owner=f"raw.{source.name}", within=within)).read_all().to_pylist()
     rows = {row["file"]: row for row in found}
     lines = _by_file(session, files.rejects, "file") if files.rejects is not None else Counter[str]()
     contents = {}
@@ -231,7 +231,7 @@ def _faulty_files(
 
 
 def _profiles(session: Session, profiles: ibis.Table) -> dict[str, PartitionContent]:
-    found = session.reader(profiles).read_all().to_pylist()
+    found = session.stream(profiles).read_all().to_pylist()
     return {str(row["partition"]): PartitionContent(row["rows"], row["fingerprint"]) for row in found if row["rows"]}
 
 
@@ -239,7 +239,7 @@ def _span(session: Session, source: SourceSpec) -> tuple[datetime | None, dateti
     """Return the first and the last event timestamp, as far as Python can tell one."""
     if source.event_timestamp is None:
         return None, None
-    ends = session.reader(moment_span(session.table(staged_ref(f"raw.{source.name}")), source)).read_all().to_pylist()
+    ends = session.stream(moment_span(session.table(staged_ref(f"raw.{source.name}")), source)).read_all().to_pylist()
     return _moment(ends[0]["first"]), _moment(ends[0]["last"])
 
 

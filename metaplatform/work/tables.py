@@ -22,9 +22,9 @@ def make_table(step: Step) -> Made:
     """
     spec = step.manifest.tables[step.name]
     with step.warehouse.session() as session:
-        rows = session.materialize_temp(query_tables(session, step, spec), owner=step.ref)
+        rows = session.keep(query_tables(session, step, spec), owner=step.ref)
         check_key_of_table(session, step, spec, rows)
-        reader = session.reader(rows, owner=step.ref)
+        reader = session.stream(rows, owner=step.ref)
         written = step.warehouse.replace(step.ref, reader, partition=step.partition, metadata=step.commit)
     return Made(table_metadata(step, written))
 

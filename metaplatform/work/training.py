@@ -135,11 +135,11 @@ def train_candidate(session: Session, step: Step, model: ModelSpec, rows: Traini
     """Fit the encoding and the booster on the training split, and evaluate them on the holdout."""
     encoding = fitted_encoding(session, step, model, rows, rows.split.training(rows.frame))
     # Once for all three splits: the joins with the categories cost more than the rows.
-    encoded = session.materialize_temp(encoded_rows(rows.frame, encoding, order=rows.order))
+    encoded = session.keep(encoded_rows(rows.frame, encoding, order=rows.order))
     learnt, stopping = rows.split.training(encoded), rows.split.validation(encoded)
     trained = train(
-        session.reader(in_order(learnt, encoding, order=rows.order)),
-        session.reader(in_order(stopping, encoding, order=rows.order)),
+        session.stream(in_order(learnt, encoding, order=rows.order)),
+        session.stream(in_order(stopping, encoding, order=rows.order)),
         model,
         feature_types=encoding.feature_types,
         seed=model.training.seed,
@@ -155,7 +155,7 @@ def fitted_encoding(
 ) -> FittedEncoding:
     """Return the encoding that the rows to learn from give."""
     names = step.manifest.features_of(model)
-    categories = session.reader(encoding_query(learnt, names, max_categories=model.training.max_categories)).read_all()
+    categories = session.stream(encoding_query(learnt, names, max_categories=model.training.max_categories)).read_all()
     return fit(rows.frame.schema(), names, categories, origin=rows.bounds.start)
 
 
@@ -168,7 +168,7 @@ def refitted(session: Session, step: Step, model: ModelSpec, rows: TrainingRows,
     judged = candidate.bundle
     encoding = fitted_encoding(session, step, model, rows, rows.frame)
     booster = refit(
-        session.reader(in_order(encoded_rows(rows.frame, encoding, order=rows.order), encoding, order=rows.order)),
+        session.stream(in_order(encoded_rows(rows.frame, encoding, order=rows.order), encoding, order=rows.order)),
         model,
         rounds=candidate.rounds,
         feature_types=encoding.feature_types,
@@ -248,12 +248,12 @@ def make_bundle(
 
 def _before_holdout(session: Session, rows: TrainingRows) -> ibis.Table:
     """Return what training and validation have seen, kept in the session: a digest reads it once a column."""
-    return session.materialize_temp(rows.split.training(rows.frame).union(rows.split.validation(rows.frame)))
+    return session.keep(rows.split.training(rows.frame).union(rows.split.validation(rows.frame)))
 
 
 def _score_table(session: Session, column: str, scores: list[npt.NDArray[np.float64]]) -> ibis.Table:
     values = pa.array(np.concatenate(scores), pa.float64())
-    return session.materialize_temp(ibis.memtable(pa.table({column: values})))
+    return session.keep(ibis.memtable(pa.table({column: values})))
 
 
 def why_outdated(

@@ -70,13 +70,13 @@ def training_rows(session: Session, step: Step, model: ModelSpec, bounds: Bounds
     manifest = step.manifest
     window = Window(bounds.start, bounds.cut)
     labels = labels_of(session, manifest, model, step.now, window)
-    frame = session.materialize_temp(labelled_frame(session, manifest, model, labels, window))
+    frame = session.keep(labelled_frame(session, manifest, model, labels, window))
     time = str(manifest.spine_of(model).event_timestamp)
     boundary = boundary_query(frame, bounds, event_timestamp=time, validation_share=model.training.validation_share)
     split = timed_split(
         model.training,
         bounds,
-        session.reader(boundary).read_all().to_pylist()[0],
+        session.stream(boundary).read_all().to_pylist()[0],
         event_timestamp=time,
         keys=manifest.spine_of(model).key,
     )

@@ -38,7 +38,7 @@ def test_what_ends_is_told_better_than_by_chance(replayed: tuple[Path, dict[str,
 def test_every_subscription_is_scored_once_a_month(replayed: tuple[Path, dict[str, Any]]) -> None:
     root, result = replayed
     with Warehouse(root=str(root)).session() as session:
-        rows = session.reader(session.table("predictions.churning")).read_all().to_pylist()
+        rows = session.stream(session.table("predictions.churning")).read_all().to_pylist()
     keys = [(row["customer"], row["contract"], row["billed at"]) for row in rows]
     assert len(keys) == len(set(keys)) == sum(row["rows"] for row in result["rows"])
 

@@ -33,7 +33,7 @@ def replayed(project: Path) -> tuple[Path, Mapping[str, Any]]:
 
 def table(root: Path, ref: str) -> list[dict[str, Any]]:
     with Warehouse(root=str(root)).session() as session:
-        found: list[dict[str, Any]] = session.reader(session.table(ref)).read_all().to_pylist()
+        found: list[dict[str, Any]] = session.stream(session.table(ref)).read_all().to_pylist()
     return found
 
 

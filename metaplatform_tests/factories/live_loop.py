@@ -137,7 +137,7 @@ class LiveLoop:
 
     def rows(self, ref: str) -> list[dict[str, Any]]:
         with self.warehouse.session() as session:
-            return session.reader(session.table(ref)).read_all().to_pylist()
+            return session.stream(session.table(ref)).read_all().to_pylist()
 
     def counts(self, ref: str) -> dict[str, int]:
         return {key: state.rows for key, state in self.warehouse.partitions(ref).items()}

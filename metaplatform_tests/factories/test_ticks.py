@@ -9,13 +9,12 @@ import pytest
 
 from metaplatform.factories import automation
 from metaplatform.factories.automation.state import Loop
-from metaplatform.resources.engine import duckdb_connections
-from metaplatform.resources.storage import warehouse
+from metaplatform.resources.engine import duckdb_connections, opening
 from metaplatform.resources.storage.table_logs import RootLogs, TableLogs
 from metaplatform_tests.factories.live_loop import LiveLoop
 from metaplatform_tests.scenario import BOOK, write_month
 
-DATA = {"session", "replace", "replace_where", "clear", "retype", "read_files", "materialize_temp"}
+DATA = {"session", "replace", "replace_where", "clear", "retype", "read_files", "keep", "stream", "export"}
 """What reads or writes tables of data."""
 
 
@@ -52,7 +51,7 @@ def test_every_sensor_of_a_book_of_all_kinds_answers_without_an_engine(
         def refuse(*_: object, **__: object) -> None:
             raise AssertionError("a tick has opened the engine")
 
-        for module in (warehouse, duckdb_connections):
+        for module in (opening, duckdb_connections):
             monkeypatch.setattr(module, "memory_connection", refuse)
         asked = {sensor.name: loop.tick(sensor.name) for sensor in loop.repository.sensor_defs}
         assert {"arrivals", "scoring", "performance", "retraining", "reactions"} <= set(asked)

@@ -68,7 +68,7 @@ def registry_of(root: Path) -> ModelRegistry:
 def scored_in(warehouse: Warehouse, ref: str, partition: str) -> list[dict[str, Any]]:
     with warehouse.session() as session:
         table = session.table(ref)
-        return session.reader(table.filter(table["_partition"] == partition)).read_all().to_pylist()
+        return session.stream(table.filter(table["_partition"] == partition)).read_all().to_pylist()
 
 
 def rows_of(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -124,7 +124,7 @@ def test_each_prediction_row_says_which_version_made_it_in_which_run_and_when(
     with Warehouse(root=str(replayed[0])).session() as session:
         table = session.table("predictions.order_returns")
         stamps = table.select("model_name", "model_version", "run_id", "scored_at").distinct()
-        found = session.reader(stamps).read_all()
+        found = session.stream(stamps).read_all()
     assert all(column.null_count == 0 for column in found.columns)
     assert set(found["model_name"].to_pylist()) == {"returns"}
 
@@ -136,8 +136,8 @@ def test_a_reaction_acts_once_on_each_row_that_any_version_found(replayed: tuple
     assert (SHIFT, 1) in {(action.partition, action.model_version) for action in actions}
     with warehouse.session() as session:
         history = session.table("predictions.order_returns__history")
-        due = session.reader(history.filter(history["probability"] > 0.5).select("order_id").distinct()).read_all()
-        acted = session.reader(session.table("reactions.call_customers").select("order_id")).read_all()
+        due = session.stream(history.filter(history["probability"] > 0.5).select("order_id").distinct()).read_all()
+        acted = session.stream(session.table("reactions.call_customers").select("order_id")).read_all()
     assert sorted(acted["order_id"].to_pylist()) == sorted(due["order_id"].to_pylist())
     assert sum(action.rows for action in actions) == acted.num_rows
     lines = (root / "notifications" / "call_customers.jsonl").read_text(encoding="utf-8").splitlines()
@@ -185,7 +185,7 @@ def test_the_same_book_and_seed_give_the_same_predictions_twice(
     for root in (replayed[0], tmp_path / "again"):
         with Warehouse(root=str(root)).session() as session:
             table = session.table("predictions.order_returns").select("order_id", "probability", "model_version")
-            scores.append(session.reader(table.order_by("order_id")).read_all())
+            scores.append(session.stream(table.order_by("order_id")).read_all())
     assert scores[0].equals(scores[1])
 
 

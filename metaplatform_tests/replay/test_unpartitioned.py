@@ -117,5 +117,5 @@ def test_the_first_version_is_judged_on_the_rows_that_the_live_one_is_judged_on(
 def test_a_kept_column_keeps_its_own_values_where_a_feature_has_its_name(replayed: tuple[Path, dict[str, Any]]) -> None:
     with Warehouse(root=str(replayed[0])).session() as session:
         table = session.table("predictions.prices")
-        zones = session.reader(table.select("zone").distinct()).read_all()["zone"].to_pylist()
+        zones = session.stream(table.select("zone").distinct()).read_all()["zone"].to_pylist()
     assert sorted(zones) == ["A", "B", "O'Hare"]

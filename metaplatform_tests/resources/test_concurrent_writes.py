@@ -39,7 +39,7 @@ def exit_codes(*processes: BaseProcess) -> list[int | None]:
 
 def rows_of(warehouse: Warehouse, ref: str) -> list[dict[str, object]]:
     with warehouse.session() as session:
-        return session.reader(session.table(ref).order_by(ibis.selectors.all())).read_all().to_pylist()
+        return session.stream(session.table(ref).order_by(ibis.selectors.all())).read_all().to_pylist()
 
 
 @pytest.fixture

@@ -130,8 +130,8 @@ def read(folder: Path, kind: str, columns: dict[str, str]) -> tuple[dict[int, An
     spec = SOURCES.validate_python({"kind": kind, "name": "s", "path": f"s.{kind}", "columns": declared})
     with Warehouse(root=str(folder / "root")).session() as session:
         conformed = conform(read_files(session, spec, str(folder)).rows, spec)
-        accepted = session.reader(conformed.accepted).read_all().to_pylist()
-        turned_away = session.reader(conformed.quarantined).read_all().to_pylist()
+        accepted = session.stream(conformed.accepted).read_all().to_pylist()
+        turned_away = session.stream(conformed.quarantined).read_all().to_pylist()
     values = {row["n"]: [value for name, value in row.items() if name != "n"] for row in accepted}
     return (
         {number: next(value for value in each if value is not None) for number, each in values.items()},
@@ -255,7 +255,7 @@ def test_text_and_digits_inside_lists_and_structs_of_json_are_what_was_written(
     spec = SOURCES.validate_python({"kind": "json", "name": "s", "path": "s.json", "columns": columns})
     with Warehouse(root=str(folder / "root")).session() as session:
         conformed = conform(read_files(session, spec, str(folder)).rows, spec)
-        found = session.reader(conformed.accepted).read_all().to_pylist()
+        found = session.stream(conformed.accepted).read_all().to_pylist()
     wanted = [
         {"tags": row["tags"], "place": {"a b": row["place"]["a b"], "n": Decimal(row["place"]["n"])}} for row in rows
     ]

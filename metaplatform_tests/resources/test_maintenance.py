@@ -43,14 +43,14 @@ def test_old_versions_go_once_they_are_old_enough(warehouse: Warehouse):
     assert (files_of(warehouse, "raw.t"), files_of(warehouse, "tables.once")) == (1, 1)
     assert maintained(warehouse, keep=AT_ONCE) == {}
     with warehouse.session() as session:
-        assert session.reader(session.table("raw.t")).read_all().num_rows == 2
+        assert session.stream(session.table("raw.t")).read_all().num_rows == 2
 
 
 def test_what_a_session_reads_stays_for_as_long_as_it_is_open(warehouse: Warehouse):
     with warehouse.session() as session:
         before = session.table("raw.t", version=0)
         assert maintained(warehouse, keep=AT_ONCE) == {}
-        assert session.reader(before).read_all().num_rows == 4
+        assert session.stream(before).read_all().num_rows == 4
     assert maintained(warehouse, keep=AT_ONCE) == {"raw.t": "1 old files removed"}
 
 

@@ -65,7 +65,7 @@ def added(path: str, *options: str) -> tuple[FileSource, list[dict[str, Any]]]:
     warehouse = Warehouse(root=str(Path("storage").absolute()))
     with warehouse.session() as session:
         contents = read_source(session, manifest, manifest.sources[name], warehouse, arrived=datetime.now(UTC))
-        rows = session.reader(session.table(staged_ref(f"raw.{name}"))).read_all().to_pylist()
+        rows = session.stream(session.table(staged_ref(f"raw.{name}"))).read_all().to_pylist()
     assert contents.quarantined == 0
     return manifest.sources[name], rows
 

@@ -52,7 +52,7 @@ def rows_of(folder: Path, name: str) -> list[dict[str, object]]:
     warehouse = Warehouse(root=str(folder / "storage"))
     with warehouse.session() as session:
         contents = read_source(session, manifest, source, warehouse, arrived=datetime.now(UTC))
-        rows = session.reader(session.table(staged_ref(f"raw.{source.name}"))).read_all().to_pylist()
+        rows = session.stream(session.table(staged_ref(f"raw.{source.name}"))).read_all().to_pylist()
     assert (contents.quarantined, contents.rejected) == (0, 0)
     return sorted(rows, key=lambda row: str(row["id"]))
 

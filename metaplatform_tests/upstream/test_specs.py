@@ -6,7 +6,7 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
-from metaplatform.sql.duckdb_functions import AGGREGATES, IMPURE, SCALARS, WINDOWS
+from metaplatform.sql.duckdb_functions import AGGREGATES, CALLED, IMPURE, SCALARS, WINDOWS
 
 
 def catalogue(*kinds: str) -> set[str]:
@@ -19,6 +19,11 @@ def test_every_function_the_book_may_call_is_one_of_duckdbs():
     """Otherwise a misspelt function would pass validation."""
     assert catalogue("scalar", "macro") >= SCALARS
     assert catalogue("aggregate") >= AGGREGATES | WINDOWS
+
+
+def test_every_function_the_platform_calls_is_one_of_duckdbs():
+    """Otherwise the engine that this table is for would refuse what the platform composes."""
+    assert catalogue("scalar", "macro", "aggregate") | {"dense_rank", "row_number"} >= CALLED
 
 
 def test_every_aggregate_of_duckdb_is_known():

@@ -140,7 +140,7 @@ def scoring(warehouse: Warehouse, registry: ModelRegistry) -> Scoring:
 
 def rows_of(warehouse: Warehouse, ref: str) -> list[dict[str, Any]]:
     with warehouse.session() as session:
-        return session.reader(session.table(ref).order_by("ordered_at")).read_all().to_pylist()
+        return session.stream(session.table(ref).order_by("ordered_at")).read_all().to_pylist()
 
 
 def versions(rows: list[dict[str, Any]]) -> Counter[int]:

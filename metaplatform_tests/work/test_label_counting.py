@@ -48,7 +48,7 @@ def test_what_the_policy_counts_without_reading_is_what_the_trainer_gets_to_the_
     found = prospect(model, kept_counts(manifest, model, warehouse, mature), mature)
     with warehouse.session() as session:
         labels = labels_of(session, manifest, model, now, None)
-        known = session.reader(labelled_frame(session, manifest, model, labels, None)).read_all().num_rows
+        known = session.stream(labelled_frame(session, manifest, model, labels, None)).read_all().num_rows
         if found is None:
             assert known == 0
             return
@@ -59,7 +59,7 @@ def test_what_the_policy_counts_without_reading_is_what_the_trainer_gets_to_the_
             "holdout": split.holdout(trained.frame),
         }
         counted = {
-            name: session.reader(frame.agg(rows=frame.count(), least=frame.label.min(), greatest=frame.label.max()))
+            name: session.stream(frame.agg(rows=frame.count(), least=frame.label.min(), greatest=frame.label.max()))
             .read_all()
             .to_pylist()[0]
             for name, frame in frames.items()

@@ -89,7 +89,7 @@ class Shop:
     def acted(self) -> list[int]:
         """Return the ids of the rows acted on, as often as they stand there."""
         with self.warehouse.session() as session:
-            rows = session.reader(session.table("reactions.alarm")).read_all().to_pylist()
+            rows = session.stream(session.table("reactions.alarm")).read_all().to_pylist()
         return sorted(int(row["id"]) for row in rows if row["action_id"])
 
     @property

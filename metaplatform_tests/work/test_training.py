@@ -247,7 +247,7 @@ def test_a_champion_whose_features_are_gone_is_told_of_and_not_asked(tmp_path: P
     edited.write_text((tmp_path / "book.yaml").read_text().replace("{price: amount}", "{cost: amount}"))
     platform.manifest = load_book(edited.parent)
     with platform.warehouse.session() as session:
-        learnt = session.reader(session.table("features.facts")).read_all().rename_columns({"price": "cost"})
+        learnt = session.stream(session.table("features.facts")).read_all().rename_columns({"price": "cost"})
     platform.warehouse.replace("features.facts", learnt, partition=None, metadata={})
     platform.decide("second")
     assert platform.train(**{DECISION_TAG: "second"})

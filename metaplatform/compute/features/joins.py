@@ -7,9 +7,10 @@ from sqlglot import exp
 
 from metaplatform.compute.features.spine import Spine, Table
 from metaplatform.compute.instants import inside, shifted
-from metaplatform.compute.sql_columns import ROW, all_columns, call, column, fresh, identifier, named, source, text
+from metaplatform.compute.sql_columns import ROW, all_columns, column, fresh, identifier, named, source, text
 from metaplatform.specs.entities.features import AsOfFeatures, JoinedFeatures, LookupFeatures
 from metaplatform.specs.fields.reads import looked_back
+from metaplatform.sql.dialect import call, cast_to
 
 FACTS = "_facts"
 """Alias of the joined side, whose columns are ``_key_0``, ``_key_1``, ... and the block's features."""
@@ -86,7 +87,7 @@ def _as_keys(keys: list[exp.Expr]) -> list[exp.Expr]:
 
 
 def _only_one(table: Table, keys: list[exp.Expr]) -> exp.Expr:
-    values = call("concat_ws", text(", "), *(exp.cast(key.copy(), "varchar", dialect="duckdb") for key in keys))
+    values = call("concat_ws", text(", "), *(cast_to(key.copy(), "varchar") for key in keys))
     names = ", ".join(key.name for key in keys)
     message = call(
         "concat", text(f"{table.ref} has several rows with {names} = "), values, text("; a lookup needs one")

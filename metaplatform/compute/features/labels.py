@@ -16,6 +16,7 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.partitions import Window
+from metaplatform.sql.dialect import cast_to
 
 LABEL, EXCLUDED = "label", "excluded"
 
@@ -36,7 +37,7 @@ def labels(spec: ModelSpec, spine: ibis.Table, *, manifest: Manifest) -> ibis.Ta
     clash = {LABEL, EXCLUDED}.intersection(name.lower() for name in selected)
     if clash:
         raise DataError(owner=owner, culprit=f"{ref} has a key column '{clash.pop()}'", fix="rename the key column")
-    label = exp.cast(table.scope.parse(spec.target.sql), "double", dialect="duckdb")
+    label = cast_to(table.scope.parse(spec.target.sql), "double")
     excluded = table.scope.parse(spec.target.exclude) if spec.target.exclude else exp.false()
     query = exp.select(
         *(named(tree, name) for name, tree in selected.items()),

@@ -12,12 +12,13 @@ from sqlglot import exp
 from metaplatform.compute.features.joins import FACTS, KNOWN, attach, key_name, key_pairs, left_join, matching, not_null
 from metaplatform.compute.features.spine import Spine, Table
 from metaplatform.compute.instants import MICROSECONDS, inside, shifted
-from metaplatform.compute.sql_columns import DIALECT, ROW, Scope, call, column, identifier, named, source
+from metaplatform.compute.sql_columns import ROW, Scope, column, identifier, named, source
 from metaplatform.specs.entities.features import WindowFeatures
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.reads import looked_back
-from metaplatform.sql.duckdb_functions import AGGREGATES
+from metaplatform.sql.dialect import call, sql_text
 from metaplatform.sql.expressions import column_uses, parse_expression
+from metaplatform.sql.sql_safety import is_aggregate
 
 PROBE = "_probe"
 """True in the rows that stand for rows of the spine, among the rows of the history."""
@@ -111,7 +112,7 @@ def _or_empty(name: str, bare: exp.Expr | None) -> exp.Expr:
     fact = column(name, FACTS)
     empty: exp.Expr = column(name, EMPTY)
     if bare is not None:
-        if bare.sql(dialect=DIALECT).partition("(")[0].lower() not in ZERO_OVER_NO_ROWS:
+        if sql_text(bare).partition("(")[0].lower() not in ZERO_OVER_NO_ROWS:
             return fact
         empty = exp.Literal.number(0)
     return exp.Case(ifs=[exp.If(this=not_null([column(KNOWN, FACTS)])[0], true=fact)], default=empty)
@@ -203,13 +204,6 @@ def _framed(tree: exp.Expr, block: WindowFeatures, history: History, values: Sco
             whole = whole.parent
         whole.replace(_over(whole, conditions, block, history))
     return holder
-
-
-def is_aggregate(node: exp.Expr) -> bool:
-    """Tell whether a function makes one value of many rows."""
-    if isinstance(node, exp.Anonymous):
-        return node.name.lower() in AGGREGATES
-    return isinstance(node, exp.AggFunc)
 
 
 def _over(whole: exp.Expr, conditions: list[exp.Expr], block: WindowFeatures, history: History) -> exp.Window:

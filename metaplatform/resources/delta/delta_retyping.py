@@ -1,16 +1,13 @@
 """Columns of a Delta table cast to other types, all rows in one commit: for histories, whose rows outlive a type."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import unquote
 
-import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import DeltaTable, Schema
 from deltalake.transaction import create_table_with_add_actions
-from sqlglot import exp
 
 from metaplatform.resources.delta.delta_commits import commit_properties, committed
 from metaplatform.resources.delta.delta_files import StagedFiles
@@ -18,6 +15,8 @@ from metaplatform.resources.delta.delta_tables import arrow_schema, open_table
 
 Types = Mapping[str, pa.DataType]
 """Column → its type."""
+Cast = Callable[[Path, pa.Schema], Iterator[pa.RecordBatch]]
+"""Reads a Parquet file in another schema; a value that has no like in its new type is null."""
 
 
 def retyped_columns(table: DeltaTable, types: Types) -> dict[str, pa.DataType]:
@@ -30,8 +29,8 @@ def retyped_columns(table: DeltaTable, types: Types) -> dict[str, pa.DataType]:
     }
 
 
-def retype_table(ref: str, folder: Path, types: Types, *, metadata: Mapping[str, str]) -> None:
-    """Cast the table's columns to ``types``; a value that has no like in the new type becomes null.
+def retype_table(ref: str, folder: Path, types: Types, *, metadata: Mapping[str, str], cast: Cast) -> None:
+    """Cast the table's columns to ``types`` with ``cast``; a value that has no like in the new type becomes null.
 
     Nobody writes meanwhile, readers see the old rows until the commit, and older versions remain.
 
@@ -52,7 +51,7 @@ def retype_table(ref: str, folder: Path, types: Types, *, metadata: Mapping[str,
             for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
                 values = {name: file[f"partition.{name}"] for name in partition_by}
                 staged.append(open_files.enter_context(StagedFiles(folder, stored, values)))
-                staged[-1].write(_cast_batches(folder / unquote(file["path"]), stored))
+                staged[-1].write(cast(folder / unquote(file["path"]), stored))
             create_table_with_add_actions(
                 folder.as_uri(),
                 Schema.from_arrow(schema),
@@ -65,21 +64,3 @@ def retype_table(ref: str, folder: Path, types: Types, *, metadata: Mapping[str,
                 files.keep()
 
     committed(folder, commit, owner=ref)
-
-
-def _cast_batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    with duckdb.connect() as engine:
-        kinds = dict(zip(schema.names, engine.from_arrow(schema.empty_table()).types, strict=True))
-        there = set(pq.read_schema(path).names)
-        cells = [_cell(name, str(kind), known=name in there) for name, kind in kinds.items()]
-        query = exp.select(*cells).from_(exp.func("read_parquet", exp.Literal.string(str(path)))).sql("duckdb")
-        for batch in engine.sql(query).to_arrow_reader():
-            yield pa.RecordBatch.from_arrays(
-                [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)], schema=schema
-            )
-
-
-def _cell(name: str, kind: str, *, known: bool) -> exp.Expr:
-    """Return the column in its new type; null in a file that is older than the column."""
-    value = exp.column(name, quoted=True) if known else exp.null()
-    return exp.alias_(exp.TryCast(this=value, to=exp.DataType.build(kind, dialect="duckdb")), name, quoted=True)

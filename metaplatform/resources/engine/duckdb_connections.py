@@ -1,11 +1,7 @@
 """DuckDB connections: private, in memory, in UTC, closed whatever happens."""
 
-import fcntl
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +11,9 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 from sqlglot import exp
 
-from metaplatform import places
 from metaplatform.errors import StorageError
 from metaplatform.resources.engine.threads import allotted_threads
+from metaplatform.sql.dialect import literal
 
 # The Delta extension is the only one ever loaded, from its installed package, and verified there.
 _SETTINGS: Mapping[str, Any] = {
@@ -89,49 +85,10 @@ def _verified_delta_extension() -> Path:
     return found[0]
 
 
+def delta_scan(folder: Path, *options: exp.Expr) -> exp.Table:
+    """Return the rows of a Delta table for FROM, of a connection that has loaded the extension."""
+    return exp.Table(this=exp.func("delta_scan", exp.Literal.string(folder.as_uri()), *options))
+
+
 def _load_statement(extension: Path) -> str:
-    return f"LOAD {exp.Literal.string(str(extension)).sql('duckdb')}"
-
-
-@contextmanager
-def temporary_folder(root: Path) -> Iterator[Path]:
-    """Yield a new folder below ``root/tmp``, removed afterwards, along with those that killed processes left.
-
-    Raises:
-        StorageError: if the folder cannot be made.
-    """
-    parent = root / places.TEMPORARY
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for left in parent.glob("session-*"):
-            _remove_if_unused(left)
-        folder = Path(tempfile.mkdtemp(prefix="session-", dir=parent))
-    except OSError as error:
-        raise StorageError(
-            owner="warehouse", culprit=str(error), fix="check the storage root's space and rights"
-        ) from error
-    with (folder / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def oldest_session(root: Path) -> datetime | None:
-    """Return when the oldest session at work below ``root`` began; None if there is none."""
-    parent = root / places.TEMPORARY
-    for left in parent.glob("session-*"):
-        _remove_if_unused(left)
-    began = [lock.stat().st_mtime for lock in parent.glob("session-*/lock")]
-    return datetime.fromtimestamp(min(began), UTC) if began else None
-
-
-def _remove_if_unused(folder: Path) -> None:
-    """Remove a folder whose lock nobody holds; one just made has no lock file yet and is left alone."""
-    try:
-        with (folder / "lock").open("r+") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-    except OSError:
-        return
+    return f"LOAD {literal(str(extension))}"

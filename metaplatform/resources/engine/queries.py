@@ -10,6 +10,7 @@ from ibis.expr import operations as ops
 from sqlglot import exp
 
 from metaplatform.errors import DataError, StorageError
+from metaplatform.sql.dialect import sql_text
 
 _LINEAR = (ops.DatabaseTable, ops.Filter, ops.Project, ops.DropColumns, ops.Sort)
 _WITH_PLANS_OF_THEIR_OWN = (ops.Subquery, ops.Reduction, ops.Analytic)
@@ -35,7 +36,7 @@ def with_tables(sql: exp.Query, views: Mapping[str, str], *, owner: str) -> exp.
             known = ", ".join(sorted(views)) or "no table"
             raise DataError(
                 owner=owner,
-                culprit=f"the query reads '{table.sql('duckdb')}', but was given {known}",
+                culprit=f"the query reads '{sql_text(table)}', but was given {known}",
                 fix="name a source, a table or a prediction of the book",
             )
         if not table.alias:

@@ -1,49 +1,29 @@
-"""One DuckDB session over the warehouse: tables in, Ibis expressions through, Arrow batches out."""
+"""What the platform asks of an engine: tables in, Ibis expressions through, Arrow batches out."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from itertools import count
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
-import duckdb
 import ibis
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
-from ibis.expr import operations as ops
 from sqlglot import exp
 
-from metaplatform.errors import StorageError
-from metaplatform.resources.delta.delta_tables import latest_table, table_folder
-from metaplatform.resources.engine.duckdb_connections import load_delta
-from metaplatform.resources.engine.queries import is_scan, query_errors, storable_integers, typed, with_tables
+FileKind = Literal["parquet", "csv"]
+"""What an engine writes rows to, beside tables."""
 
 
-class Session:
-    """An in-memory DuckDB database of its own, with views over Delta tables; from :meth:`Warehouse.session`.
+class Session(Protocol):
+    """An engine at work on the tables of a storage root, from :meth:`Warehouse.session`; nothing of it outlives it.
 
-    ``backend`` is Ibis's; ``folder`` holds the session's temporary files; ``threads`` is how many it may take, and
-    those who work with its rows. A table is read at one version
-    throughout the session, whatever is committed meanwhile.
+    ``folder`` holds its temporary files; ``threads`` is how many it may take, and those who work with its rows.
+    Expressions of Ibis are of its ``backend``, which the readers of sources' files work on as well: they alone know
+    which engine it is. A table is read at one version throughout, whatever is committed meanwhile.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, root: Path, folder: Path, *, threads: int) -> None:
-        self.backend: Backend = ibis.duckdb.from_connection(connection)
-        self.folder = folder
-        self.threads = threads
-        self._connection = connection
-        self._root = root
-        self._cursors = ExitStack()
-        self._versions: dict[str, int] = {}
-        self._views: set[str] = set()
-        self._tables: set[str] = set()
-        self._numbers = count(1)
-
-    def close(self) -> None:
-        """Close what readers have open."""
-        # Closing waits for a query at work, one that was told to stop as well.
-        self._connection.interrupt()
-        self._cursors.close()
+    backend: Backend
+    folder: Path
+    threads: int
 
     def table(self, ref: str, *, version: int | None = None) -> ibis.Table:
         """Return table ``ref`` as it was at ``version`` of its Delta log (default: when first asked for).
@@ -51,121 +31,35 @@ class Session:
         Raises:
             StorageError: if there is no such table or version.
         """
-        folder = table_folder(self._root, ref)
-        pinned = self._versions.get(ref) if version is None else version
-        if pinned is None:
-            table = latest_table(folder)
-            if table is None:
-                raise StorageError(owner=ref, culprit="the table does not exist yet", fix=f"materialize {ref} first")
-            pinned = self._versions[ref] = table.version()
-        view = f"{ref}@{pinned}"
-        if view not in self._views:
-            self._create_delta_view(view, folder, ref, pinned)
-        return self.backend.table(view)
-
-    def _create_delta_view(self, view: str, folder: Path, ref: str, version: int) -> None:
-        if not self._views:
-            load_delta(self._connection)
-        scan = exp.func(
-            "delta_scan",
-            exp.Literal.string(folder.as_uri()),
-            exp.PropertyEQ(this=exp.to_identifier("version"), expression=exp.Literal.number(version)),
-        )
-        created = exp.Create(
-            this=exp.Table(this=exp.to_identifier(view, quoted=True)),
-            kind="VIEW",
-            expression=exp.select("*").from_(exp.Table(this=scan)),
-        )
-        try:
-            self._connection.execute(created.sql("duckdb"))
-        except duckdb.Error as error:
-            raise StorageError(
-                owner=ref, culprit=f"version {version} cannot be read: {error}", fix="name a version of its history"
-            ) from error
-        self._views.add(view)
 
     def query(self, sql: exp.Query, tables: Mapping[str, ibis.Table], *, owner: str = "query") -> ibis.Table:
-        """Return the result of a query of the book, its table references read from ``tables``.
+        """Return the result of a query of the book, in the book's dialect, its references read from ``tables``.
 
         Raises:
-            DataError: if a table is not among ``tables``, or DuckDB cannot bind the query to their columns.
+            DataError: if a table is not among ``tables``, or the query does not fit their columns.
         """
-        views = {ref: self._view(table) for ref, table in tables.items()}
-        # Columns may have words of SQL as names (`at`, `end`): the parser tells them by their place, DuckDB does not.
-        # In a query of its own: Ibis forgets RECURSIVE and NOT MATERIALIZED at the very top.
-        whole = exp.select("*").from_(with_tables(sql, views, owner=owner).subquery("result"))
-        text = whole.sql("duckdb", identify=True)
-        with query_errors(owner):
-            return self.backend.sql(text)
 
-    def _view(self, table: ibis.Table) -> str:
-        name = f"view_{next(self._numbers)}"
-        if table.op().find(ops.InMemoryTable):
-            self.backend.create_table(name, table)
-        else:
-            self.backend.create_view(name, table)
-        return name
-
-    def materialize_temp(self, expr: ibis.Table, *, owner: str = "query") -> ibis.Table:
+    def keep(self, expr: ibis.Table, *, owner: str = "query") -> ibis.Table:
         """Return ``expr`` computed once into a table of this session, for expressions that are read twice.
 
         Raises:
             DataError: if a row makes the computation fail.
         """
-        name = f"table_{next(self._numbers)}"
-        with query_errors(owner):
-            table = self.backend.create_table(name, typed(expr))
-        self._tables.add(name)
-        return table
 
-    def reader(self, expr: ibis.Table, *, chunk: int = 100_000, owner: str = "query") -> pa.RecordBatchReader:
-        """Return the rows of ``expr`` as a stream of batches of ``chunk`` rows, on a cursor of its own.
+    def stream(self, expr: ibis.Table, *, chunk: int = 100_000, owner: str = "query") -> pa.RecordBatchReader:
+        """Return the rows of ``expr`` as a stream of batches of ``chunk`` rows; several may be open at once.
 
-        They are computed as they are read where ``expr`` is a scan of one table, and before that into a temporary
-        table, which spills to ``folder``, where it is more: DuckDB waits forever for some plans whose result is
-        streamed. Sums of integers come as BIGINT, as Ibis has them, not as DuckDB's HUGEINT.
+        Sums of integers come as BIGINT, as Ibis has them.
 
         Raises:
             DataError: here or while reading, if a row makes the computation fail.
             StorageError: likewise, if disk or memory does.
         """
-        cursor = self._cursor(expr)
-        query, computed = self.backend.compile(expr), ""
-        if not is_scan(expr, self._views | self._tables):
-            computed = exp.table_(f"computed_{next(self._numbers)}", quoted=True).sql("duckdb")
-            with query_errors(owner):
-                cursor.execute(f"CREATE TEMP TABLE {computed} AS {self.backend.compile(typed(expr))}")
-            query = f"FROM {computed}"
-        with query_errors(owner):
-            source = cursor.sql(query).to_arrow_reader(chunk)
-        schema = storable_integers(source.schema, expr.schema())
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            with query_errors(owner):
-                for batch in source:
-                    yield batch.cast(schema)
-                if computed:
-                    cursor.execute(f"DROP TABLE {computed}")
-
-        return pa.RecordBatchReader.from_batches(schema, batches())
-
-    def copy_to(self, expr: ibis.Table, path: Path, *, kind: Literal["parquet", "csv"], owner: str = "query") -> int:
+    def export(self, expr: ibis.Table, path: Path, *, kind: FileKind, owner: str = "query") -> int:
         """Write the rows of ``expr`` to one file, as they are computed; return how many.
 
         Raises:
             DataError: if a row makes the computation fail.
             StorageError: if the file cannot be written.
         """
-        form = "FORMAT parquet, COMPRESSION zstd" if kind == "parquet" else "FORMAT csv, HEADER"
-        target = exp.Literal.string(str(path)).sql("duckdb")
-        with query_errors(owner):
-            copied = self._cursor(expr).execute(f"COPY ({self.backend.compile(expr)}) TO {target} ({form})").fetchall()
-        return int(copied[0][0])
-
-    def _cursor(self, expr: ibis.Table) -> duckdb.DuckDBPyConnection:
-        """Return a cursor that knows what ``expr`` reads; a result on one is not cut short by the next query."""
-        cursor = self._cursors.enter_context(self._connection.cursor())
-        self._cursors.callback(cursor.interrupt)
-        for table in expr.op().find(ops.InMemoryTable):
-            cursor.register(table.name, table.data.to_pyarrow(table.schema))
-        return cursor

@@ -6,21 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 from urllib.parse import quote
 from uuid import uuid4
 
 import dagster as dg
-import duckdb
 import ibis
-from sqlglot import exp
 
 from metaplatform import places
 from metaplatform.errors import StorageError
-from metaplatform.naming import asset_path, stable_id
+from metaplatform.naming import stable_id
 from metaplatform.resources.delta.delta_tables import storage_root
-from metaplatform.resources.engine.duckdb_connections import duckdb_connection, load_delta
-from metaplatform.resources.engine.session import Session
+from metaplatform.resources.engine.session import FileKind, Session
+from metaplatform.resources.engine.view_files import write_view_file
 from metaplatform.specs.book.builds import Built
 from metaplatform.specs.book.manifest import Manifest
 
@@ -55,7 +52,7 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
     reports_url: str = ""
 
     def write_file(
-        self, session: Session, rows: ibis.Table, *, output: str, partition: str | None, kind: Literal["parquet", "csv"]
+        self, session: Session, rows: ibis.Table, *, output: str, partition: str | None, kind: FileKind
     ) -> ExportedFile:
         """Write ``rows`` to ``exports/<output>/<partition>.<kind>`` (``all`` where there are no partitions).
 
@@ -66,7 +63,7 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
         folder = storage_root(self.root) / places.EXPORTS / _checked(output)
         path = folder / f"{_checked(partition or _WHOLE)}.{kind}"
         with _replacing(path) as temporary:
-            written = session.copy_to(rows, temporary, kind=kind, owner=f"outputs.{output}")
+            written = session.export(rows, temporary, kind=kind, owner=f"outputs.{output}")
         return ExportedFile(path, written, path.stat().st_size)
 
     def write_views(self, tables: Mapping[str, Path]) -> Path:
@@ -79,12 +76,7 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         path = storage_root(self.root) / places.VIEWS
         with _replacing(path) as temporary:
-            try:
-                _create_views(temporary, tables)
-            except duckdb.Error as error:
-                raise StorageError(
-                    owner=places.VIEWS, culprit=str(error), fix="materialize the tables it shows first"
-                ) from error
+            write_view_file(temporary, tables, owner=places.VIEWS)
         return path
 
     def write_report(self, html: str, *, name: str, partition: str | None) -> ExportedPage:
@@ -151,15 +143,3 @@ def _checked(name: str) -> str:
             owner="exports", culprit=f"'{name}' is not a file name", fix="use letters, digits and _ . : + -"
         )
     return name
-
-
-def _create_views(path: Path, tables: Mapping[str, Path]) -> None:
-    with duckdb_connection(str(path), {}) as connection:
-        load_delta(connection)
-        for ref, folder in tables.items():
-            schema, name = (exp.to_identifier(part, quoted=True) for part in asset_path(ref))
-            scan = exp.func("delta_scan", exp.Literal.string(folder.as_uri()))
-            view = exp.select("*").from_(exp.Table(this=scan))
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema.sql('duckdb')}")
-            created = exp.Create(this=exp.Table(this=name, db=schema), kind="VIEW", expression=view)
-            connection.execute(created.sql("duckdb"))

@@ -1,7 +1,7 @@
 """The warehouse: every table a Delta table below one storage root, DuckDB the engine over them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -28,10 +28,10 @@ from metaplatform.resources.delta.delta_tables import (
     storage_root,
 )
 from metaplatform.resources.delta.delta_types import storable_batches, storable_schema
-from metaplatform.resources.engine.duckdb_connections import memory_connection, oldest_session, temporary_folder
-from metaplatform.resources.engine.interruptions import interruptions_pass
+from metaplatform.resources.engine.file_casts import cast_batches
+from metaplatform.resources.engine.opening import open_session
 from metaplatform.resources.engine.session import Session
-from metaplatform.resources.engine.threads import allotted_threads
+from metaplatform.resources.engine.session_folders import oldest_session
 from metaplatform.resources.storage.table_logs import RootLogs, TableLogs
 
 
@@ -66,19 +66,9 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
         """Return what the tables' logs tell, and nothing else."""
         return RootLogs(self.root_path)
 
-    @contextmanager
-    def session(self) -> Iterator[Session]:
-        """Yield a DuckDB session with nothing in it, closed at the end whatever happens."""
-        with (
-            interruptions_pass(),
-            temporary_folder(self.root_path) as folder,
-            memory_connection(folder, memory_limit=self.memory_limit, threads=self.threads) as connection,
-        ):
-            session = Session(connection, self.root_path, folder, threads=allotted_threads(self.threads))
-            try:
-                yield session
-            finally:
-                session.close()
+    def session(self) -> AbstractContextManager[Session]:
+        """Return a session of the engine with nothing in it, closed at the end whatever happens."""
+        return open_session(self.root_path, memory_limit=self.memory_limit, threads=self.threads)
 
     def replace(
         self,
@@ -133,7 +123,7 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
         """Cast those columns of a table that have other types than ``types``, in one commit; null if that fails."""
         table = self._open(ref)
         if table is not None and retyped_columns(table, types):
-            retype_table(ref, self.path(ref), types, metadata=metadata)
+            retype_table(ref, self.path(ref), types, metadata=metadata, cast=cast_batches)
 
     def stored(self) -> tuple[str, ...]:
         """Return the references of all tables there are."""

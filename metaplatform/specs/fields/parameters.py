@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from metaplatform.specs.fields.base import EnvironmentVariable, Name, Spec
 from metaplatform.specs.fields.duration import Duration
+from metaplatform.sql.dialect import sql_text
 
 ParameterType = Literal["text", "integer", "number", "boolean", "duration"]
 Value = bool | int | float | str
@@ -101,8 +102,8 @@ def sql_of(kind: ParameterType, value: Value) -> str:
     else:
         literal = exp.convert(value)
     # `1 -${x}` must begin no comment (also with -0.0), and an interval is read on over the plus behind it.
-    apart = isinstance(literal, exp.Interval) or literal.sql(dialect="duckdb").startswith("-")
-    return (exp.paren(literal) if apart else literal).sql(dialect="duckdb")
+    apart = isinstance(literal, exp.Interval) or sql_text(literal).startswith("-")
+    return sql_text(exp.paren(literal) if apart else literal)
 
 
 def _is_plain(text: str) -> bool:

@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-import sqlglot
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from metaplatform.specs.yaml_source import Move
-
-_DUCKDB = sqlglot.Dialect.get_or_raise("duckdb")
+from metaplatform.sql.dialect import DIALECT
 
 Span = tuple[int, int]
 """Start and end offset of a part of a text."""
@@ -76,13 +74,13 @@ def sql_spliced(
 
 def _words(literal: str | None, token: Token) -> list[tuple[TokenType, str]]:
     """Return the tokens that stand in the made text for a token of the probe."""
-    tokens = [token] if literal is None else _DUCKDB.tokenize(literal)
+    tokens = [token] if literal is None else DIALECT.tokenize(literal)
     return [(each.token_type, each.text) for each in tokens]
 
 
 def _tokens(text: str) -> list[Token] | None:
     try:
-        return _DUCKDB.tokenize(text)
+        return DIALECT.tokenize(text)
     except (TokenError, RecursionError):
         return None
 

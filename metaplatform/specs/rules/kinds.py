@@ -9,6 +9,7 @@ from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import FileSource
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
+from metaplatform.sql.dialect import sql_text
 from metaplatform.sql.expressions import canonical_type
 from metaplatform.sql.query_kinds import Kinds
 from metaplatform.sql.sql_safety import SqlError
@@ -38,7 +39,7 @@ def conditions_that_are_none(book: Book) -> Iterator[Issue]:
             if path[-1] in {"where", "when", "exclude"}:
                 yield from _condition(book, ref, path, sql, kind_in(sql, kinds or {}).kind)
         for tree, kind in book.kinds.query(ref).conditions:
-            yield from _condition(book, ref, ("sql",), tree.sql(dialect="duckdb"), kind)
+            yield from _condition(book, ref, ("sql",), sql_text(tree), kind)
 
 
 def impossible_targets(book: Book) -> Iterator[Issue]:

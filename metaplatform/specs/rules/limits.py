@@ -15,6 +15,7 @@ from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
 from metaplatform.specs.unknown import readable
+from metaplatform.sql.dialect import sql_text
 from metaplatform.sql.expressions import shared_expression
 
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -86,7 +87,7 @@ def impossible_conditions(book: Book) -> Iterator[Issue]:
                 "impossible-condition",
                 f"reactions.{name}",
                 ("when",),
-                culprit=node.sql(dialect="duckdb"),
+                culprit=sql_text(node),
                 message=f"a probability lies in 0..1: this {'always' if holds else 'never'} holds",
                 fix="write a share, as in `probability > 0.6`",
                 severity=severity,

@@ -11,9 +11,8 @@ from metaplatform.specs.entities.ingestion import FileSource
 from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
-from metaplatform.sql.duckdb_functions import AGGREGATES
 from metaplatform.sql.expressions import canonical_type, column_uses, shared_expression, shared_query
-from metaplatform.sql.sql_safety import SqlError, position_of
+from metaplatform.sql.sql_safety import SqlError, is_aggregate, position_of
 
 _CACHED_TEXTS = 65_536
 
@@ -56,19 +55,13 @@ def facts_of(sql: str) -> ExpressionFacts:
     except SqlError as error:
         return ExpressionFacts(error=error)
     uses = column_uses(tree)
-    aggregates = [node for node in tree.walk() if _aggregates(node)]
+    aggregates = [node for node in tree.walk() if is_aggregate(node) or isinstance(node, exp.Filter | exp.WithinGroup)]
     inside = {id(part) for node in aggregates for part in column_uses(node)}
     return ExpressionFacts(
         uses=tuple((part.name, position_of(part)) for part in uses),
         outside=tuple(part.name for part in uses if id(part) not in inside),
         aggregates=bool(aggregates),
     )
-
-
-def _aggregates(node: exp.Expr) -> bool:
-    if isinstance(node, exp.Anonymous):
-        return node.name.lower() in AGGREGATES
-    return isinstance(node, exp.AggFunc | exp.Filter | exp.WithinGroup)
 
 
 @lru_cache(maxsize=_CACHED_TEXTS)

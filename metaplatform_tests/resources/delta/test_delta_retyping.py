@@ -26,7 +26,7 @@ def write(warehouse: Warehouse, table: pa.Table, partition: str, version: int) -
 
 def read(warehouse: Warehouse) -> list[tuple[object, ...]]:
     with warehouse.session() as session:
-        table = session.reader(session.table(HISTORY)).read_all()
+        table = session.stream(session.table(HISTORY)).read_all()
     names = ("_partition", "model_version", "id", 'a "b"')
     return sorted(tuple(row[name] for name in names) for row in table.to_pylist())
 

@@ -25,5 +25,5 @@ if __name__ == "__main__":
         session.backend.create_table("t", ibis.range(ROWS).unnest().name("k").as_table())
         session.backend.raw_sql("create table r as select 5 as k")
         for name, plan in PLANS.items():
-            rows = sum(batch.num_rows for batch in session.reader(session.backend.sql(plan)))
+            rows = sum(batch.num_rows for batch in session.stream(session.backend.sql(plan)))
             sys.stdout.write(f"{name}:{rows}\n")

@@ -24,20 +24,20 @@ STREAM = "select i from range(1000000000000) as numbers(i)"
 
 
 def endless_query(session: Session) -> None:
-    session.materialize_temp(session.backend.sql(ENDLESS))
+    session.keep(session.backend.sql(ENDLESS))
 
 
 def endless_result(session: Session) -> None:
-    session.reader(session.backend.sql(ENDLESS)).read_all()
+    session.stream(session.backend.sql(ENDLESS)).read_all()
 
 
 def endless_stream(session: Session) -> None:
-    for _ in session.reader(session.backend.sql(STREAM).filter(lambda table: table.i % 7 == 3)):
+    for _ in session.stream(session.backend.sql(STREAM).filter(lambda table: table.i % 7 == 3)):
         pass
 
 
 def endless_file(session: Session) -> None:
-    session.copy_to(session.backend.sql(STREAM), session.folder / "all.csv", kind="csv")
+    session.export(session.backend.sql(STREAM), session.folder / "all.csv", kind="csv")
 
 
 def wrapped(session: Session) -> None:
@@ -94,7 +94,7 @@ def test_a_run_interrupted_within_a_query_is_tried_again(
 
 def test_a_step_that_fails_by_itself_is_not_an_interruption(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no_such_function"), Warehouse(root=str(tmp_path)).session() as session:
-        session.materialize_temp(session.backend.sql("select no_such_function(1) as x", schema={"x": "int64"}))
+        session.keep(session.backend.sql("select no_such_function(1) as x", schema={"x": "int64"}))
 
 
 def test_an_error_met_while_cleaning_up_after_an_interruption_is_the_interruption() -> None:

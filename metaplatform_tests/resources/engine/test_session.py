@@ -40,7 +40,7 @@ def sql(text: str) -> exp.Query:
 
 def answer(session: Session, text: str, *, owner: str = "tables.t") -> list[tuple[object, ...]]:
     tables = {ref: session.table(ref) for ref in ("raw.flights", "raw.carriers")}
-    rows = session.reader(session.query(sql(text), tables, owner=owner), owner=owner).read_all()
+    rows = session.stream(session.query(sql(text), tables, owner=owner), owner=owner).read_all()
     return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 
@@ -49,11 +49,11 @@ class TestTables:
         with warehouse.session() as session:
             table = session.table("raw.flights")
             warehouse.replace("raw.flights", FLIGHTS.slice(0, 1), partition=None, metadata={})
-            assert session.reader(table).read_all().num_rows == 4
-            assert session.reader(session.table("raw.flights")).read_all().num_rows == 4
-            assert session.reader(session.table("raw.flights", version=1)).read_all().num_rows == 1
+            assert session.stream(table).read_all().num_rows == 4
+            assert session.stream(session.table("raw.flights")).read_all().num_rows == 4
+            assert session.stream(session.table("raw.flights", version=1)).read_all().num_rows == 1
         with warehouse.session() as session:
-            assert session.reader(session.table("raw.flights")).read_all().num_rows == 1
+            assert session.stream(session.table("raw.flights")).read_all().num_rows == 1
 
     def test_that_are_not_there_are_an_error_with_the_way_out(self, warehouse: Warehouse):
         with warehouse.session() as session:
@@ -69,14 +69,14 @@ class TestTables:
                     time '01:02' as clock, timestamptz '2013-01-01 00:00:00+02' as moment, [1, 2] as list,
                     1.5::decimal(9, 2) as price, '{"a": 1}'::json as document
             """)
-            warehouse.replace("tables.kinds", session.reader(kinds), partition=None, metadata={})
-            row = session.reader(session.table("tables.kinds").drop("id")).read_all().to_pylist()[0]
+            warehouse.replace("tables.kinds", session.stream(kinds), partition=None, metadata={})
+            row = session.stream(session.table("tables.kinds").drop("id")).read_all().to_pylist()[0]
         moment = datetime(2012, 12, 31, 22, tzinfo=UTC)
         assert list(row.values()) == [1, "x", 1, None, "01:02:00.000000", moment, [1, 2], Decimal("1.50"), '{"a": 1}']
 
     def test_an_interval_is_refused_by_name(self, warehouse: Warehouse):
         with warehouse.session() as session:
-            rows = session.reader(session.backend.sql("select interval 1 day as gap"))
+            rows = session.stream(session.backend.sql("select interval 1 day as gap"))
             with pytest.raises(DataError, match=r"tables\.t: column 'gap'.*epoch"):
                 warehouse.replace("tables.t", rows, partition=None, metadata={})
 
@@ -85,10 +85,10 @@ class TestStreams:
     def test_stay_whole_while_other_queries_run(self, warehouse: Warehouse):
         with warehouse.session() as session:
             many = session.backend.sql("select range as n from range(500000)")
-            first, second = session.reader(many, chunk=1000), session.reader(many, chunk=1000)
+            first, second = session.stream(many, chunk=1000), session.stream(many, chunk=1000)
             total = 0
             for ours, theirs in zip(first, second, strict=True):
-                assert session.reader(session.table("raw.flights").count().as_table()).read_all().num_rows == 1
+                assert session.stream(session.table("raw.flights").count().as_table()).read_all().num_rows == 1
                 total += ours.num_rows + theirs.num_rows
                 if total > 20_000:
                     break
@@ -96,14 +96,14 @@ class TestStreams:
 
     def test_come_in_chunks_of_the_size_asked_for(self, warehouse: Warehouse):
         with warehouse.session() as session:
-            sizes = [batch.num_rows for batch in session.reader(session.table("raw.flights"), chunk=3)]
+            sizes = [batch.num_rows for batch in session.stream(session.table("raw.flights"), chunk=3)]
         assert sum(sizes) == 4
         assert max(sizes) <= 3
 
     def test_hold_sums_of_integers_as_bigint(self, warehouse: Warehouse):
         with warehouse.session() as session:
             table = session.table("raw.flights")
-            summed = session.reader(table.aggregate(total=table["delay"].sum())).read_all()
+            summed = session.stream(table.aggregate(total=table["delay"].sum())).read_all()
         assert summed.schema.field("total").type == pa.int64()
         assert summed["total"].to_pylist() == [35]
 
@@ -111,9 +111,9 @@ class TestStreams:
         with warehouse.session() as session:
             wanted = ibis.memtable(pa.table({"id": [1, 3]}))
             joined = session.table("raw.flights").semi_join(wanted, "id")
-            assert session.reader(joined.order_by("id")).read_all()["id"].to_pylist() == [1, 3]
+            assert session.stream(joined.order_by("id")).read_all()["id"].to_pylist() == [1, 3]
             queried = session.query(sql("select count(*) as n from raw.flights"), {"raw.flights": joined})
-            assert session.reader(queried).read_all()["n"].to_pylist() == [2]
+            assert session.stream(queried).read_all()["n"].to_pylist() == [2]
 
     def test_fail_as_data_errors_that_name_their_owner(self, warehouse: Warehouse):
         with warehouse.session() as session:
@@ -121,7 +121,7 @@ class TestStreams:
                 "select case when i < 400000 then '1' else 'x' end::int as n from range(500000) t(i)"
             )
             with pytest.raises(DataError, match=r"tables\.t: Conversion Error: Could not convert string 'x'"):
-                warehouse.replace("tables.t", session.reader(bad, owner="tables.t"), partition=None, metadata={})
+                warehouse.replace("tables.t", session.stream(bad, owner="tables.t"), partition=None, metadata={})
         assert not warehouse.exists("tables.t")
         assert list(warehouse.path("tables.t").glob("*.parquet")) == []
 
@@ -130,7 +130,7 @@ class TestStreams:
             session.backend.raw_sql("SET GLOBAL max_temp_directory_size = '0MB'")
             huge = session.backend.sql("select list(range) as l from range(30000000)")
             with pytest.raises(StorageError, match="memory_limit"):
-                session.reader(huge).read_all()
+                session.stream(huge).read_all()
 
 
 class TestPlans:
@@ -145,19 +145,19 @@ class TestPlans:
     def test_spill_to_the_folder_of_the_session(self, tmp_path: Path):
         with Warehouse(root=str(tmp_path), memory_limit="100MB", threads=1).session() as session:
             wide = session.backend.sql("select range as n, 'some text ' || range as s from range(4000000)")
-            session.reader(wide)
+            session.stream(wide)
             assert sum(file.stat().st_size for file in session.folder.rglob("*")) > 10_000_000
-            assert sum(batch.num_rows for batch in session.reader(session.materialize_temp(wide))) == 4_000_000
+            assert sum(batch.num_rows for batch in session.stream(session.keep(wide))) == 4_000_000
 
     def test_leave_nothing_behind_once_they_are_read(self, warehouse: Warehouse):
         with warehouse.session() as session:
             before = session.backend.con.execute("select count(*) from duckdb_tables()").fetchall()
-            session.reader(session.backend.sql("select 1 as n union all select 2")).read_all()
+            session.stream(session.backend.sql("select 1 as n union all select 2")).read_all()
             assert session.backend.con.execute("select count(*) from duckdb_tables()").fetchall() == before
 
     def test_keep_the_order_asked_for(self, warehouse: Warehouse):
         with warehouse.session() as session:
-            rows = session.reader(
+            rows = session.stream(
                 session.backend.sql("select range as n from range(500000) order by n desc")
             ).read_all()
         assert rows["n"].to_pylist() == list(range(499_999, -1, -1))
@@ -183,7 +183,7 @@ class TestPlans:
         self, warehouse: Warehouse, change: Callable[[ibis.Table], ibis.Table], *, scan: bool
     ):
         with warehouse.session() as session:
-            for table in (session.table("raw.flights"), session.materialize_temp(session.table("raw.flights"))):
+            for table in (session.table("raw.flights"), session.keep(session.table("raw.flights"))):
                 assert is_scan(change(table), {table.op().name}) is scan
                 assert not is_scan(change(table), set())
 
@@ -233,7 +233,7 @@ class TestQueries:
         with warehouse.session() as session:
             table = session.table("raw.flights")
             query = session.query(sql("select count(*) as n from raw.flights"), {"raw.flights": table.limit(1)})
-            assert session.reader(query).read_all()["n"].to_pylist() == [1]
+            assert session.stream(query).read_all()["n"].to_pylist() == [1]
             with pytest.raises(DataError, match=r"reads 'raw\.secrets', but was given raw\.carriers, raw\.flights"):
                 answer(session, "select * from raw.secrets")
 
@@ -265,16 +265,12 @@ class TestQueries:
 class TestComputedOnce:
     def test_a_temporary_table_holds_the_rows(self, warehouse: Warehouse):
         with warehouse.session() as session:
-            random = session.materialize_temp(
-                session.backend.sql("select random() as x, null as nothing from range(3)")
-            )
-            assert session.reader(random).read_all() == session.reader(random).read_all()
+            random = session.keep(session.backend.sql("select random() as x, null as nothing from range(3)"))
+            assert session.stream(random).read_all() == session.stream(random).read_all()
 
     def test_a_failing_row_is_a_data_error(self, warehouse: Warehouse):
         with warehouse.session() as session, pytest.raises(DataError, match=r"features\.f: Conversion Error"):
-            session.materialize_temp(
-                session.backend.sql("select ('x' || range)::int as n from range(3)"), owner="features.f"
-            )
+            session.keep(session.backend.sql("select ('x' || range)::int as n from range(3)"), owner="features.f")
 
 
 class TestASession:
@@ -285,7 +281,7 @@ class TestASession:
 
     def test_is_in_utc_on_every_cursor(self, warehouse: Warehouse):
         with warehouse.session() as session:
-            zone = session.reader(session.backend.sql("select current_setting('TimeZone') as zone")).read_all()
+            zone = session.stream(session.backend.sql("select current_setting('TimeZone') as zone")).read_all()
         assert zone["zone"].to_pylist() == ["UTC"]
 
     def test_takes_the_limits_it_is_given(self, tmp_path: Path):
@@ -317,7 +313,7 @@ class TestASession:
 
         def fail() -> None:
             with warehouse.session() as session:
-                session.reader(session.table("raw.flights"))
+                session.stream(session.table("raw.flights"))
                 opened.append(session)
                 raise KeyError
 

@@ -36,8 +36,8 @@ def read(tmp_path: Path, spec: SourceSpec) -> tuple[list[dict[str, object]], lis
     """Return rows and rejects of a source below ``tmp_path``."""
     with Warehouse(root=str(tmp_path / "root")).session() as session:
         files = read_files(session, spec, str(tmp_path))
-        rejects = session.reader(files.rejects).read_all().to_pylist() if files.rejects is not None else []
-        return session.reader(files.rows.drop(FILE)).read_all().to_pylist(), rejects
+        rejects = session.stream(files.rejects).read_all().to_pylist() if files.rejects is not None else []
+        return session.stream(files.rows.drop(FILE)).read_all().to_pylist(), rejects
 
 
 class TestFilesAreFound:
@@ -230,7 +230,7 @@ class TestDeclaredCsv:
         (tmp_path / "a.csv").write_text("id,name,x\n1,a,2\n")
         with Warehouse(root=str(tmp_path / "root")).session() as session:
             both = [read_files(session, csv_source("a.csv", columns=COLUMNS), str(tmp_path)).rows for _ in range(2)]
-            assert [session.reader(rows).read_all().num_rows for rows in both] == [1, 1]
+            assert [session.stream(rows).read_all().num_rows for rows in both] == [1, 1]
 
     @settings(max_examples=25)
     @given(
@@ -367,7 +367,7 @@ def test_an_error_leaves_the_session_usable(tmp_path: Path):
         with pytest.raises(DataError) as refused:
             read_files(session, JsonSource(kind="json", name="people", path="a.json"), str(tmp_path))
         assert not {"s3cr3t", str(tmp_path)} & set(str(refused.value).replace('"', " ").split())
-        assert session.reader(read_files(session, csv_source("b.csv"), str(tmp_path)).rows).read_all().num_rows == 1
+        assert session.stream(read_files(session, csv_source("b.csv"), str(tmp_path)).rows).read_all().num_rows == 1
 
 
 class TestGuessedTypes:
@@ -438,8 +438,8 @@ class TestTypesOfParquetFiles:
         spec = ParquetSource(kind="parquet", name="p", path="*.parquet", columns={"id": "bigint"})
         with Warehouse(root=str(tmp_path / "root")).session() as session:
             conformed = conform(read_files(session, spec, str(tmp_path)).rows, spec)
-            kept = session.reader(conformed.accepted).read_all().to_pylist()
-            reasons = session.reader(conformed.quarantined).read_all().to_pylist()
+            kept = session.stream(conformed.accepted).read_all().to_pylist()
+            reasons = session.stream(conformed.quarantined).read_all().to_pylist()
         assert [row["id"] for row in kept] == [2**53 + 1, 1]
         assert [row["id"] for row in reasons] == ["1.5"]
 

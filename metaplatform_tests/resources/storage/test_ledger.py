@@ -135,5 +135,5 @@ def test_the_engine_reads_the_same_records(tmp_path: Path):
     warehouse = Warehouse(root=str(tmp_path))
     Ledger(warehouse).append(OBSERVATION)
     with warehouse.session() as session:
-        row = session.reader(session.table("monitoring.observations")).read_all().to_pylist()[0]
+        row = session.stream(session.table("monitoring.observations")).read_all().to_pylist()[0]
     assert row == {field.name: getattr(OBSERVATION, field.name) for field in fields(OBSERVATION)}

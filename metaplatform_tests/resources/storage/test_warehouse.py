@@ -31,7 +31,7 @@ def warehouse(tmp_path: Path) -> Warehouse:
 def rows_of(warehouse: Warehouse, ref: str) -> list[dict[str, object]]:
     with warehouse.session() as session:
         table = session.table(ref)
-        return session.reader(table.order_by(table.columns[0])).read_all().to_pylist()
+        return session.stream(table.order_by(table.columns[0])).read_all().to_pylist()
 
 
 def broken_after(batches: int) -> pa.RecordBatchReader:
@@ -77,7 +77,7 @@ class TestAWholeTable:
         warehouse.replace("raw.t", ROWS, partition=None, metadata={})
         warehouse.replace("raw.t", ROWS.slice(0, 1), partition=None, metadata={})
         with warehouse.session() as session:
-            assert session.reader(session.table("raw.t", version=0)).read_all().num_rows == 3
+            assert session.stream(session.table("raw.t", version=0)).read_all().num_rows == 3
 
     def test_says_in_its_history_who_wrote_it(self, warehouse: Warehouse):
         warehouse.replace("raw.t", ROWS, partition=None, metadata={"dagster_run_id": "r1", "spec_hash": "abc"})
@@ -146,8 +146,8 @@ class TestAPartition:
         """So that ``select *`` from a partitioned table can be stored as it is."""
         warehouse.replace("raw.t", ROWS, partition="2013-01", metadata={})
         with warehouse.session() as session:
-            warehouse.replace("tables.u", session.reader(session.table("raw.t")), partition="2014-01", metadata={})
-            warehouse.replace("tables.v", session.reader(session.table("raw.t")), partition=None, metadata={})
+            warehouse.replace("tables.u", session.stream(session.table("raw.t")), partition="2014-01", metadata={})
+            warehouse.replace("tables.v", session.stream(session.table("raw.t")), partition=None, metadata={})
         assert {row["_partition"] for row in rows_of(warehouse, "tables.u")} == {"2014-01"}
         assert warehouse.schema("tables.v").names == ROWS.schema.names
 
@@ -329,10 +329,10 @@ class TestStatistics:
             table = session.table("raw.t")
             for column in table.columns:
                 for value in self.VALUES[column].drop_null().to_pylist() if column != "far" else []:
-                    found = session.reader(table.filter(table[column] == value)).read_all()
+                    found = session.stream(table.filter(table[column] == value)).read_all()
                     assert found.num_rows == 1, (column, value)
             assert (
-                session.reader(table.filter(table["far"] > datetime(9000, 1, 1, tzinfo=UTC))).read_all().num_rows == 1
+                session.stream(table.filter(table["far"] > datetime(9000, 1, 1, tzinfo=UTC))).read_all().num_rows == 1
             )
 
     def test_of_a_null_column_have_no_bounds(self, warehouse: Warehouse):
@@ -340,7 +340,7 @@ class TestStatistics:
         warehouse.replace("raw.t", empty, partition=None, metadata={})
         with warehouse.session() as session:
             table = session.table("raw.t")
-            assert session.reader(table.filter(table["n"].isnull())).read_all().num_rows == 2
+            assert session.stream(table.filter(table["n"].isnull())).read_all().num_rows == 2
 
     @settings(max_examples=15)
     @given(st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), min_size=1, max_size=8))
@@ -350,7 +350,7 @@ class TestStatistics:
         with warehouse.session() as session:
             table = session.table("raw.t")
             for value in {value for value in values if value is not None}:
-                assert session.reader(table.filter(table["n"] == value)).read_all().num_rows == values.count(value)
+                assert session.stream(table.filter(table["n"] == value)).read_all().num_rows == values.count(value)
 
 
 def test_threads_of_one_process_may_write_one_table(warehouse: Warehouse):
