@@ -183,7 +183,7 @@ def test_places_below_the_storage_root_are_named_once() -> None:
 
 
 def engine_named(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield what hangs on the engine: its modules, its name as a dialect or a backend, its connection."""
+    """Yield what depends on the engine: its modules, its name as a dialect or a backend, its connection."""
     yield from ((line, name) for line, name in imported(tree) if "duckdb" in name)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and node.value == "duckdb":
