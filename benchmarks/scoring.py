@@ -15,7 +15,7 @@ from benchmarks.model_data import FEATURES, KEPT_CATEGORIES, alternate, engine_w
 from benchmarks.training import SPEC, THREADS
 from metaplatform.compute.encoding import encode, encoding_query, fit
 from metaplatform.compute.inference import Scorer, score
-from metaplatform.compute.training import train, training_matrix
+from metaplatform.compute.training import in_order, train
 
 LEARNT = 50_000
 NOW = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -26,7 +26,8 @@ def scorer_of(backend: Any) -> Scorer:
     rows = backend.table("raw_rows").limit(LEARNT)
     counts = backend.to_pyarrow(encoding_query(rows, FEATURES, max_categories=KEPT_CATEGORIES))
     encoding = fit(rows.schema(), FEATURES, counts)
-    batches = backend.to_pyarrow(training_matrix(rows, encoding, order=["id"])).to_batches()
+    encoded = encode(rows, encoding, keep=["id", "label"])
+    batches = backend.to_pyarrow(in_order(encoded, encoding, order=["id"])).to_batches()
     model = train(batches, batches, SPEC, feature_types=encoding.feature_types, seed=0, threads=THREADS)
     return Scorer("benchmark", 1, "binary", model.booster, encoding)
 

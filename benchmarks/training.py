@@ -19,7 +19,7 @@ from benchmarks.model_data import (
     reader_of,
 )
 from metaplatform.compute.encoding import encode, encoding_query, fit
-from metaplatform.compute.training import train, training_matrix
+from metaplatform.compute.training import in_order, train
 from metaplatform.specs.entities.training import ModelSpec, PromotionSpec, TargetSpec, TrainingSpec
 from metaplatform.specs.fields.duration import Duration
 
@@ -69,7 +69,8 @@ def ours(backend: Any) -> bytes:
     learnt, stopping = parts(backend)
     counts = backend.to_pyarrow(encoding_query(learnt, FEATURES, max_categories=KEPT_CATEGORIES))
     encoding = fit(learnt.schema(), FEATURES, counts)
-    readers = [reader_of(backend, training_matrix(rows, encoding, order=["id"])) for rows in (learnt, stopping)]
+    encoded = (encode(rows, encoding, keep=["id", "label"]) for rows in (learnt, stopping))
+    readers = [reader_of(backend, in_order(rows, encoding, order=["id"])) for rows in encoded]
     return train(*readers, SPEC, feature_types=encoding.feature_types, seed=0, threads=THREADS).booster
 
 

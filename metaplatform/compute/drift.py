@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from metaplatform.compute.digest import Digest
 from metaplatform.compute.drift_frames import Comparison, compare
 from metaplatform.compute.evidently_report import FAULTS_OF_DATA, Verdict, judge_comparisons, with_heading
-from metaplatform.compute.findings import Finding, Status, as_markdown, number
+from metaplatform.compute.findings import Finding, Status, number
 from metaplatform.compute.profile import unjudgeable
 from metaplatform.specs.entities.monitoring import DriftMonitor
 from metaplatform.text.plurals import counted
@@ -68,10 +68,6 @@ class DriftResult:
             detail = next((column.reason for column in self.columns if column.reason), "there is nothing to judge")
         verdict = Finding("data_drift", "", self.drift_share, self.share_limit, self.data_drift, detail)
         return (verdict, self.score.finding("prediction_drift"), *(c.finding("data_drift") for c in self.columns))
-
-    def as_markdown(self, *, limit: int = 50) -> str:
-        """Return a table for people, drifted columns first."""
-        return as_markdown(self.findings(), limit=limit)
 
 
 def _excess(column: ColumnDrift) -> float:

@@ -1,4 +1,4 @@
-"""Which rows a version learns from, which stop its boosting, and which judge it: split by time, or else by key."""
+"""Which rows a version learns from, which stop its boosting, and which judge it: split by time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,10 @@ import ibis
 from metaplatform.compute.chosen_rows import within
 from metaplatform.errors import DataError
 from metaplatform.specs.entities.training import TrainingSpec
-from metaplatform.specs.fields.duration import Duration
 
 _NEXT_INSTANT = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = 8
-_DAYS_OF_A_MONTH = 30.436875
 
 
 @dataclass(frozen=True)
@@ -31,17 +29,15 @@ class Bounds:
 class Split:
     """The rule that sorts rows into training, validation and holdout; any row is in one of them at most.
 
-    With ``bounds``, the three follow each other in time. ``validation_start`` is None where all training rows
-    share one instant: then a digest of ``keys`` decides, as it does for rows without any event timestamp
-    (``bounds`` None), of which it keeps ``holdout_share`` for the holdout.
+    The three follow each other in time. ``validation_start`` is None where all training rows share one instant:
+    then a digest of ``keys`` decides which ``validation_share`` of them validates.
     """
 
     keys: tuple[str, ...]
     validation_share: float
-    holdout_share: float
-    event_timestamp: str | None = None
-    bounds: Bounds | None = None
-    validation_start: datetime | None = None
+    event_timestamp: str
+    bounds: Bounds
+    validation_start: datetime | None
 
     def training(self, frame: ibis.Table) -> ibis.Table:
         """Return the rows to learn from."""
@@ -53,18 +49,14 @@ class Split:
 
     def holdout(self, frame: ibis.Table) -> ibis.Table:
         """Return the rows that neither training nor validation has seen."""
-        if self.bounds is None or self.event_timestamp is None:
-            return frame.filter(lambda rows: _share(rows, self.keys, "holdout", self.holdout_share))
         return within(frame, self.event_timestamp, self.bounds.holdout_start, self.bounds.cut)
 
     def _before_holdout(self, frame: ibis.Table) -> ibis.Table:
-        if self.bounds is None or self.event_timestamp is None:
-            return frame.filter(lambda rows: ~_share(rows, self.keys, "holdout", self.holdout_share))
         return within(frame, self.event_timestamp, self.bounds.start, self.bounds.holdout_start)
 
     def _validates(self, rows: ibis.Table) -> Any:
-        if self.event_timestamp is None or self.validation_start is None:
-            return _share(rows, self.keys, "validation", self.validation_share)
+        if self.validation_start is None:
+            return _share(rows, self.keys, self.validation_share)
         return rows[self.event_timestamp] >= ibis.literal(self.validation_start)
 
 
@@ -108,25 +100,12 @@ def timed_split(
         start = None
     elif start == first:
         start = first + _NEXT_INSTANT
-    return Split(tuple(keys), spec.validation_share, 0.0, event_timestamp, bounds, start)
+    return Split(tuple(keys), spec.validation_share, event_timestamp, bounds, start)
 
 
-def untimed_split(spec: TrainingSpec, *, keys: Sequence[str]) -> Split:
-    """Return the split of rows without event timestamp: by a digest of their keys, the same for every version.
-
-    The holdout's share is that of ``holdout`` in ``window``.
-    """
-    share = min(0.5, _days(spec.holdout) / _days(spec.window)) if _days(spec.window) else 0.0
-    return Split(tuple(keys), spec.validation_share, share)
-
-
-def _days(duration: Duration) -> float:
-    return duration.months * _DAYS_OF_A_MONTH + duration.seconds / 86_400
-
-
-def _share(rows: ibis.Table, keys: Sequence[str], salt: str, share: float) -> Any:
+def _share(rows: ibis.Table, keys: Sequence[str], share: float) -> Any:
     """Tell whether a row falls into a share of all, by the MD5 of its keys (all columns, if it has none)."""
     texts = [rows[name].cast("string").fill_null("") for name in keys or rows.columns]
     separator: Any = ibis.literal("\x1f")
-    digest = separator.join([ibis.literal(salt), *texts]).hexdigest("md5").left(_DIGITS)
+    digest = separator.join([ibis.literal("validation"), *texts]).hexdigest("md5").left(_DIGITS)
     return digest < ibis.literal(f"{int(share * 16**_DIGITS):0{_DIGITS}x}")

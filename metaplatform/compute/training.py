@@ -14,7 +14,6 @@ import ibis
 import numpy as np
 import pyarrow as pa
 
-from metaplatform.compute.encoding import encode
 from metaplatform.compute.matrix import Block, blocks, quantised
 from metaplatform.errors import DataError
 from metaplatform.specs.entities.training import ModelSpec, Task
@@ -54,16 +53,11 @@ class TrainedModel:
     validation_rows: int
 
 
-def training_matrix(rows: ibis.Table, encoding: FittedEncoding, *, order: Sequence[str]) -> ibis.Table:
-    """Return encoded features and label, sorted: the order of the rows decides the model.
+def in_order(encoded: ibis.Table, encoding: FittedEncoding, *, order: Sequence[str]) -> ibis.Table:
+    """Return features and label of encoded rows, sorted: the order of the rows decides the model.
 
     ``order`` are columns that identify a row (event timestamp and keys); without any, whole rows are compared.
     """
-    return in_order(encode(rows, encoding, keep=[*order, LABEL]), encoding, order=order)
-
-
-def in_order(encoded: ibis.Table, encoding: FittedEncoding, *, order: Sequence[str]) -> ibis.Table:
-    """Return features and label of rows that are encoded already, sorted as :func:`training_matrix` sorts them."""
     sorted_rows = encoded.order_by([encoded[name] for name in order or encoded.columns])
     return sorted_rows.select(*encoding.names, LABEL)
 

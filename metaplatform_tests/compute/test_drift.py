@@ -16,6 +16,7 @@ from metaplatform.compute import drift
 from metaplatform.compute.digest import Digest, NumericDigest, digest
 from metaplatform.compute.drift import ColumnDrift, DriftResult, detect_drift
 from metaplatform.compute.drift_frames import FRAME_ROWS, OTHER, Comparison, compare, expand_shares
+from metaplatform.compute.findings import as_markdown
 from metaplatform.compute.profile import profile
 from metaplatform.specs.entities.monitoring import DriftMonitor
 
@@ -72,7 +73,7 @@ def reference_of(rows: int) -> Digest:
 def test_sample_size_alone_raises_no_alarm(rows: int) -> None:
     result = detect(reference_of(rows), digest_of(**draw(np.random.default_rng([rows, 1]), rows)))
     assert (result.data_drift, result.prediction_drift) == ("passed", "passed")
-    assert len(result.drifted) <= 1, result.as_markdown()
+    assert len(result.drifted) <= 1, as_markdown(result.findings())
     unjudged = {column.column for column in result.columns if column.drifted is None}
     # With a row or two for each of 500 levels there is nothing to say.
     assert unjudged == ({"even_500_0", "even_500_1"} if rows <= 1_000 else set())
@@ -82,7 +83,7 @@ def test_sample_size_alone_raises_no_alarm(rows: int) -> None:
 def test_unequal_sample_sizes_alone_raise_no_alarm(before: int, after: int) -> None:
     result = detect(reference_of(before), digest_of(**draw(np.random.default_rng([before, after]), after)))
     assert (result.data_drift, result.prediction_drift) == ("passed", "passed")
-    assert len(result.drifted) <= 1, result.as_markdown()
+    assert len(result.drifted) <= 1, as_markdown(result.findings())
 
 
 def test_a_real_shift_is_seen_at_5000_rows_in_every_column_that_has_one() -> None:
@@ -194,7 +195,7 @@ def test_findings_name_what_was_judged_and_the_worst_comes_first_in_markdown() -
     assert (data.status, data.detail) == ("failed", "2 of 3 features drifted: b, a")
     assert (prediction.check, prediction.column, prediction.status) == ("prediction_drift", "score", "passed")
     assert [finding.column for finding in columns] == ["x", "a", "b"]
-    assert result.as_markdown().splitlines()[2].startswith("| data_drift | b |")
+    assert as_markdown(result.findings()).splitlines()[2].startswith("| data_drift | b |")
 
 
 def test_the_page_is_headed_by_real_row_counts_and_closed_to_hostile_text() -> None:

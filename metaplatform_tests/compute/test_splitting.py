@@ -1,5 +1,4 @@
 import datetime as dt
-import itertools
 from typing import Any
 
 import ibis
@@ -8,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaplatform.compute.encoding import encoding_query, fit
-from metaplatform.compute.splitting import boundary_query, floored, split_bounds, timed_split, untimed_split
-from metaplatform.compute.training import training_matrix
+from metaplatform.compute.encoding import encode, encoding_query, fit
+from metaplatform.compute.splitting import boundary_query, floored, split_bounds, timed_split
+from metaplatform.compute.training import in_order
 from metaplatform.errors import DataError
 from metaplatform.specs.entities.training import TrainingSpec
 from metaplatform.specs.fields.duration import Duration
@@ -88,17 +87,6 @@ def test_rows_of_one_instant_are_split_by_key_the_same_way_each_time(engine: Any
     assert sorted(again[1]) == sorted(validation)
 
 
-@pytest.mark.parametrize("keys", [["id"], []])
-def test_rows_without_time_are_split_by_key_and_stay_where_they_are_as_rows_come(engine: Any, keys: list[str]):
-    split = untimed_split(SPEC, keys=keys)
-    few = parts_of(engine, frame_of(engine, [1] * 200), split)
-    many = parts_of(engine, frame_of(engine, [1] * 600), split)
-    assert sorted(itertools.chain.from_iterable(many)) == list(range(600))
-    assert all(set(before) <= set(after) for before, after in zip(few, many, strict=True))
-    assert 60 < len(many[2]) < 140
-    assert 80 < len(many[1]) < 170
-
-
 def test_window_and_holdout_begin_on_full_steps():
     spec = TrainingSpec(window=Duration(seconds=5 * 86_400 + 70), holdout=Duration(seconds=90 * 60))
     bounds = split_bounds(spec, cut=CUT, step=dt.timedelta(hours=1))
@@ -125,9 +113,10 @@ def test_a_holdout_that_takes_everything_is_an_error():
 
 
 @pytest.mark.parametrize("order", [["id"], ["at", "id"], []])
-def test_the_training_matrix_is_in_the_order_of_its_keys(engine: Any, order: list[str]):
+def test_what_is_learnt_from_is_in_the_order_of_its_keys(engine: Any, order: list[str]):
     frame = frame_of(engine, [3, 1, 2])
     encoding = fit(frame.schema(), ["x"], engine.to_pyarrow(encoding_query(frame, ["x"], max_categories=2)))
-    found = engine.to_pyarrow(training_matrix(frame.order_by(frame.id.desc()), encoding, order=order))
+    encoded = encode(frame.order_by(frame.id.desc()), encoding, keep=[*order, "label"])
+    found = engine.to_pyarrow(in_order(encoded, encoding, order=order))
     assert found.schema.names == ["x", "label"]
     assert found["x"].to_pylist() == {("id",): [3, 1, 2], ("at", "id"): [3, 2, 1], (): [1, 2, 3]}[tuple(order)]

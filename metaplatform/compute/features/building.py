@@ -32,8 +32,7 @@ def build_features(
     book order; one row for each row of the spine. A number that is not finite is null.
 
     A joined row counts for a spine row only if it was known before the spine row's event timestamp; a lookup
-    table has no time, and must be unique by its ``on`` columns (see ``duplicated_keys``; the query itself
-    stops at a duplicate that matters).
+    table has no time, and must be unique by its ``on`` columns: the query stops at a duplicate that matters.
 
     Raises:
         DataError: if a column is missing, or an expression does not fit the columns' types.
@@ -152,23 +151,3 @@ def _storable(value: Any) -> Any:
     if dtype.is_floating():
         return (value.isnan() | value.isinf()).ifelse(None, value)
     return value
-
-
-def duplicated_keys(
-    spec: FeatureSetSpec, *, tables: Mapping[str, ibis.Table], manifest: Manifest
-) -> dict[str, ibis.Table]:
-    """Return the keys by which a lookup would find several rows, for each lookup (``raw.planes by tailnum``).
-
-    Each is an expression over the table: its key columns, and ``rows``; empty is good. Null keys match nothing
-    and do not count.
-    """
-    owner = f"features.{spec.name}"
-    found = {}
-    for block in spec.features:
-        if isinstance(block, LookupFeatures):
-            table = Table.of(block.table, tables[block.table], manifest.timed_table(block.table), owner=owner)
-            keys = [table.scope.find(theirs) for theirs in block.on.values()]
-            known = tables[block.table].drop_null(keys)
-            counted = known.group_by(keys).aggregate(rows=known.count())
-            found[f"{block.table} by {', '.join(keys)}"] = counted.filter(counted["rows"] > 1)
-    return found

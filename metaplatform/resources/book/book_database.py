@@ -256,13 +256,3 @@ def _keep_order(connection: sa.Connection, rows: Mapping[str, Rows], changed: se
                 connection.execute(
                     table.update().where(table.c.name == asset_path(ref)[1], moved).values(position=position)
                 )
-
-
-def read_database_manifest(url: str, root: Path) -> Manifest:
-    """Return the book that a database holds; ``root`` is the project folder of relative source paths.
-
-    Raises:
-        BookError: with every fault, if it is not sound.
-        StorageError: if it cannot be reached, or holds no book.
-    """
-    return BookDatabase(url).manifest(root)

@@ -49,11 +49,6 @@ class ModelVersion:
         rows = self.tags.get(ROWS_TAG)
         return None if rows is None else int(rows)
 
-    @property
-    def uri(self) -> str:
-        """Return the address that MLflow loads the version by."""
-        return f"models:/{self.model}/{self.version}"
-
 
 def version_of(found: Any, *, ui_url: str) -> ModelVersion:
     """Return MLflow's ``ModelVersion`` as ours.

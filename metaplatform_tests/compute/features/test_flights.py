@@ -9,7 +9,7 @@ import ibis
 import pytest
 from ibis.backends.duckdb import Backend
 
-from metaplatform.compute.features import build_features, duplicated_keys, labels, training_frame
+from metaplatform.compute.features import build_features, labels, training_frame
 from metaplatform.compute.ingestion import conform
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
@@ -99,16 +99,6 @@ def test_one_month_alone_has_the_features_it_has_in_the_whole_year(
     whole = features.filter(moment >= ibis.literal(window.start), moment < ibis.literal(window.end))
     assert month.count().execute() == whole.count().execute() == 28_330
     assert month.difference(whole).count().execute() == 0
-
-
-def test_no_lookup_table_has_a_key_twice(book: Manifest, tables: dict[str, ibis.Table]):
-    spec = book.feature_sets["flight_features"]
-    read = {ref: tables[ref] for ref in spec.tables}
-    found = duplicated_keys(spec, tables=read, manifest=book)
-    assert {name: table.count().execute() for name, table in found.items()} == {
-        "raw.planes by tailnum": 0,
-        "raw.airports by faa": 0,
-    }
 
 
 def test_the_training_frame_leaves_out_flights_that_never_arrived(

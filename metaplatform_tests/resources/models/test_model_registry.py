@@ -115,7 +115,6 @@ def test_a_new_version_is_the_challenger_and_knows_its_window(registry: ModelReg
     found = (version.trained_from, version.trained_until, version.cut)
     assert found == (lineage.trained_from, lineage.trained_until, lineage.cut)
     assert version.url == "http://127.0.0.1:5000/#/models/demand/versions/1"
-    assert version.uri == "models:/demand/1"
     assert version.tags["dagster.run_id"] == "run"
     assert registry.champion("demand") is None
     assert registry.challenger("demand") == version
