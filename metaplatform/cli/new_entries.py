@@ -1,9 +1,8 @@
-"""`metaplatform new`: an entry of each chapter to start from, made from the data and the book it is about."""
+"""`metaplatform new`: entries to start from, made from the data and the book they are about."""
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -17,26 +16,64 @@ app.add_typer(new, name="new")
 
 Printed = Annotated[bool, typer.Option("--print", help="Print the entry; write nothing.")]
 Into = Annotated[Path | None, typer.Option("--into", help="File of the book that takes it (default: a new one).")]
-
-
 Name = Annotated[str, typer.Argument(help="Name of the entry.")]
-Prediction = Annotated[str, typer.Option(help="The prediction, by its name.")]
 
 
-class MonitorKind(StrEnum):
-    """Kinds of monitors."""
-
-    DRIFT = "drift"
-    PERFORMANCE = "performance"
+Maker = Callable[["Manifest", str, str], Sequence[str]]
+"""The book, the entry's name and what it reads → the entry's lines."""
 
 
-class OutputKind(StrEnum):
-    """Kinds of outputs."""
+class _FromTable(NamedTuple):
+    """An entry made from one source, table or prediction of the book, which the command's ``option`` names."""
 
-    REPORT = "report"
-    PARQUET = "parquet"
-    CSV = "csv"
-    VIEWS = "views"
+    help: str
+    chapter: str
+    option: str
+    reads: str
+    lines: Maker
+
+
+def _feature_set(manifest: "Manifest", name: str, spine: str) -> Sequence[str]:
+    from metaplatform.scaffolding.feature_set_entry import feature_set_entry
+
+    return feature_set_entry(manifest, name, spine=spine)
+
+
+def _table(manifest: "Manifest", name: str, source: str) -> Sequence[str]:
+    from metaplatform.scaffolding.query_entries import table_entry
+
+    return table_entry(manifest, name, source=source)
+
+
+def _report(manifest: "Manifest", name: str, table: str) -> Sequence[str]:
+    from metaplatform.scaffolding.query_entries import report_entry
+
+    return report_entry(manifest, name, table=table)
+
+
+_FROM_TABLES = {
+    "feature-set": _FromTable(
+        "Add a feature set: the row's own columns, and blocks over the tables that share a key or column with it.",
+        "feature_sets",
+        "--spine",
+        "The source or table whose rows it describes, as in raw.orders.",
+        _feature_set,
+    ),
+    "table": _FromTable(
+        "Add an SQL table: a query of all columns of what it reads, to be cut down.",
+        "tables",
+        "--from",
+        "What it reads, as in raw.orders.",
+        _table,
+    ),
+    "report": _FromTable(
+        "Add a report of a table or prediction: a page of all its columns, to be cut down.",
+        "outputs",
+        "--table",
+        "What it shows, as in predictions.late_flights.",
+        _report,
+    ),
+}
 
 
 @new.command("source")
@@ -79,127 +116,23 @@ def new_model(
     _add(folder, model_entries(manifest, name, target=target, table=table), name=name, into=into, printed=printed)
 
 
-@new.command("feature-set")
-def new_feature_set(
-    name: Name,
-    spine: Annotated[str, typer.Option(help="The source or table whose rows it describes, as in raw.orders.")],
-    book: Book = None,
-    into: Into = None,
-    printed: Printed = False,
-) -> None:
-    """Add a feature set: the row's own columns, and blocks over the tables that share a key or column with it."""
-    from metaplatform.scaffolding.feature_set_entry import feature_set_entry
+def _from_table(entry: _FromTable) -> Callable[..., None]:
+    reads = typer.Option(..., entry.option, help=entry.reads)
 
-    def entry(manifest: "Manifest") -> Sequence[str]:
-        return feature_set_entry(manifest, name, spine=spine)
+    def add(name: Name, ref: str = reads, book: Book = None, into: Into = None, printed: Printed = False) -> None:
+        from metaplatform.scaffolding.book_entries import refuse_names, sound_book
+        from metaplatform.specs.fields.chapters import CHAPTERS
 
-    _add_one("feature_sets", name, entry, book=book, into=into, printed=printed)
+        folder = deployment_of(book, None).book
+        manifest = sound_book(folder)
+        refuse_names(manifest, [f"{CHAPTERS[entry.chapter]}.{name}"])
+        _add(folder, {entry.chapter: entry.lines(manifest, name, ref)}, name=name, into=into, printed=printed)
+
+    return add
 
 
-@new.command("table")
-def new_table(
-    name: Name,
-    source: Annotated[str, typer.Option("--from", help="What it reads, as in raw.orders.")],
-    book: Book = None,
-    into: Into = None,
-    printed: Printed = False,
-) -> None:
-    """Add an SQL table: a query of all columns of what it reads, to be cut down."""
-    from metaplatform.scaffolding.query_entries import table_entry
-
-    def entry(manifest: "Manifest") -> Sequence[str]:
-        return table_entry(manifest, name, source=source)
-
-    _add_one("tables", name, entry, book=book, into=into, printed=printed)
-
-
-@new.command("prediction")
-def new_prediction(
-    name: Name,
-    model: Annotated[str, typer.Option(help="The model that scores, by its name.")],
-    book: Book = None,
-    into: Into = None,
-    printed: Printed = False,
-) -> None:
-    """Add predictions by a model of the book."""
-    from metaplatform.scaffolding.prediction_entries import prediction_entry
-
-    def entry(manifest: "Manifest") -> Sequence[str]:
-        return prediction_entry(manifest, name, model=model)
-
-    _add_one("predictions", name, entry, book=book, into=into, printed=printed)
-
-
-@new.command("monitor")
-def new_monitor(
-    name: Name,
-    prediction: Prediction,
-    kind: Annotated[MonitorKind, typer.Option(help="What it watches.")] = MonitorKind.DRIFT,
-    book: Book = None,
-    into: Into = None,
-    printed: Printed = False,
-) -> None:
-    """Add a monitor of a prediction."""
-    from metaplatform.scaffolding.prediction_entries import monitor_entry
-
-    def entry(manifest: "Manifest") -> Sequence[str]:
-        return monitor_entry(manifest, name, prediction=prediction, kind=kind)
-
-    _add_one("monitors", name, entry, book=book, into=into, printed=printed)
-
-
-@new.command("output")
-def new_output(
-    name: Name,
-    table: Annotated[str, typer.Option(help="What it shows, as in predictions.late_flights.")],
-    kind: Annotated[OutputKind, typer.Option(help="What it is.")] = OutputKind.REPORT,
-    book: Book = None,
-    into: Into = None,
-    printed: Printed = False,
-) -> None:
-    """Add an output of a table or prediction: a report, files, or views."""
-    from metaplatform.scaffolding.query_entries import output_entry
-
-    def entry(manifest: "Manifest") -> Sequence[str]:
-        return output_entry(manifest, name, table=table, kind=kind)
-
-    _add_one("outputs", name, entry, book=book, into=into, printed=printed)
-
-
-@new.command("reaction")
-def new_reaction(
-    name: Name,
-    prediction: Prediction,
-    book: Book = None,
-    into: Into = None,
-    printed: Printed = False,
-) -> None:
-    """Add a reaction to a prediction: what is made again, and who is told."""
-    from metaplatform.scaffolding.prediction_entries import reaction_entry
-
-    def entry(manifest: "Manifest") -> Sequence[str]:
-        return reaction_entry(manifest, name, prediction=prediction)
-
-    _add_one("reactions", name, entry, book=book, into=into, printed=printed)
-
-
-def _add_one(
-    chapter: str,
-    name: str,
-    entry: Callable[["Manifest"], Sequence[str]],
-    *,
-    book: Path | None,
-    into: Path | None,
-    printed: bool,
-) -> None:
-    """Add one entry of a chapter, made from the book that it goes into."""
-    from metaplatform.scaffolding.book_entries import refuse_names, sound_book
-    from metaplatform.specs.fields.chapters import CHAPTERS
-
-    folder = deployment_of(book, None).book
-    manifest = sound_book(folder)
-    refuse_names(manifest, [f"{CHAPTERS[chapter]}.{name}"])
-    _add(folder, {chapter: entry(manifest)}, name=name, into=into, printed=printed)
+for _command, _entry in _FROM_TABLES.items():
+    new.command(_command, help=_entry.help)(_from_table(_entry))
 
 
 def _add(book: Path, entries: Mapping[str, Sequence[str]], *, name: str, into: Path | None, printed: bool) -> None:

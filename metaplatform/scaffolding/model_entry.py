@@ -11,7 +11,7 @@ from metaplatform.scaffolding.defaults import with_fitted
 from metaplatform.scaffolding.feature_blocks import blocks_beside
 from metaplatform.scaffolding.feature_set_entry import own_features
 from metaplatform.scaffolding.known_tables import KnownTable, entity_at, known_tables
-from metaplatform.scaffolding.prediction_entries import drift_lines, performance_lines
+from metaplatform.scaffolding.monitor_lines import drift_lines, performance_lines
 from metaplatform.scaffolding.target_columns import made_of_the_same
 from metaplatform.scaffolding.tried_tables import sample_table
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column

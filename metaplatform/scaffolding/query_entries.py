@@ -1,4 +1,4 @@
-"""A table of the book → what is made from it by SQL, or written from it, its real columns named."""
+"""A table of the book → what is made from it by SQL, its real columns named: another table, or a report."""
 
 from collections.abc import Iterator, Sequence
 
@@ -26,22 +26,14 @@ def table_entry(manifest: Manifest, name: str, *, source: str) -> tuple[str, ...
     return tuple(_table(manifest, name, source, found, columns))
 
 
-def output_entry(manifest: Manifest, name: str, *, table: str, kind: str) -> tuple[str, ...]:
-    """Return the lines of an output of ``kind`` from ``table``.
+def report_entry(manifest: Manifest, name: str, *, table: str) -> tuple[str, ...]:
+    """Return the lines of a report of ``table``, with all its columns.
 
     Raises:
         DataError: as :func:`table_entry`.
     """
-    entity_at(manifest, table, STORED, owner="new output")
-    if kind == "report":
-        return tuple(_report(manifest, name, table, _columns(manifest, table)))
-    if kind == "views":
-        return (
-            f"  {name}:",
-            "    kind: views",
-            commented(f"    tables: [{table}]", "any tables of the book: views of them in warehouse.duckdb"),
-        )
-    return (f"  {name}:", f"    kind: {kind}", commented(f"    table: {table}", "one file for each of its partitions"))
+    entity_at(manifest, table, STORED, owner="new report")
+    return tuple(_report(manifest, name, table, _columns(manifest, table)))
 
 
 def _columns(manifest: Manifest, ref: str) -> tuple[str, ...]:

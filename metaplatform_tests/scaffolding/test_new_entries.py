@@ -8,8 +8,7 @@ import pytest
 
 from metaplatform.errors import DataError
 from metaplatform.scaffolding.feature_set_entry import feature_set_entry
-from metaplatform.scaffolding.prediction_entries import monitor_entry, prediction_entry, reaction_entry
-from metaplatform.scaffolding.query_entries import STORED, output_entry, table_entry
+from metaplatform.scaffolding.query_entries import STORED, report_entry, table_entry
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.features import AsOfFeatures, JoinedFeatures, LookupFeatures, WindowFeatures
@@ -94,14 +93,7 @@ def entries(manifest: Manifest) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "feature_sets", feature_set_entry(manifest, f"new_features_{number}", spine=ref)
     for number, ref in enumerate(stored(manifest)):
         yield "tables", table_entry(manifest, f"new_table_{number}", source=ref)
-        for kind in ("report", "csv", "parquet", "views"):
-            yield "outputs", output_entry(manifest, f"new_{kind}_{number}", table=ref, kind=kind)
-    for number, model in enumerate(manifest.models):
-        yield "predictions", prediction_entry(manifest, f"new_prediction_{number}", model=model)
-    for number, prediction in enumerate(manifest.predictions):
-        yield "reactions", reaction_entry(manifest, f"new_reaction_{number}", prediction=prediction)
-        for kind in ("drift", "performance"):
-            yield "monitors", monitor_entry(manifest, f"new_{kind}_{number}", prediction=prediction, kind=kind)
+        yield "outputs", report_entry(manifest, f"new_report_{number}", table=ref)
 
 
 def with_entries(book: Path) -> Manifest:
@@ -183,14 +175,11 @@ def test_the_commands_add_to_the_book_or_print(tmp_path: Path, monkeypatch: pyte
     write_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     before = load_book(Path("metadata"))
-    (model,), (prediction, *_) = before.models, before.predictions
+    prediction = next(iter(before.predictions))
     lines = [
         ("feature-set", "fs", "--spine", "raw.orders"),
         ("table", "tb", "--from", "raw.orders"),
-        ("prediction", "pr", "--model", model),
-        ("monitor", "mo", "--prediction", prediction, "--kind", "performance"),
-        ("output", "ou", "--table", f"predictions.{prediction}"),
-        ("reaction", "re", "--prediction", prediction),
+        ("report", "re", "--table", f"predictions.{prediction}"),
     ]
     for line in lines:
         printed = ask(*line, "--print")
@@ -199,7 +188,7 @@ def test_the_commands_add_to_the_book_or_print(tmp_path: Path, monkeypatch: pyte
         assert printed == written
         assert "#" in written
     added = set(load_book(Path("metadata")).entities) - set(before.entities)
-    assert added == {"features.fs", "tables.tb", "predictions.pr", "monitoring.mo", "outputs.ou", "reactions.re"}
+    assert added == {"features.fs", "tables.tb", "outputs.re"}
     with pytest.raises(DataError, match=r"already in the book: tables\.tb"):
         ask("table", "TB", "--from", "raw.orders")
 
@@ -211,8 +200,7 @@ def test_the_commands_add_to_the_book_or_print(tmp_path: Path, monkeypatch: pyte
         (("feature-set", "x", "--spine", "orders"), "did you mean 'raw.orders'"),
         (("feature-set", "x", "--spine", "predictions.order_returns"), "the book has no"),
         (("table", "x", "--from", "monitoring.a"), "the book has no"),
-        (("prediction", "x", "--model", "return"), "did you mean 'models.returns'"),
-        (("monitor", "x", "--prediction", "nothing_like"), "the book has no"),
+        (("report", "x", "--table", "predictions.nothing_like"), "the book has no"),
     ],
 )
 def test_what_is_not_in_the_book_is_told_with_the_nearest(
