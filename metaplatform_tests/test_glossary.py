@@ -32,7 +32,7 @@ SENSES = {
     "production": ("where a project of Dagster's runs", r"in production"),
     "staging": ("of rows: read, and not yet taken in", r"work/staging|: staging"),
     "sink": ("the folder of what writes outside, outputs and messages", r"^resources/sinks"),
-    "reject": ("DuckDB's word for lines that are not rows", r"rejected lines|: reject"),
+    "reject": ("DuckDB's word for lines that are not rows", r"rejected lines?|: reject"),
 }
 """Words with another sense of their own: which, and what tells it."""
 
