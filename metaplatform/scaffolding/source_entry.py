@@ -29,6 +29,7 @@ _KINDS: dict[str, type[CsvSource | ParquetSource | JsonSource]] = {
     "parquet": ParquetSource,
     "json": JsonSource,
 }
+_NULL_VALUES = "null_values"
 _FEW_ROWS = 20
 _MONTHLY_FROM_DAYS, _DAYS_OF_A_MONTH = 60, 30.44
 _DAY_IN_NAME, _MONTH_IN_NAME = re.compile(r"\d{4}-?\d{2}-?\d{2}"), re.compile(r"\d{4}-\d{2}")
@@ -117,12 +118,12 @@ def _lines(name: str, spec: SourceSpec, sample: Sample) -> Iterator[str]:
     if sample.delimiter not in {None, ","}:
         yield f"    delimiter: {scalar(str(sample.delimiter))}"
     lacking = [column.name for column in columns if column.name in sample.not_everywhere]
-    if lacking and not isinstance(spec, JsonSource):
+    if lacking:
         yield commented("    contract: evolve", f"the first or the last file lacks {', '.join(lacking)}")
     markers = _null_values(spec, sample)
     if markers:
-        default = CsvSource.model_fields["null_values"].default
-        yield commented(f"    null_values: {listed([*default, *markers])}", "texts that stand for nothing")
+        default = type(spec).model_fields[_NULL_VALUES].default
+        yield commented(f"    {_NULL_VALUES}: {listed([*default, *markers])}", "texts that stand for nothing")
     yield "    columns:"
     for column in columns:
         yield commented(f"      {scalar(column.name)}: {_type(column.type)}", column.note)
@@ -137,8 +138,8 @@ def _lines(name: str, spec: SourceSpec, sample: Sample) -> Iterator[str]:
 
 
 def _null_values(spec: SourceSpec, sample: Sample) -> tuple[str, ...]:
-    """Return the texts that the source reads as null besides the empty one; only CSV can."""
-    return file_wide(sample.columns) if isinstance(spec, CsvSource) else ()
+    """Return the texts that the source reads as null besides the empty one, where its kind can."""
+    return file_wide(sample.columns) if _NULL_VALUES in type(spec).model_fields else ()
 
 
 def _guesses(spec: SourceSpec, sample: Sample) -> list[ColumnGuess]:
@@ -147,7 +148,7 @@ def _guesses(spec: SourceSpec, sample: Sample) -> list[ColumnGuess]:
     guesses = []
     for facts in sample.columns:
         marks = left_over(facts, everywhere)
-        guess = guess_column(facts, rows=sample.rows, taken=taken, as_text=isinstance(spec, JsonSource), marks=marks)
+        guess = guess_column(facts, rows=sample.rows, taken=taken, as_text=sample.inferred, marks=marks)
         taken += [guess.derived[0]] if guess.derived else []
         guesses.append(guess)
     return guesses

@@ -14,7 +14,7 @@ from metaplatform.compute.sql_columns import ROW, Steps, all_columns, column, na
 from metaplatform.errors import DataError
 from metaplatform.naming import PARTITION
 from metaplatform.resources.engine.session import Session
-from metaplatform.resources.sources.sampled_rows import SAMPLE_ROWS
+from metaplatform.resources.sources.first_rows import ROWS
 from metaplatform.resources.sources.samples import Sample
 from metaplatform.resources.sources.sampling import look_at
 from metaplatform.resources.sources.source_files import read_files
@@ -46,8 +46,8 @@ def sample_table(manifest: Manifest, ref: str, *, twins_of: str | None = None) -
         count = int(connection.table(looked).count("*").fetchall()[0][0])
         if not count:
             raise DataError(owner=ref, culprit="it has no rows", fix="see what its files and its query give")
-        if count > SAMPLE_ROWS:
-            some = f"SELECT * FROM {looked} USING SAMPLE reservoir({SAMPLE_ROWS} ROWS) REPEATABLE (1)"  # noqa: S608
+        if count > ROWS:
+            some = f"SELECT * FROM {looked} USING SAMPLE reservoir({ROWS} ROWS) REPEATABLE (1)"  # noqa: S608
             connection.execute(f"CREATE TEMP TABLE looked_at AS {some}")
             looked = "looked_at"
         return look_at(connection, looked, twins_of=twins_of)

@@ -1,7 +1,8 @@
 """Delimited text: rows as they stand, and lines that are not rows kept aside with their reason."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import duckdb
@@ -10,10 +11,11 @@ from ibis.util import gen_name
 from sqlglot import exp
 
 from metaplatform.errors import DataError
+from metaplatform.resources.sources.declared_columns import check_columns, check_headers
+from metaplatform.resources.sources.file_formats import FileFormat, FilesRead, KnownFiles, with_content
 from metaplatform.resources.sources.file_scans import file_type, scan
 from metaplatform.resources.sources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
 from metaplatform.resources.sources.opened_files import OpenedFile
-from metaplatform.specs.entities.families import SourceSpec
 from metaplatform.specs.entities.ingestion import CsvSource
 
 REJECT_COLUMNS: pa.Schema = pa.schema(
@@ -28,35 +30,80 @@ _ARCHIVE, _OLD_WORKBOOK = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_csv_files(
-    connection: duckdb.DuckDBPyConnection, spec: CsvSource, files: Sequence[OpenedFile]
-) -> tuple[str, pa.Table]:
-    """Return a table's name with the rows of the files, all text, and their rejected lines (:data:`REJECT_COLUMNS`).
+class CsvFormat(FileFormat[CsvSource]):
+    """Delimited text: all values are text, and what is not a row is a reject."""
 
-    Each row has the path of its file beside. Files may have their columns in different orders. Beside others, a file
-    without a byte is a reject.
+    types = "text"
 
-    Raises:
-        DataError: if a header does not go with the declared columns, or a file is not UTF-8.
-    """
-    held = with_content(files)
-    heads = {file.name: read_header(connection, file, spec) for file in held}
-    check_headers({name: header for name, (_, header) in heads.items()}, spec)
-    groups: dict[tuple[tuple[str, tuple[str, ...]], FolderValues], list[OpenedFile]] = {}
-    for file in held:
-        groups.setdefault((heads[file.name], folder_values(file.origin, spec)), []).append(file)
-    tables, paths = [], file_type(connection, held)
-    for ((delimiter, header), values), members in groups.items():
-        name = gen_name("rows")
-        rows = csv_rows(connection, spec, members, delimiter=delimiter, header=header, rejects=name, paths=paths)
-        with_folder_values(rows, values).create(name)
-        tables.append(name)
-    rejects = _rejects(connection, tables, files, owner=f"raw.{spec.name}")
-    empty = _empty_files([file.name for file in files if file not in held])
-    return union_of(connection, tables), pa.concat_tables([rejects, empty])
+    def read(self, connection: duckdb.DuckDBPyConnection, spec: CsvSource, files: Sequence[OpenedFile]) -> FilesRead:
+        """Return a table with the rows of the files, all text, and their rejected lines (:data:`REJECT_COLUMNS`).
+
+        Files may have their columns in different orders. Beside others, a file without a byte is a reject.
+
+        Raises:
+            DataError: if a header does not go with the declared columns, or a file is not UTF-8.
+        """
+        held = with_content(files)
+        heads = {file.name: _read_header(connection, file, spec) for file in held}
+        check_headers({name: header for name, (_, header) in heads.items()}, spec)
+        groups: dict[tuple[tuple[str, tuple[str, ...]], FolderValues], list[OpenedFile]] = {}
+        for file in held:
+            groups.setdefault((heads[file.name], folder_values(file.origin, spec)), []).append(file)
+        tables, paths = [], file_type(connection, held)
+        for ((delimiter, header), values), members in groups.items():
+            name = gen_name("rows")
+            rows = _rows(connection, spec, members, delimiter=delimiter, header=header, rejects=name, paths=paths)
+            with_folder_values(rows, values).create(name)
+            tables.append(name)
+        rejects = _rejects(connection, tables, files, owner=f"raw.{spec.name}")
+        empty = _empty_files([file.name for file in files if file not in held])
+        return FilesRead(union_of(connection, tables), pa.concat_tables([rejects, empty]))
+
+    def known(
+        self, connection: duckdb.DuckDBPyConnection, spec: CsvSource, files: Sequence[OpenedFile], *, looked_at: int
+    ) -> KnownFiles:
+        """Return the files with the columns that their first lines name."""
+        del looked_at
+        heads = {file: _read_header(connection, file, spec) for file in files}
+        scans: list[str] = []
+
+        def rows(file: OpenedFile) -> duckdb.DuckDBPyRelation:
+            delimiter, header = heads[file]
+            scans.append(gen_name("rejects"))
+            return _rows(connection, spec, [file], delimiter=delimiter, header=header, rejects=scans[-1])
+
+        columns = {file: header for file, (_, header) in heads.items()}
+        delimiter = next((found for found, _ in reversed(heads.values())), None)
+        return KnownFiles(columns, rows, rejected=lambda: _told_of_rejects(connection, scans), delimiter=delimiter)
+
+    def refuse_unnamed(
+        self, connection: duckdb.DuckDBPyConnection, spec: CsvSource, file: OpenedFile, columns: Sequence[str]
+    ) -> None:
+        """Refuse a first line that is a row, or names that no table can have."""
+        del connection
+        owner = f"raw.{spec.name}"
+        for name in columns:
+            if not name.strip() or _is_value(name):
+                raise DataError(
+                    owner=owner,
+                    culprit=f"{file.name} has no header line: '{name}' is not a name of a column",
+                    fix=f"put a first line there that names its {len(columns)} columns, and nothing above it",
+                )
+        check_columns(columns, {}, frozen=False, owner=owner, culprit=file.name)
 
 
-def csv_rows(
+def _is_value(name: str) -> bool:
+    """Tell whether a name looks like a number or a date; years do head columns."""
+    number = None
+    # Not `inf`, nor `nan`: they are words too.
+    if any(map(str.isdigit, name)):
+        with suppress(ValueError):
+            number = float(name.replace(",", "."))
+    a_year = number is not None and name.isdigit() and 1900 <= number <= 2100  # noqa: PLR2004  # years head columns
+    return not a_year and (number is not None or name[:10].replace("-", "").isdigit())
+
+
+def _rows(
     connection: duckdb.DuckDBPyConnection,
     spec: CsvSource,
     files: Sequence[OpenedFile],
@@ -89,55 +136,17 @@ def csv_rows(
     return connection.sql(scan("read_csv", files, options, file_type=paths).sql("duckdb"))
 
 
-def check_columns(found: Sequence[str], declared: Mapping[str, str], *, frozen: bool, owner: str, culprit: str) -> None:
-    """Compare the columns of a file with those declared, if any are.
-
-    Raises:
-        DataError: listing what is missing, what is new (where ``frozen``), or what is there twice.
-    """
-    folded = [name.casefold() for name in found]
-    twice = sorted({name for name in found if folded.count(name.casefold()) > 1})
-    missing = [name for name in declared if name not in found]
-    new = [name for name in found if name not in declared] if declared and frozen else []
-    faults = [("twice", twice), ("missing", missing), ("not declared", new)]
-    if any(names for _, names in faults):
-        listed = "; ".join(
-            f"columns {fault}: {', '.join(repr(name) for name in names)}" for fault, names in faults if names
-        )
-        raise DataError(
-            owner=owner,
-            culprit=f"{culprit}: {listed}",
-            fix="fix the file, or declare its columns as they are (`contract: evolve` adds new ones by itself)",
-        )
-
-
-def check_headers(headers: Mapping[str, Sequence[str]], spec: SourceSpec) -> None:
-    """Compare the columns of each file, by its name for people, with those declared, if any are.
-
-    Where the source evolves, a file may lack what another file has. No file has a column that its folders say.
-
-    Raises:
-        DataError: as :func:`check_columns` does, for the first file at fault.
-    """
-    frozen = spec.contract == "freeze"
-    declared = spec.columns_of_files
-    somewhere = {name for found in headers.values() for name in found}
-    for label, found in headers.items():
-        spared = [] if frozen else [name for name in declared if name in somewhere and name not in found]
-        check_columns([*found, *spared], declared, frozen=frozen, owner=f"raw.{spec.name}", culprit=label)
-        both = [name for name in found if name.casefold() in {each.casefold() for each in spec.hive_columns}]
-        if both:
-            raise DataError(
-                owner=f"raw.{spec.name}",
-                culprit=f"{label} has the column '{both[0]}' itself, which `hive_columns` takes from its folder",
-                fix="take it out of `hive_columns`, or rename it in the files",
-            )
-
-
-def with_content(files: Iterable[OpenedFile]) -> list[OpenedFile]:
-    """Return the files that have a byte at least; all of them if none has, for the first to tell what is wrong."""
-    every = list(files)
-    return [file for file in every if file.path.stat().st_size] or every
+def _told_of_rejects(connection: duckdb.DuckDBPyConnection, scans: Sequence[str]) -> str:
+    """Return what is said of the lines of text that are not rows."""
+    errors = " UNION ALL ".join(f"FROM {scan}_errors" for scan in scans)
+    found = connection.execute(
+        f"SELECT count(DISTINCT (scan_id, file_id, line)), arg_min((line, error_message), line) FROM ({errors})"  # noqa: S608
+    ).fetchall()
+    count, first = found[0]
+    if not count:
+        return ""
+    told = "1 line is not a row:" if count == 1 else f"{count:,} lines are not rows, the first of them"
+    return f"{told} line {first[0]}: {first[1].splitlines()[0]}"
 
 
 def _empty_files(labels: Sequence[str]) -> pa.Table:
@@ -146,7 +155,7 @@ def _empty_files(labels: Sequence[str]) -> pa.Table:
     return pa.Table.from_pylist(rejects, schema=REJECT_COLUMNS)
 
 
-def read_header(
+def _read_header(
     connection: duckdb.DuckDBPyConnection, file: OpenedFile, spec: CsvSource
 ) -> tuple[str, tuple[str, ...]]:
     """Return the delimiter and the column names of a file, from its first line.

@@ -8,8 +8,10 @@ import duckdb
 from ibis.util import gen_name
 from sqlglot import exp
 
+from metaplatform.errors import DataError
 from metaplatform.naming import FILE
-from metaplatform.resources.sources.csv_files import check_columns
+from metaplatform.resources.sources.declared_columns import check_columns
+from metaplatform.resources.sources.file_formats import FileFormat, FilesRead, KnownFiles, spread
 from metaplatform.resources.sources.file_scans import file_type, scan
 from metaplatform.resources.sources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
 from metaplatform.resources.sources.guessed_types import typed
@@ -24,44 +26,101 @@ _ROUNDED = r"[0-9]\.|[0-9]{16}|[0-9][eE]"
 """In JSON with none of that, every number is a small whole one."""
 _TEXT_TOO = ("JSON", '"NULL"', "UUID")
 _TOO_LARGE = ("HUGEINT", "UBIGINT")
+_NO_OBJECTS = {"json": "JSON"}
+"""What DuckDB infers of files without rows, and of values that are not objects."""
 
 
-def read_json_files(connection: duckdb.DuckDBPyConnection, spec: JsonSource, files: Sequence[OpenedFile]) -> str:
-    """Return a table's name with the rows of the files.
+class JsonFormat(FileFormat[JsonSource]):
+    """JSON, as an array of objects or an object a line: any of them may lack a key."""
 
-    Each has the path of its file beside. Declared columns are text, or JSON where their type is nested; of others the
-    type is inferred from all rows, such that no value changes.
+    types = "inferred"
+    sparse = True
 
-    Raises:
-        DataError: if the columns of all files together do not go with the declared ones.
-    """
-    types = json_columns(connection, files, sample_size=-1)
-    declared = spec.columns_of_files
-    if types == {"json": "JSON"} and _is_empty(connection, files):
-        types = dict.fromkeys(declared, "VARCHAR")
-    frozen = spec.contract == "freeze"
-    check_columns(list(types), declared, frozen=frozen, owner=f"raw.{spec.name}", culprit=spec.path)
-    groups: dict[FolderValues, list[OpenedFile]] = {}
-    for file in files:
-        groups.setdefault(folder_values(file.origin, spec), []).append(file)
-    tables, paths = [], file_type(connection, files)
-    for values, members in groups.items():
-        tables.append(gen_name("json"))
-        rows = json_rows(connection, spec, members, types, paths=paths)
-        with_folder_values(rows, values).create(tables[-1])
-    return as_inferred(connection, union_of(connection, tables), spec, types)
+    def read(self, connection: duckdb.DuckDBPyConnection, spec: JsonSource, files: Sequence[OpenedFile]) -> FilesRead:
+        """Return a table with the rows of the files.
+
+        Declared columns are text, or JSON where their type is nested; of others the type is inferred from all rows,
+        such that no value changes.
+
+        Raises:
+            DataError: if the columns of all files together do not go with the declared ones.
+        """
+        types = _columns(connection, files, sample_size=-1)
+        declared = spec.columns_of_files
+        if types == _NO_OBJECTS and _is_empty(connection, files):
+            types = dict.fromkeys(declared, "VARCHAR")
+        frozen = spec.contract == "freeze"
+        check_columns(list(types), declared, frozen=frozen, owner=f"raw.{spec.name}", culprit=spec.path)
+        groups: dict[FolderValues, list[OpenedFile]] = {}
+        for file in files:
+            groups.setdefault(folder_values(file.origin, spec), []).append(file)
+        tables, paths = [], file_type(connection, files)
+        for values, members in groups.items():
+            tables.append(gen_name("json"))
+            rows = _rows(connection, spec, members, types, paths=paths)
+            with_folder_values(rows, values).create(tables[-1])
+        return FilesRead(_as_inferred(connection, union_of(connection, tables), spec, types))
+
+    def known(
+        self, connection: duckdb.DuckDBPyConnection, spec: JsonSource, files: Sequence[OpenedFile], *, looked_at: int
+    ) -> KnownFiles:
+        """Return those of some of the files that hold rows, with the keys of the first; all files where none does."""
+        types = {file: _columns(connection, [file], sample_size=looked_at) for file in spread(files)}
+        filled = {file: found for file, found in types.items() if found != _NO_OBJECTS}
+        # Of files without a row nothing can be said.
+        columns = {file: tuple(found) for file, found in filled.items()}
+        columns = columns or dict.fromkeys(files, tuple(spec.columns_of_files))
+
+        def rows(file: OpenedFile) -> duckdb.DuckDBPyRelation:
+            found = filled.get(file) or dict.fromkeys(columns.get(file, ()), "VARCHAR") or _NO_OBJECTS
+            return _rows(connection, spec, [file], found)
+
+        return KnownFiles(columns, rows)
+
+    def typed(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        spec: JsonSource,
+        table: str,
+        files: Sequence[OpenedFile],
+        *,
+        looked_at: int,
+    ) -> str:
+        """Return the name of a table with the undeclared columns in the types that DuckDB infers for them."""
+        return _as_inferred(connection, table, spec, _columns(connection, files, sample_size=looked_at))
+
+    def column(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        spec: JsonSource,
+        known: KnownFiles,
+        files: Sequence[OpenedFile],
+        name: str,
+    ) -> list[duckdb.DuckDBPyRelation]:
+        """Return the values of one key, null where a row lacks it."""
+        del known
+        return [_rows(connection, spec, files, {name: "VARCHAR"})]
+
+    def refuse_unnamed(
+        self, connection: duckdb.DuckDBPyConnection, spec: JsonSource, file: OpenedFile, columns: Sequence[str]
+    ) -> None:
+        """Refuse values other than objects: they have no keys."""
+        del columns
+        try:
+            connection.read_json(str(file.path), records="true", hive_partitioning=False)
+        except duckdb.BinderException as error:
+            fix = "give JSON objects with columns"
+            raise DataError(owner=f"raw.{spec.name}", culprit=f"{file.name} holds no objects", fix=fix) from error
 
 
-def json_columns(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[OpenedFile], *, sample_size: int
-) -> dict[str, str]:
+def _columns(connection: duckdb.DuckDBPyConnection, files: Sequence[OpenedFile], *, sample_size: int) -> dict[str, str]:
     """Return the columns of the files together, each with the type that DuckDB infers from ``sample_size`` rows."""
     paths: Any = [str(file.path) for file in files]
     found = connection.read_json(paths, union_by_name=True, sample_size=sample_size, hive_partitioning=False)
     return dict(zip(found.columns, map(str, found.types), strict=True))
 
 
-def json_rows(
+def _rows(
     connection: duckdb.DuckDBPyConnection,
     spec: JsonSource,
     files: Sequence[OpenedFile],
@@ -73,7 +132,7 @@ def json_rows(
 
     ``paths`` is the type of the files' paths (:func:`file_type`), where each row is to have its own.
     """
-    if set(types) == {"json"}:
+    if set(types) == set(_NO_OBJECTS):
         # Values that are not objects, or objects of that one key.
         one = exp.PropertyEQ(this=exp.to_identifier("json"), expression=exp.Literal.string("VARCHAR"))
         options = {"columns": exp.Struct(expressions=[one]), "hive_partitioning": exp.false()}
@@ -92,7 +151,7 @@ def json_rows(
     return connection.sql(exp.select(*selected).from_(values.subquery("rows")).sql("duckdb"))
 
 
-def as_inferred(connection: duckdb.DuckDBPyConnection, table: str, spec: JsonSource, types: Mapping[str, str]) -> str:
+def _as_inferred(connection: duckdb.DuckDBPyConnection, table: str, spec: JsonSource, types: Mapping[str, str]) -> str:
     """Return the name of a table with its undeclared columns in ``types``, where that changes no value."""
     readings = {}
     for name, inferred in types.items():

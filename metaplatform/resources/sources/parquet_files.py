@@ -1,6 +1,6 @@
 """Parquet: rows as they stand; files that have a column in differing types are joined without loss, or refused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -9,7 +9,8 @@ from ibis.util import gen_name
 from sqlglot import exp
 
 from metaplatform.errors import DataError
-from metaplatform.resources.sources.csv_files import check_headers
+from metaplatform.resources.sources.declared_columns import check_headers
+from metaplatform.resources.sources.file_formats import FileFormat, FilesRead, KnownFiles
 from metaplatform.resources.sources.file_scans import file_type, scan
 from metaplatform.resources.sources.folder_columns import FolderValues, folder_values, with_folder_values
 from metaplatform.resources.sources.opened_files import OpenedFile
@@ -20,33 +21,54 @@ _TEXTS = (pa.string(), pa.large_string(), pa.string_view())
 _MOST_DIGITS = 38
 
 
-def read_parquet_files(connection: duckdb.DuckDBPyConnection, spec: ParquetSource, files: Sequence[OpenedFile]) -> str:
-    """Return a view's name with the rows of the files, which are read when they are asked for.
+class ParquetFormat(FileFormat[ParquetSource]):
+    """Parquet: each column of a file has a type of its own."""
 
-    Each has the path of its file beside. A declared column that the files have in differing types is text, so that no
-    value changes before it is cast.
+    def read(
+        self, connection: duckdb.DuckDBPyConnection, spec: ParquetSource, files: Sequence[OpenedFile]
+    ) -> FilesRead:
+        """Return a view with the rows of the files, which are read when they are asked for.
 
-    Raises:
-        DataError: if columns do not go with the declared ones, or an undeclared one has types of no common one.
-    """
-    schemas = {file.name: parquet_schema(file, spec) for file in files}
-    check_headers({name: schema.names for name, schema in schemas.items()}, spec)
-    differing = differing_columns(schemas, spec)
-    groups: dict[tuple[tuple[str, ...], FolderValues], list[OpenedFile]] = {}
-    for file in files:
-        # A type of its own for each group, so that DuckDB casts nothing before we do.
-        names = schemas[file.name].names
-        types = tuple(str(schemas[file.name].field(name).type) if name in names else "" for name in differing)
-        groups.setdefault((types, folder_values(file.origin, spec)), []).append(file)
-    paths = file_type(connection, files)
-    parts = [
-        with_folder_values(parquet_rows(connection, members, as_text=differing, paths=paths), values)
-        for (_, values), members in groups.items()
-    ]
-    return _joined(connection, parts)
+        A declared column that the files have in differing types is text, so that no value changes before it is cast.
+
+        Raises:
+            DataError: if columns do not go with the declared ones, or an undeclared one has types of no common one.
+        """
+        schemas = {file.name: _schema(file, spec) for file in files}
+        check_headers({name: schema.names for name, schema in schemas.items()}, spec)
+        differing = _differing_columns(schemas, spec)
+        groups: dict[tuple[tuple[str, ...], FolderValues], list[OpenedFile]] = {}
+        for file in files:
+            # A type of its own for each group, so that DuckDB casts nothing before we do.
+            names = schemas[file.name].names
+            types = tuple(str(schemas[file.name].field(name).type) if name in names else "" for name in differing)
+            groups.setdefault((types, folder_values(file.origin, spec)), []).append(file)
+        paths = file_type(connection, files)
+        parts = [
+            with_folder_values(_rows(connection, members, as_text=differing, paths=paths), values)
+            for (_, values), members in groups.items()
+        ]
+        return FilesRead(_joined(connection, parts))
+
+    def known(
+        self, connection: duckdb.DuckDBPyConnection, spec: ParquetSource, files: Sequence[OpenedFile], *, looked_at: int
+    ) -> KnownFiles:
+        """Return the files with the columns that their schemas have."""
+        del looked_at
+        schemas = {file: _schema(file, spec) for file in files}
+        differing = _differing_columns({file.name: schema for file, schema in schemas.items()}, spec)
+
+        def rows(file: OpenedFile) -> duckdb.DuckDBPyRelation:
+            return _rows(connection, [file], as_text=differing)
+
+        return KnownFiles({file: tuple(schema.names) for file, schema in schemas.items()}, rows)
+
+    def held(self, files: Iterable[OpenedFile]) -> list[OpenedFile]:
+        """Return all files: one without a byte is damaged."""
+        return list(files)
 
 
-def parquet_schema(file: OpenedFile, spec: ParquetSource) -> pa.Schema:
+def _schema(file: OpenedFile, spec: ParquetSource) -> pa.Schema:
     """Return the columns of a file with their types.
 
     Raises:
@@ -59,7 +81,7 @@ def parquet_schema(file: OpenedFile, spec: ParquetSource) -> pa.Schema:
         raise DataError(owner=f"raw.{spec.name}", culprit=f"{file.name} is not a Parquet file", fix=fix) from error
 
 
-def differing_columns(schemas: Mapping[str, pa.Schema], spec: ParquetSource) -> tuple[str, ...]:
+def _differing_columns(schemas: Mapping[str, pa.Schema], spec: ParquetSource) -> tuple[str, ...]:
     """Return the declared columns whose types, by file, have no common one that holds every value of each.
 
     Raises:
@@ -81,7 +103,7 @@ def differing_columns(schemas: Mapping[str, pa.Schema], spec: ParquetSource) -> 
     return tuple(differing)
 
 
-def parquet_rows(
+def _rows(
     connection: duckdb.DuckDBPyConnection,
     files: Sequence[OpenedFile],
     *,

@@ -64,7 +64,8 @@ class Sample:
     """Files and the sample of their rows; ``whole`` if it holds all of them. ``unique`` names keys of the sample.
 
     ``twins`` are columns that say the same as the one asked about, in other words: each value goes with one of it.
-    ``not_everywhere`` names columns that a file of the sample lacks.
+    ``not_everywhere`` names columns that a file of the sample lacks, where each should have all of them. ``inferred``
+    says whether DuckDB has told the types from the values, and not the files.
     ``rejected`` says of the lines that are not rows how many there are, and why the first is not; empty if all are.
     """
 
@@ -78,6 +79,7 @@ class Sample:
     times: Mapping[str, TimeFacts] = field(default_factory=dict)
     earlier: frozenset[tuple[str, str]] = frozenset()
     delimiter: str | None = None
+    inferred: bool = False
     rejected: str = ""
     twins: tuple[str, ...] = ()
     not_everywhere: frozenset[str] = frozenset()

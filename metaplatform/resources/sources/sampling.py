@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -10,19 +10,34 @@ import duckdb
 from metaplatform.errors import DataError
 from metaplatform.resources.engine.duckdb_connections import memory_connection
 from metaplatform.resources.sources.column_facts import Step, column_facts
-from metaplatform.resources.sources.opened_files import opened
+from metaplatform.resources.sources.first_rows import ROWS, first_rows
+from metaplatform.resources.sources.formats import FORMATS
+from metaplatform.resources.sources.opened_files import OpenedFile, opened
 from metaplatform.resources.sources.sampled_columns import (
     composite_keys,
     numbered_columns,
     twin_columns,
     unique_columns,
 )
-from metaplatform.resources.sources.sampled_rows import SAMPLE_TABLE, load_sample
 from metaplatform.resources.sources.sampled_times import time_facts
 from metaplatform.resources.sources.samples import Sample
 from metaplatform.resources.sources.source_files import unreadable
 from metaplatform.resources.sources.source_paths import find_files, name_for_people
 from metaplatform.specs.entities.families import SourceSpec
+
+_CELLS, _FEWEST_ROWS = 10_000_000, 1_000
+"""Of a wide file fewer rows are looked at: so many values in all, but not fewer rows than that."""
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """What :class:`Sample` says of the files that its rows are from."""
+
+    whole: bool
+    inferred: bool
+    delimiter: str | None
+    rejected: str
+    not_everywhere: frozenset[str]
 
 
 def sample_source(
@@ -40,28 +55,17 @@ def sample_source(
     Raises:
         DataError: if there is no file, none can be read, or there is no row.
     """
-    owner = f"raw.{spec.name}"
     paths = find_files(spec, project_root, allowed=allowed)
     with tempfile.TemporaryDirectory() as folder, memory_connection(Path(folder)) as connection:
         files = opened(paths, spec, project_root, Path(folder))
         try:
-            loaded = load_sample(connection, spec, files)
-            _refuse_empty(
-                _count(connection, SAMPLE_TABLE),
-                name_for_people(paths[0], spec, project_root),
-                loaded.rejected,
-                owner=owner,
-            )
-            return replace(
-                look_at(connection, SAMPLE_TABLE, twins_of=twins_of, step=step),
-                paths=paths,
-                whole=loaded.whole,
-                delimiter=loaded.delimiter,
-                rejected=loaded.rejected,
-                not_everywhere=loaded.not_everywhere,
-            )
+            table, ends = _ends(connection, spec, files)
+            if not _count(connection, table):
+                raise _without_rows(spec, name_for_people(paths[0], spec, project_root), ends.rejected)
+            found = look_at(connection, table, twins_of=twins_of, step=step)
+            return replace(found, paths=paths, **asdict(ends))
         except (duckdb.Error, OSError) as error:
-            raise unreadable(owner, str(error), files) from error
+            raise unreadable(f"raw.{spec.name}", str(error), files) from error
 
 
 def look_at(
@@ -90,14 +94,30 @@ def look_at(
     )
 
 
+def _ends(connection: duckdb.DuckDBPyConnection, spec: SourceSpec, files: Sequence[OpenedFile]) -> tuple[str, "_Ends"]:
+    """Return a table of the first rows of the first file and of the last."""
+    form = FORMATS.of(spec.kind)
+    held = form.held(files)
+    ends = list(dict.fromkeys([held[0], held[-1]]))
+    known = form.known(connection, spec, ends, looked_at=ROWS)
+    for file in ends:
+        form.refuse_unnamed(connection, spec, file, known.columns.get(file, ()))
+    widest = max((len(columns) for columns in known.columns.values()), default=0) or 1
+    found = first_rows(connection, spec, form, known, ends, rows=max(_FEWEST_ROWS, min(ROWS, _CELLS // widest)))
+    return found.table, _Ends(
+        whole=found.whole and len(ends) == len(held),
+        inferred=form.types == "inferred",
+        delimiter=known.delimiter,
+        rejected=known.rejected(),
+        not_everywhere=frozenset() if form.sparse else found.columns[0] ^ found.columns[-1],
+    )
+
+
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(connection.table(table).count("*").fetchall()[0][0])
 
 
-def _refuse_empty(rows: int, name: str, rejected: str, *, owner: str) -> None:
-    if rows == 0:
-        told = f"{name} has no rows" + (f": {rejected}" if rejected else "")
-        fix = (
-            "see that its first line names the columns" if rejected else "put some there: types are inferred from them"
-        )
-        raise DataError(owner=owner, culprit=told, fix=fix)
+def _without_rows(spec: SourceSpec, name: str, rejected: str) -> DataError:
+    told = f"{name} has no rows" + (f": {rejected}" if rejected else "")
+    fix = "see that its first line names the columns" if rejected else "put some there: types are inferred from them"
+    return DataError(owner=f"raw.{spec.name}", culprit=told, fix=fix)

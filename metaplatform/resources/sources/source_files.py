@@ -10,14 +10,11 @@ from ibis.util import gen_name
 
 from metaplatform.errors import DataError
 from metaplatform.resources.engine.session import Session
-from metaplatform.resources.sources.csv_files import read_csv_files
+from metaplatform.resources.sources.formats import FORMATS
 from metaplatform.resources.sources.guessed_types import typed_by_values
-from metaplatform.resources.sources.json_files import read_json_files
 from metaplatform.resources.sources.opened_files import OpenedFile, opened
-from metaplatform.resources.sources.parquet_files import read_parquet_files
 from metaplatform.resources.sources.source_paths import find_files, fingerprint
 from metaplatform.specs.entities.families import SourceSpec
-from metaplatform.specs.entities.ingestion import CsvSource, JsonSource, ParquetSource
 
 _SAID_OF_A_LINE = ("Maximum line size", "Expected Number", "Value with unterminated", "Invalid unicode")
 
@@ -51,20 +48,12 @@ def read_files(session: Session, spec: SourceSpec, project_root: str, *, allowed
     """
     paths = find_files(spec, project_root, allowed=allowed)
     backend, files = session.backend, opened(paths, spec, project_root, session.folder)
-    rejects: ibis.Table | None = None
+    form = FORMATS.of(spec.kind)
     try:
-        match spec:
-            case CsvSource():
-                table, lines = read_csv_files(backend.con, spec, files)
-                rejects = backend.create_table(gen_name("rejects"), lines)
-                if not spec.columns:
-                    table = typed_by_values(backend.con, table)
-            case JsonSource():
-                table = read_json_files(backend.con, spec, files)
-            case ParquetSource():
-                table = read_parquet_files(backend.con, spec, files)
-            case _:
-                raise TypeError(spec.kind)
+        read = form.read(backend.con, spec, files)
+        rejects = None if read.rejects is None else backend.create_table(gen_name("rejects"), read.rejects)
+        by_values = form.types == "text" and not spec.columns
+        table = typed_by_values(backend.con, read.table) if by_values else read.table
     except (duckdb.Error, OSError, ValueError) as error:
         raise unreadable(f"raw.{spec.name}", str(error), files) from error
     return SourceFiles(
