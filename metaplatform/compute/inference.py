@@ -3,17 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from metaplatform.compute.learners import LEARNERS
 from metaplatform.compute.matrix import fill
 from metaplatform.errors import DataError
 from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS
 from metaplatform.specs.entities.training import Task
 from metaplatform.specs.records.encoding import FittedEncoding
+from metaplatform.specs.records.learnt import Learnt
 
 KEPT_PREFIX = "_kept_"
 """Put before the name of a column that is carried along: a feature may have the same name."""
@@ -22,12 +23,12 @@ _STAMP_TYPES = (pa.string(), pa.int64(), pa.string(), pa.timestamp("us", tz="UTC
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model version as scoring needs it: booster as UBJ bytes, features in matrix order."""
+    """A model version as scoring needs it; features in matrix order."""
 
     model: str
     version: int
     task: Task
-    booster: bytes
+    learnt: Learnt
     encoding: FittedEncoding
 
     @property
@@ -58,7 +59,7 @@ def score(
     ]
     added = [pa.field(name, kind) for name, kind in zip(given, (pa.float64(), *_STAMP_TYPES), strict=True)]
     schema = pa.schema([*carried, *added])
-    predict = Predictor(scorer.booster, features, threads=threads)
+    predict = Predictor(scorer.learnt, features, threads=threads)
 
     def scored() -> Iterator[pa.RecordBatch]:
         for batch in reader:
@@ -96,14 +97,12 @@ def shares(champions: Sequence[tuple[int, datetime]], start: datetime | None) ->
 
 
 class Predictor:
-    """A booster that scores encoded batches; it keeps one matrix and fills it again for each."""
+    """Scores encoded batches by what was learnt; one matrix is kept, and filled for each."""
 
-    def __init__(self, booster: bytes, features: Sequence[str], *, threads: int) -> None:
-        """Load the booster from its UBJ bytes; ``features`` are the matrix's columns."""
-        import xgboost
-
+    def __init__(self, learnt: Learnt, features: Sequence[str], *, threads: int) -> None:
+        """Load what was learnt; ``features`` are the matrix's columns."""
         self._features = tuple(features)
-        self._booster = xgboost.Booster({"nthread": threads}, model_file=bytearray(booster))
+        self._score = LEARNERS.of(learnt.kind).load(learnt.files, threads=threads)
         self._matrix = np.empty((0, len(self._features)), np.float32)
 
     def __call__(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
@@ -114,8 +113,7 @@ class Predictor:
             self._matrix = np.empty((batch.num_rows, len(self._features)), np.float32)
         matrix = self._matrix[: batch.num_rows]
         fill(batch, self._features, matrix)
-        scores: Any = self._booster.inplace_predict(matrix)
-        return np.asarray(scores, np.float64)
+        return np.asarray(self._score(matrix), np.float64)
 
 
 def _check_columns(schema: pa.Schema, features: Sequence[str], kept: Sequence[str], given: Sequence[str]) -> None:

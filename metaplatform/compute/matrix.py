@@ -1,7 +1,6 @@
-"""Encoded Arrow batches → float32 blocks for XGBoost, the same blocks however the batches were cut."""
+"""Encoded Arrow batches → float32 blocks to learn from, the same blocks however the batches were cut."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,7 @@ def fill(batch: pa.RecordBatch, columns: Sequence[str], out: npt.NDArray[np.floa
 def blocks(batches: Iterable[pa.RecordBatch], features: Sequence[str], *, label: str = "label") -> Iterator[Block]:
     """Yield blocks of ``BLOCK_ROWS`` rows (the last one shorter), rows in the batches' order.
 
-    XGBoost's sketch depends on how rows are cut, so blocks never follow the engine's batches.
+    What is learnt may depend on how rows are cut, so blocks never follow the engine's batches.
     """
     matrix, labels, filled = _empty(len(features)), np.empty(BLOCK_ROWS), 0
     for batch in batches:
@@ -41,39 +40,3 @@ def blocks(batches: Iterable[pa.RecordBatch], features: Sequence[str], *, label:
 
 def _empty(columns: int) -> npt.NDArray[np.float32]:
     return np.empty((BLOCK_ROWS, columns), np.float32)
-
-
-def quantised(
-    parts: Sequence[Block], feature_types: Mapping[str, str], *, max_bin: int, threads: int, reference: Any = None
-) -> Any:
-    """Return an ``xgboost.QuantileDMatrix`` of the blocks, which it reads in place, several times.
-
-    ``feature_types`` maps features to ``q`` or ``c``, in matrix order. ``reference`` is the training matrix
-    whose bins a validation matrix takes.
-    """
-    import xgboost
-
-    class Blocks(xgboost.DataIter):
-        """Hands XGBoost one block after the other."""
-
-        def __init__(self) -> None:
-            self._rest = iter(parts)
-            super().__init__()
-
-        def next(self, input_data: Callable[..., None]) -> bool:
-            block = next(self._rest, None)
-            if block is None:
-                return False
-            matrix, labels = block
-            input_data(
-                data=matrix,
-                label=labels,
-                feature_names=list(feature_types),
-                feature_types=list(feature_types.values()),
-            )
-            return True
-
-        def reset(self) -> None:
-            self._rest = iter(parts)
-
-    return xgboost.QuantileDMatrix(Blocks(), max_bin=max_bin, nthread=threads, ref=reference, enable_categorical=True)

@@ -12,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from metaplatform.compute.learners import LEARNERS
+from metaplatform.compute.learners.learning import Score
 from metaplatform.errors import DataError
 from metaplatform.specs.records.encoding import LARGEST, FittedEncoding, FittedFeature
+from metaplatform.specs.records.learnt import Learnt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,10 +85,10 @@ def _mismatch(feature: FittedFeature, seen: str) -> DataError:
 
 
 class ServedModel:
-    """What MLflow serves: a booster behind its encoding. Scores a pandas frame of raw features."""
+    """What MLflow serves: what was learnt, behind its encoding. Scores a pandas frame of raw features."""
 
-    def __init__(self, booster: Any, encoding: FittedEncoding, score_column: str) -> None:
-        self._booster, self._encoding, self._score_column = booster, encoding, score_column
+    def __init__(self, score: Score, encoding: FittedEncoding, score_column: str) -> None:
+        self._score, self._encoding, self._score_column = score, encoding, score_column
 
     def predict(self, model_input: "pd.DataFrame", params: dict[str, Any] | None = None) -> "pd.DataFrame":
         """Return one score a row, in the rows' order; ``params`` is MLflow's and unused.
@@ -98,14 +101,13 @@ class ServedModel:
         del params
         scores = np.zeros(0)
         if len(model_input):
-            scores = self._booster.inplace_predict(encode_frame(model_input, self._encoding)).astype(np.float64)
+            scores = np.asarray(self._score(encode_frame(model_input, self._encoding)), np.float64)
         return pd.DataFrame({self._score_column: scores}, index=model_input.index)
 
 
 def _load_pyfunc(path: str) -> ServedModel:
-    import xgboost
-
     folder = Path(path)
-    booster = xgboost.Booster(model_file=folder / "model.ubj")
-    encoding = FittedEncoding.from_json(json.loads((folder / "encoding.json").read_text()))
-    return ServedModel(booster, encoding, json.loads((folder / "spec.json").read_text())["score_column"])
+    told, encoding = (json.loads((folder / f"{name}.json").read_text()) for name in ("spec", "encoding"))
+    learnt = Learnt.of(told, lambda name: (folder / name).read_bytes())
+    score = LEARNERS.of(learnt.kind).load(learnt.files, threads=0)
+    return ServedModel(score, FittedEncoding.from_json(encoding), told["score_column"])

@@ -149,7 +149,7 @@ class _History:
             labels = labels_of(session, manifest, self._model, known, window)
             frame = labelled_frame(session, manifest, self._model, labels, window)
             frame = frame.filter(frame[moment] >= ibis.literal(since))
-            predictor = Predictor(bundle.booster, bundle.encoding.names, threads=session.threads)
+            predictor = Predictor(bundle.learnt, bundle.encoding.names, threads=session.threads)
             order = order_of(manifest, self._model)
             encoded = encoded_rows(frame, bundle.encoding, order=order)
             truths, scores = scored_labels(session, encoded, bundle.encoding, predictor, order=order)

@@ -9,9 +9,10 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Look
 from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.fields.chapters import CHAPTERS
+from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.judging import judged
 from metaplatform.specs.relational.places import TablePlaces, fault_in_rows
-from metaplatform.specs.structure import Fault, ReadEntity, build_entity, read_entity
+from metaplatform.specs.structure import ReadEntity, build_entity, read_entity
 
 Snapshot = Mapping[str, Any]
 """Chapter → entity name → the entity's fields as JSON values, ``name`` and fields at their defaults left out."""

@@ -14,6 +14,7 @@ from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.inference import PredictionSpec
 from metaplatform.specs.entities.ingestion import TableSpec
 from metaplatform.specs.entities.reactions import ReactionSpec
+from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.fields.spec_types import bare, inside, variants
 from metaplatform.specs.partial import Partial, adapter, variant_of, with_kinds, without_value
@@ -62,19 +63,6 @@ CHAPTER_TYPES: Mapping[str, Any] = {
     "alerts": AlertSpec,
 }
 """Chapter of the book → the type of its entities."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong with one value of an entity; ``at_key`` where the key itself is at fault."""
-
-    rule: str
-    path: Path
-    culprit: str
-    message: str
-    fix: str
-    nearest: str | None = None
-    at_key: bool = False
 
 
 @dataclass(frozen=True)

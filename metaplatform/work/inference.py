@@ -116,7 +116,7 @@ def _scored(session: Session, step: Step, spec: PredictionSpec, share: Share, ro
         bundle.encoding,
         keep=[*manifest.identity_of(spec.name), *kept],
     )
-    scorer = Scorer(spec.model, share.version, model.task, bundle.booster, bundle.encoding)
+    scorer = Scorer(spec.model, share.version, model.task, bundle.learnt, bundle.encoding)
     return score(session.stream(encoded), scorer, run_id=step.run_id, scored_at=step.now, threads=session.threads)
 
 

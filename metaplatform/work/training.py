@@ -1,8 +1,8 @@
 """Models: train a challenger, compare it with the champion on rows neither has seen, promote or keep."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import ibis
 import numpy as np
@@ -15,6 +15,8 @@ from metaplatform.compute.encoding import encoding_query, fit, of_other_kinds
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.compute.label_counts import Prospect, shortfall
+from metaplatform.compute.learners import requirements_of
+from metaplatform.compute.learners.learning import Fit
 from metaplatform.compute.policy.retraining import take_back
 from metaplatform.compute.training import TrainedModel, TrainingRefusedError, in_order, refit, train
 from metaplatform.naming import HIDDEN_TAG, stable_id
@@ -35,6 +37,7 @@ from metaplatform.work.training_rows import TrainingRows, training_prospect, tra
 
 DECISION_TAG = f"{HIDDEN_TAG}decision"
 """Run tag with the retrain decision that the run answers."""
+_NO_FIT = Fit({})
 
 
 def retrain(step: Step) -> Made | None:
@@ -107,11 +110,10 @@ def train_and_compare(step: Step) -> Made:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version as it is judged: its bundle, how many rounds it took, and the metric after each that was tried."""
+    """A version as it is judged: its bundle, and what its training gave beside."""
 
     bundle: ModelBundle
-    rounds: int = 0
-    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    fit: Fit = _NO_FIT
 
 
 def candidate_of(version: ModelVersion, registry: ModelRegistry) -> Candidate:
@@ -132,7 +134,7 @@ def check_worth(model: ModelSpec, found: Prospect) -> None:
 
 
 def train_candidate(session: Session, step: Step, model: ModelSpec, rows: TrainingRows) -> Candidate:
-    """Fit the encoding and the booster on the training split, and evaluate them on the holdout."""
+    """Fit the encoding and the model on the training split, and evaluate them on the holdout."""
     encoding = fitted_encoding(session, step, model, rows, rows.split.training(rows.frame))
     # Once for all three splits: the joins with the categories cost more than the rows.
     encoded = session.keep(encoded_rows(rows.frame, encoding, order=rows.order))
@@ -145,9 +147,9 @@ def train_candidate(session: Session, step: Step, model: ModelSpec, rows: Traini
         seed=model.training.seed,
         threads=session.threads,
     )
-    step.log(f"trained {trained.best_iteration + 1} rounds on {trained.training_rows} rows")
-    bundle = make_bundle(session, step, model, rows, encoded, encoding, trained)
-    return Candidate(bundle, trained.best_iteration + 1, {f"validation_{trained.metric}": trained.history})
+    found = "".join(f", {name} {value}" for name, value in trained.fit.found.items())
+    step.log(f"trained on {trained.training_rows} rows{found}")
+    return Candidate(make_bundle(session, step, model, rows, encoded, encoding, trained), trained.fit)
 
 
 def fitted_encoding(
@@ -160,17 +162,17 @@ def fitted_encoding(
 
 
 def refitted(session: Session, step: Step, model: ModelSpec, rows: TrainingRows, candidate: Candidate) -> Candidate:
-    """Return the candidate with a booster of as many rounds, taught by the whole window up to the cut.
+    """Return the candidate taught once more, by the whole window up to the cut.
 
-    Drift of the features is measured against all of these rows; that of the scores against those that the judged
-    booster gave to rows it had not seen, as there are no others.
+    Drift of the features is measured against all of these rows; that of the scores against those that what was judged
+    gave to rows it had not seen, as there are no others.
     """
     judged = candidate.bundle
     encoding = fitted_encoding(session, step, model, rows, rows.frame)
-    booster = refit(
+    learnt = refit(
         session.stream(in_order(encoded_rows(rows.frame, encoding, order=rows.order), encoding, order=rows.order)),
         model,
-        rounds=candidate.rounds,
+        found=candidate.fit.found,
         feature_types=encoding.feature_types,
         seed=model.training.seed,
         threads=session.threads,
@@ -179,7 +181,7 @@ def refitted(session: Session, step: Step, model: ModelSpec, rows: TrainingRows,
     reference = digest(rows.frame, encoding.names).joined(scores)
     bundle = replace(
         judged,
-        booster=booster,
+        learnt=learnt,
         encoding=encoding,
         lineage=replace(judged.lineage, trained_until=rows.bounds.cut),
         reference=json.loads(reference.to_json()),
@@ -191,14 +193,15 @@ def refitted(session: Session, step: Step, model: ModelSpec, rows: TrainingRows,
 
 def register(step: Step, model: ModelSpec, candidate: Candidate, decision: str) -> ModelVersion:
     """Register a candidate as the newest version, with all that is known of its training."""
-    bundle = candidate.bundle
+    bundle, fit = candidate.bundle, candidate.fit
     return step.registry.new_version(
         model.name,
         bundle,
-        params={**model.training.model_dump(mode="json"), "best_iteration": candidate.rounds - 1},
-        metrics={**bundle.metrics, **candidate.history},
+        params={**model.learning, **fit.found},
+        metrics={**bundle.metrics, **fit.curves},
         tags={DECISION_TAG: decision, "dagster.run_id": step.run_id},
         inputs=tuple(bundle.lineage.inputs.items()),
+        requirements=requirements_of(model.kind),
     )
 
 
@@ -211,13 +214,13 @@ def make_bundle(
     encoding: FittedEncoding,
     trained: TrainedModel,
 ) -> ModelBundle:
-    """Return the bundle of a booster: holdout metrics, drift reference, and what it was made from.
+    """Return the bundle of what was trained: holdout metrics, drift reference, and what it was made from.
 
-    ``encoded`` are the ``rows`` once more, as the booster takes them.
+    ``encoded`` are the ``rows`` once more, as a learner takes them.
     """
-    predictor = Predictor(trained.booster, encoding.names, threads=session.threads)
+    predictor = Predictor(trained.learnt, encoding.names, threads=session.threads)
     labels, scores = scored_labels(session, rows.split.holdout(encoded), encoding, predictor, order=rows.order)
-    # Scores of rows the booster has learnt from are sharper than any it will give again.
+    # Scores of rows it has learnt from are sharper than any it will give again.
     _, unseen = scored_labels(session, rows.split.validation(encoded), encoding, predictor, order=rows.order)
     reference = digest(_before_holdout(session, rows), encoding.names).joined(
         digest(_score_table(session, SCORE_COLUMNS[model.task], [scores, unseen]))
@@ -242,7 +245,7 @@ def make_bundle(
     )
     metrics: Mapping[str, float | None] = evaluate(labels, scores, model.task).scores
     return ModelBundle(
-        trained.booster, encoding, model.task, model.target.sql, lineage, metrics, json.loads(reference.to_json())
+        trained.learnt, encoding, model.task, model.target.sql, lineage, metrics, json.loads(reference.to_json())
     )
 
 
@@ -308,7 +311,7 @@ def compare_versions(
 def _scores(
     session: Session, held: ibis.Table, judged: Judged, order: tuple[str, ...]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    predictor = Predictor(judged.booster, judged.encoding.names, threads=session.threads)
+    predictor = Predictor(judged.learnt, judged.encoding.names, threads=session.threads)
     encoded = encoded_rows(held, judged.encoding, order=order)
     return scored_labels(session, encoded, judged.encoding, predictor, order=order)
 

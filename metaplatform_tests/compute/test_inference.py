@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from metaplatform.compute.inference import Scorer, Share, score, shares
 from metaplatform.errors import DataError
 from metaplatform.specs.records.encoding import FittedEncoding, FittedFeature
+from metaplatform.specs.records.learnt import Learnt
 
 NOW = dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
 FEATURES = (FittedFeature("x", "number", "float64"), FittedFeature("kind", "category", "string", ("a", "b")))
@@ -29,7 +30,9 @@ def booster_of(objective: str):
 
 def scorer_of(task: str):
     booster = booster_of("binary:logistic" if task == "binary" else "reg:squarederror")
-    return booster, Scorer("demand", 3, task, bytes(booster.save_raw("ubj")), FittedEncoding(FEATURES))
+    return booster, Scorer(
+        "demand", 3, task, Learnt("xgboost", {"model.ubj": bytes(booster.save_raw("ubj"))}), FittedEncoding(FEATURES)
+    )
 
 
 def rows_of(rows: int):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from metaplatform.compute.matrix import BLOCK_ROWS, blocks
 from metaplatform.compute.training import TrainingRefusedError, refit, train
 from metaplatform.errors import DataError
-from metaplatform.specs.entities.training import ModelSpec, PromotionSpec, TargetSpec, TrainingSpec
+from metaplatform.specs.entities.training import PromotionSpec, TargetSpec
+from metaplatform.specs.entities.xgboost import XGBoostModel, XGBoostTraining
 from metaplatform.specs.fields.duration import Duration
 
 TYPES = {"x": "q", "kind": "c", "noise": "q"}
@@ -21,13 +22,13 @@ METRIC = {"binary": "roc_auc", "regression": "rmse"}
 
 def spec_of(task: str = "binary", **training: Any):
     settled = {"min_rows": 10, "rounds": 20, "early_stopping_rounds": 5, **training}
-    return ModelSpec(
+    return XGBoostModel(
         name="demand",
         kind="xgboost",
         task=task,
         feature_set="orders",
         target=TargetSpec(sql="y"),
-        training=TrainingSpec(window=Duration(months=3), holdout=Duration(seconds=86_400), **settled),
+        training=XGBoostTraining(window=Duration(months=3), holdout=Duration(seconds=86_400), **settled),
         promotion=PromotionSpec(metric=METRIC[task]),
     )
 
@@ -43,6 +44,11 @@ def rows_of(task: str = "binary", *, rows: int = 600, seed: int = 0):
     return pa.table({**floats, "label": pa.array(label)})
 
 
+def booster_of(model: Any):
+    (content,) = model.learnt.files.values()
+    return xgboost.Booster(model_file=bytearray(content))
+
+
 def trained(table: Any, spec: Any, *, chunk: int = 100, seed: int = 0, threads: int = 1, validation: Any = None):
     validation = rows_of(spec.task, rows=200, seed=9) if validation is None else validation
     batches = table.to_batches(max_chunksize=chunk)
@@ -52,17 +58,18 @@ def trained(table: Any, spec: Any, *, chunk: int = 100, seed: int = 0, threads: 
 @pytest.mark.parametrize("task", ["binary", "regression"])
 def test_training_learns_the_signal_of_either_task(task: str):
     model = trained(rows_of(task), spec_of(task, rounds=60))
-    assert model.importance["x"] > model.importance["noise"]
-    assert sum(model.importance.values()) == pytest.approx(1)
-    assert model.history[model.best_iteration] == min(model.history) < model.history[0] * 0.9
+    importance, (history,) = model.fit.importance, model.fit.curves.values()
+    assert importance["x"] > importance["noise"]
+    assert sum(importance.values()) == pytest.approx(1)
+    assert history[model.fit.found["best_iteration"]] == min(history) < history[0] * 0.9
     assert (model.training_rows, model.validation_rows) == (600, 200)
 
 
 def test_the_booster_ends_with_its_best_round():
     model = trained(rows_of(), spec_of(rounds=200, early_stopping_rounds=3, parameters={"eta": 0.5}))
-    booster = xgboost.Booster(model_file=bytearray(model.booster))
-    assert model.rounds == len(model.history) == model.best_iteration + 4
-    assert booster.num_boosted_rounds() == model.best_iteration + 1
+    booster, best = booster_of(model), model.fit.found["best_iteration"]
+    assert len(model.fit.curves["validation_logloss"]) == best + 4
+    assert booster.num_boosted_rounds() == best + 1
     assert booster.feature_names == list(TYPES)
     assert booster.feature_types == list(TYPES.values())
 
@@ -71,12 +78,12 @@ def test_the_booster_ends_with_its_best_round():
 @pytest.mark.parametrize("change", [{"chunk": 7}, {"threads": 2}, {}])
 def test_the_same_rows_and_seed_give_the_same_bytes(task: str, change: dict[str, int]):
     spec = spec_of(task, parameters={"subsample": 0.5, "colsample_bytree": 0.7})
-    assert trained(rows_of(task), spec).booster == trained(rows_of(task), spec, **change).booster
+    assert trained(rows_of(task), spec).learnt == trained(rows_of(task), spec, **change).learnt
 
 
 def test_another_seed_gives_another_model():
     spec = spec_of(parameters={"subsample": 0.5})
-    assert trained(rows_of(), spec, seed=1).booster != trained(rows_of(), spec, seed=2).booster
+    assert trained(rows_of(), spec, seed=1).learnt != trained(rows_of(), spec, seed=2).learnt
 
 
 @settings(max_examples=25)
@@ -99,10 +106,10 @@ def test_a_single_constant_feature_trains_a_model_that_says_the_mean():
     table = table.append_column("empty", nulls)
     types = {"flat": "q", "empty": "c"}
     model = train(table.to_batches(), table.to_batches(), spec_of("regression"), feature_types=types, seed=0, threads=1)
-    booster = xgboost.Booster(model_file=bytearray(model.booster))
+    booster = booster_of(model)
     scores = booster.inplace_predict(np.array([[0, np.nan]], np.float32))
     assert scores[0] == pytest.approx(np.mean(table["label"].to_numpy()), abs=1e-2)
-    assert set(model.importance) == {"flat", "empty"}
+    assert set(model.fit.importance) == {"flat", "empty"}
 
 
 def labelled(labels: Any):
@@ -139,32 +146,32 @@ def test_rows_or_parameters_that_cannot_train_are_an_error_that_names_the_model(
 
 
 @pytest.mark.parametrize("label", [1e308, 1e38, 1e19, math.inf, math.nan])
-def test_a_label_of_the_holdout_that_xgboost_cannot_hold_refuses_the_refit_as_it_would_the_training(label: float):
+def test_a_label_of_the_holdout_that_cannot_be_squared_refuses_the_refit_as_it_would_the_training(label: float):
     table, spec = labelled([0.0, 1.0, label] * 20), spec_of("regression")
     with pytest.raises(TrainingRefusedError, match="20 of 60 labels are not numbers"):
-        refit(table.to_batches(), spec, rounds=2, feature_types=TYPES, seed=0, threads=1)
+        refit(table.to_batches(), spec, found={"best_iteration": 1}, feature_types=TYPES, seed=0, threads=1)
 
 
 def test_the_largest_labels_that_train_give_finite_scores():
     table = labelled([-9.2e18, 9.2e18] * 60)
     model = trained(table, spec_of("regression"), validation=table)
-    assert all(math.isfinite(value) for value in model.history)
-    booster = xgboost.Booster(model_file=bytearray(model.booster))
+    assert all(math.isfinite(value) for value in model.fit.curves["validation_rmse"])
+    booster = booster_of(model)
     matrix = np.column_stack([table[name].to_numpy() for name in TYPES]).astype(np.float32)
     assert np.isfinite(booster.inplace_predict(matrix)).all()
 
 
 def test_one_class_of_validation_labels_is_no_hindrance():
-    assert trained(rows_of(), spec_of(), validation=labelled([1.0] * 50)).rounds > 0
+    assert trained(rows_of(), spec_of(), validation=labelled([1.0] * 50)).learnt.files
 
 
 def test_other_objectives_of_the_task_may_be_asked_for():
     table = rows_of("regression")
     model = trained(table, spec_of("regression", parameters={"objective": "reg:absoluteerror", "eval_metric": "mae"}))
-    assert model.metric == "mae"
+    assert list(model.fit.curves) == ["validation_mae"]
 
 
 def test_the_seed_of_the_call_wins_over_that_of_the_parameters():
     spec = spec_of(parameters={"subsample": 0.5, "seed": 7})
     plain = spec_of(parameters={"subsample": 0.5})
-    assert trained(rows_of(), spec, seed=1).booster == trained(rows_of(), plain, seed=1).booster
+    assert trained(rows_of(), spec, seed=1).learnt == trained(rows_of(), plain, seed=1).learnt

@@ -18,6 +18,7 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.monitoring import DriftMonitor
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.records.encoding import FittedEncoding, FittedFeature
+from metaplatform.specs.records.learnt import Learnt
 from metaplatform.work.drift import judge_drift
 from metaplatform.work.inference import predict
 from metaplatform_tests.work.steps import registry_of, step_at
@@ -76,7 +77,8 @@ def bundle(version: int) -> ModelBundle:
         inputs={},
     )
     encoding = FittedEncoding((FittedFeature("price", "number", "float64"),), until)
-    return ModelBundle(bytes(booster.save_raw("ubj")), encoding, "binary", "returned", lineage, {}, {})
+    learnt = Learnt("xgboost", {"model.ubj": bytes(booster.save_raw("ubj"))})
+    return ModelBundle(learnt, encoding, "binary", "returned", lineage, {}, {})
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.monitoring import PerformanceMonitor
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.records.encoding import FittedEncoding, FittedFeature
+from metaplatform.specs.records.learnt import Learnt
 from metaplatform.work.inference import predict
 from metaplatform.work.performance import judge_realized
 from metaplatform.work.steps import Step
@@ -90,7 +91,9 @@ def bundle(version: int) -> ModelBundle:
         inputs={},
     )
     encoding = FittedEncoding((FittedFeature("price", "number", "float64"),), until)
-    return ModelBundle(booster_of(version), encoding, "binary", "returned", lineage, {}, {})
+    return ModelBundle(
+        Learnt("xgboost", {"model.ubj": booster_of(version)}), encoding, "binary", "returned", lineage, {}, {}
+    )
 
 
 @pytest.fixture(scope="module")

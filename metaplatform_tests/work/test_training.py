@@ -18,6 +18,7 @@ from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonitor
 from metaplatform.specs.loading import load_book
+from metaplatform.specs.records.learnt import Learnt
 from metaplatform.specs.records.ledger import Decision, Observation, Promotion
 from metaplatform.work.performance import earlier_scores
 from metaplatform.work.steps import REPLAY_TAG
@@ -70,6 +71,10 @@ def of_one_class_until(orders: pa.Table, moment: dt.datetime) -> pa.Table:
     return orders.set_column(orders.column_names.index("returned"), "returned", labels)
 
 
+def booster_of(learnt: Learnt) -> xgboost.Booster:
+    return xgboost.Booster(model_file=bytearray(learnt.files["model.ubj"]))
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Platform:
     platform = Platform(tmp_path_factory.mktemp("trained"), rows())
@@ -95,18 +100,15 @@ def test_the_winner_is_refitted_on_the_whole_window_and_keeps_the_verdict_of_wha
     bundle = trained.registry.load("returns", version.version)
     assert version.refitted
     assert version.trained_until == version.cut > version.holdout_from
-    assert bundle.judged.booster != bundle.booster
+    assert bundle.judged.learnt != bundle.learnt
     (promotion,) = trained.ledger.read(Promotion)
     assert promotion.challenger_score == bundle.metrics["roc_auc"]
-    rounds = [
-        xgboost.Booster(model_file=bytearray(found)).num_boosted_rounds()
-        for found in (bundle.booster, bundle.judged.booster)
-    ]
+    rounds = [booster_of(found).num_boosted_rounds() for found in (bundle.learnt, bundle.judged.learnt)]
     assert rounds[0] == rounds[1]
     columns = {column["name"]: column for column in bundle.reference["columns"]}
     assert columns["price"]["rows"] == version.labelled_rows
     held = bundle.lineage.holdout_rows + bundle.lineage.validation_rows
-    assert columns["probability"]["rows"] == held, "scores of rows that the judged booster had not seen"
+    assert columns["probability"]["rows"] == held, "scores of rows that what was judged had not seen"
 
 
 def test_the_refit_is_what_xgboost_makes_of_all_labelled_rows_before_the_cut(trained: Platform) -> None:
@@ -126,14 +128,14 @@ def test_the_refit_is_what_xgboost_makes_of_all_labelled_rows_before_the_cut(tra
         max_bin=256,
         nthread=1,
     )
-    judged = xgboost.Booster(model_file=bytearray(bundle.judged.booster))
+    judged = booster_of(bundle.judged.learnt)
     again = xgboost.train(
         {"objective": "binary:logistic", "tree_method": "hist", "max_bin": 256, "seed": 0, "nthread": 1},
         data,
         judged.num_boosted_rounds(),
     )
     asked = np.linspace(0, 13, 50, dtype=np.float32).reshape(-1, 1)
-    scores = xgboost.Booster(model_file=bytearray(bundle.booster)).inplace_predict(asked)
+    scores = booster_of(bundle.learnt).inplace_predict(asked)
     assert scores == pytest.approx(again.inplace_predict(asked), abs=1e-6)
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 BUNDLE_FOLDER = "data/bundle"
 """Where a logged model keeps the bundle."""
-_REQUIRED = ("metaplatform", "mlflow", "numpy", "pandas", "pyarrow", "xgboost")
+_REQUIRED = ("metaplatform", "mlflow", "numpy", "pandas", "pyarrow")
+"""What serving any model needs."""
 _BATCH = 100
 _LONGEST_PARAMETER = 6_000
 
@@ -92,9 +93,18 @@ def _datasets(inputs: Iterable[tuple[str, int]]) -> list[Any]:
 
 
 def log_bundle(
-    client: "MlflowClient", run: "Run", model: str, bundle: ModelBundle, *, loader_module: str
+    client: "MlflowClient",
+    run: "Run",
+    model: str,
+    bundle: ModelBundle,
+    *,
+    loader_module: str,
+    requirements: Iterable[str],
 ) -> "LoggedModel":
-    """Log the bundle as a model that ``mlflow models serve`` understands, and return it."""
+    """Log the bundle as a model that ``mlflow models serve`` understands, and return it.
+
+    ``requirements`` are the distributions that its scores need beside the platform's own.
+    """
     from mlflow.models import Model
 
     logged = client.create_logged_model(run.info.experiment_id, name=model, source_run_id=run.info.run_id)
@@ -108,7 +118,7 @@ def log_bundle(
             loader_module=loader_module,
             data_path=str(source),
             mlflow_model=described,
-            conda_env=_environment(),
+            conda_env=_environment(requirements),
         )
         client.log_model_artifacts(logged.model_id, str(packed))
     return client.finalize_logged_model(logged.model_id, "READY")
@@ -134,13 +144,13 @@ def _column_type(feature: FittedFeature) -> Any:
     return {"category": "string", "time": "datetime"}[feature.kind]
 
 
-def _environment() -> dict[str, Any]:
+def _environment(requirements: Iterable[str]) -> dict[str, Any]:
     """Return what serving needs, spelled out: MLflow otherwise loads the model in another process to find out."""
-    requirements = [f"{name}=={version(name)}" for name in _REQUIRED]
+    pinned = [f"{name}=={version(name)}" for name in (*_REQUIRED, *requirements)]
     return {
         "name": "mlflow-env",
         "channels": ["conda-forge"],
-        "dependencies": [f"python={python_version()}", "pip", {"pip": requirements}],
+        "dependencies": [f"python={python_version()}", "pip", {"pip": pinned}],
     }
 
 

@@ -12,9 +12,10 @@ from metaplatform.errors import DataError, RegistryError
 from metaplatform.specs.entities.inference import SCORE_COLUMNS
 from metaplatform.specs.entities.training import Task
 from metaplatform.specs.records.encoding import FittedEncoding
+from metaplatform.specs.records.learnt import Learnt
 
 JUDGED = "judged"
-"""Folder within a bundle: the booster that was judged, where another one scores."""
+"""Folder within a bundle: what was judged, where something else scores."""
 _INSTANTS = ("trained_from", "trained_until", "holdout_from", "cut")
 
 
@@ -62,9 +63,9 @@ class TrainingLineage:
 
 @dataclass(frozen=True)
 class Judged:
-    """The booster that a refitted version was judged by, with its encoding: it has not seen the holdout."""
+    """What a refitted version was judged by, with its encoding: it has not seen the holdout."""
 
-    booster: bytes
+    learnt: Learnt
     encoding: FittedEncoding
 
 
@@ -72,12 +73,12 @@ class Judged:
 class ModelBundle:
     """Everything of one model version.
 
-    ``booster`` is XGBoost's UBJ; ``target`` the label's expression, for readers; ``reference`` the digest that
+    ``learnt`` is what scores; ``target`` the label's expression, for readers; ``reference`` the digest that
     drift is measured against, as JSON values; ``metrics`` are None where undefined. ``refitted_from`` is what was
     judged, where that is not what scores.
     """
 
-    booster: bytes
+    learnt: Learnt
     encoding: FittedEncoding
     task: Task
     target: str
@@ -89,7 +90,7 @@ class ModelBundle:
     @property
     def judged(self) -> Judged:
         """Return what the version's metrics are of, and what it is compared by."""
-        return self.refitted_from or Judged(self.booster, self.encoding)
+        return self.refitted_from or Judged(self.learnt, self.encoding)
 
     @property
     def score_column(self) -> str:
@@ -98,20 +99,22 @@ class ModelBundle:
 
     @property
     def digest(self) -> str:
-        """Return 16 hex digits of what decides the scores: booster, encoding and task."""
-        content = hashlib.sha256(self.booster)
+        """Return 16 hex digits of what decides the scores: what was learnt, encoding and task."""
+        content = hashlib.sha256()
+        for name in sorted(self.learnt.files):
+            content.update(self.learnt.files[name])
         content.update(_text({"encoding": self.encoding.to_json(), "task": self.task}).encode())
         return content.hexdigest()[:16]
 
     def write(self, folder: Path) -> None:
         """Write the bundle's files into ``folder``, which is made."""
         folder.mkdir(parents=True)
-        (folder / "model.ubj").write_bytes(self.booster)
         spec = {
             "task": self.task,
             "target": self.target,
             "score_column": self.score_column,
             "features": list(self.encoding.names),
+            **self.learnt.to_json(),
         }
         parts = {
             "encoding": self.encoding.to_json(),
@@ -122,11 +125,12 @@ class ModelBundle:
         }
         for name, values in parts.items():
             (folder / f"{name}.json").write_text(_text(values), encoding="utf-8")
+        _write_files(folder, self.learnt)
         if self.refitted_from is not None:
             (folder / JUDGED).mkdir()
-            (folder / JUDGED / "model.ubj").write_bytes(self.refitted_from.booster)
             encoding = _text(self.refitted_from.encoding.to_json())
             (folder / JUDGED / "encoding.json").write_text(encoding, encoding="utf-8")
+            _write_files(folder / JUDGED, self.refitted_from.learnt)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -141,14 +145,14 @@ class ModelBundle:
                 for name in ("encoding", "spec", "lineage", "metrics", "reference")
             }
             return cls(
-                booster=(folder / "model.ubj").read_bytes(),
+                learnt=_learnt(folder, parts["spec"]),
                 encoding=FittedEncoding.from_json(parts["encoding"]),
                 task=parts["spec"]["task"],
                 target=parts["spec"]["target"],
                 lineage=TrainingLineage.from_json(parts["lineage"]),
                 metrics=parts["metrics"],
                 reference=parts["reference"],
-                refitted_from=_judged(folder / JUDGED),
+                refitted_from=_judged(folder / JUDGED, parts["spec"]),
             )
         except (OSError, ValueError, KeyError, TypeError, DataError) as error:
             raise RegistryError(
@@ -158,11 +162,32 @@ class ModelBundle:
             ) from error
 
 
-def _judged(folder: Path) -> Judged | None:
+def _judged(folder: Path, spec: Mapping[str, Any]) -> Judged | None:
     if not folder.exists():
         return None
     encoding = json.loads((folder / "encoding.json").read_text(encoding="utf-8"))
-    return Judged((folder / "model.ubj").read_bytes(), FittedEncoding.from_json(encoding))
+    return Judged(_learnt(folder, spec), FittedEncoding.from_json(encoding))
+
+
+def _learnt(folder: Path, spec: Mapping[str, Any]) -> Learnt:
+    return Learnt.of(spec, lambda name: (folder / name).read_bytes())
+
+
+def _write_files(folder: Path, learnt: Learnt) -> None:
+    """Write what was learnt beside what is told of it.
+
+    Raises:
+        RegistryError: if a file would take the place of another.
+    """
+    for name, content in learnt.files.items():
+        path = folder / name
+        if path.exists() or path.parent != folder:
+            raise RegistryError(
+                owner=f"models of kind '{learnt.kind}'",
+                culprit=f"'{name}' cannot be the name of a file in a model bundle",
+                fix="let the learner name its files otherwise",
+            )
+        path.write_bytes(content)
 
 
 def _text(values: Mapping[str, Any]) -> str:

@@ -96,11 +96,13 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         metrics: Mapping[str, float | Sequence[float] | None],
         tags: Mapping[str, str],
         inputs: Iterable[tuple[str, int]] = (),
+        requirements: Iterable[str] = (),
     ) -> ModelVersion:
         """Log the bundle in an MLflow run of its own, register it, and make it the challenger.
 
         ``metrics`` that are sequences are logged step by step, None is left out. ``tags`` go to run and
-        version. ``inputs`` are the (reference, Delta version) pairs read. If anything fails, the run ends
+        version. ``inputs`` are the (reference, Delta version) pairs read, ``requirements`` the
+        distributions that its scores need beside the platform's own. If anything fails, the run ends
         FAILED, and neither aliases nor earlier versions change.
         """
         client, inputs = self._client(), tuple(inputs)
@@ -111,7 +113,9 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
             try:
                 mlflow_logging.log_facts(client, run, params=params, metrics=metrics, inputs=inputs)
-                logged = mlflow_logging.log_bundle(client, run, model, bundle, loader_module=self.loader_module)
+                logged = mlflow_logging.log_bundle(
+                    client, run, model, bundle, loader_module=self.loader_module, requirements=requirements
+                )
                 version = self._add_version(client, model, logged, tags)
                 record = VersionRecord(version, tags, params, metrics, inputs)
                 keep_version(Path(self.artifact_root) / model / "models" / logged.model_id, record)

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from metaplatform.specs.fields.base import PRESENTATION, Many, Name, Owner, Ref, Spec
 from metaplatform.specs.fields.chapters import ASSETS
+from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.fields.reads import Reach
 from metaplatform.specs.fields.references import Path, Reference, whole
 
@@ -99,6 +100,10 @@ class Entity(Spec):
 
     def expressions(self) -> Iterator[tuple[Path, str]]:
         """Yield every SQL expression of the entity with its path."""
+        yield from ()
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield what is wrong with the entity by itself, where types cannot tell."""
         yield from ()
 
     def references(self) -> Iterator[Reference]:

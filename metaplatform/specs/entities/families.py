@@ -20,6 +20,7 @@ from metaplatform.specs.entities.monitoring import DriftMonitor, Monitor, Perfor
 from metaplatform.specs.entities.notifications import AppriseNotification, FileNotification, Notification
 from metaplatform.specs.entities.outputs import FileOutput, Output, ReportOutput, ViewsOutput
 from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.entities.xgboost import XGBoostModel
 from metaplatform.specs.fields.base import Spec
 from metaplatform.specs.fields.spec_types import kinds_of
 
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
 else:
     SourceSpec = union_of("sources", FileSource, CsvSource, ParquetSource, JsonSource)
     FeatureBlock = union_of("features", FeaturesBlock, ExpressionFeatures, LookupFeatures, AsOfFeatures, WindowFeatures)
-    ModelKind = union_of("models", ModelSpec, ModelSpec)
+    ModelKind = union_of("models", ModelSpec, XGBoostModel)
     OutputSpec = union_of("outputs", Output, FileOutput, ViewsOutput, ReportOutput)
     MonitorSpec = union_of("monitors", Monitor, DriftMonitor, PerformanceMonitor)
     NotificationSpec = union_of("notifications", Notification, FileNotification, AppriseNotification)

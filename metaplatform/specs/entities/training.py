@@ -1,7 +1,7 @@
 """Chapter ``models``: what is learnt, from what, when again, and when the new one is taken."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -36,24 +36,20 @@ class TrainingSpec(Spec):
     """How a version is trained.
 
     ``window`` of rows before the cut; its newest ``holdout`` is kept from training, for the comparison
-    of challenger and champion; the newest ``validation_share`` of the rest stops the boosting.
-    ``rounds`` of boosting at most, fewer if ``early_stopping_rounds`` in a row gain nothing. Under
+    of challenger and champion; the newest ``validation_share`` of the rest tells when to stop. Under
     ``min_rows`` no version is made. A text column keeps its ``max_categories`` most frequent values.
-    ``seed`` makes training repeatable. ``parameters`` are XGBoost's own (``max_depth``, ``eta``, ...).
-    With ``refit`` a version that becomes champion is trained once more, on the whole window with the rounds that
-    were found, before it scores anything: its metrics stay those of the version that was judged.
+    ``seed`` makes training repeatable.
+    With ``refit`` a version that becomes champion is trained once more, on the whole window with what the validation
+    has told, before it scores anything: its metrics stay those of the version that was judged.
     """
 
     window: Interval
     holdout: Interval
     validation_share: float = Field(default=0.2, gt=0, lt=0.9)
     min_rows: int = Field(default=1_000, ge=10)
-    rounds: int = Field(default=300, ge=1, le=100_000)
-    early_stopping_rounds: int = Field(default=20, ge=1)
     max_categories: int = Field(default=64, ge=2, le=10_000)
     seed: int = Field(default=0, ge=0)
     refit: bool = True
-    parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
 
 class PromotionSpec(Spec):
@@ -105,7 +101,7 @@ class RetrainPolicy(Spec):
 
 
 class ModelSpec(Entity):
-    """A model: XGBoost over a feature set.
+    """What every kind of model has.
 
     ``task`` says whether the ``target`` is true or false (``binary``) or a number (``regression``).
     ``feature_set`` names what describes its rows.
@@ -114,7 +110,7 @@ class ModelSpec(Entity):
     outcome delay).
     """
 
-    kind: Literal["xgboost"]
+    kind: str
     task: Task
     feature_set: Name
     features: Many[Name] = ()
@@ -124,6 +120,17 @@ class ModelSpec(Entity):
     training: TrainingSpec
     promotion: PromotionSpec
     retrain: RetrainPolicy | None = None
+
+    @property
+    def learning(self) -> dict[str, Any]:
+        """Return what decides how the model learns, as JSON values by name: its training, and its kind's own fields."""
+        own = set(type(self).model_fields) - set(ModelSpec.model_fields)
+        return {**self.training.model_dump(mode="json"), **self.model_dump(mode="json", include=own)}
+
+    @property
+    def asset_kinds(self) -> tuple[str, ...]:
+        """Return what has learnt it, and where its versions are."""
+        return (self.kind, "mlflow")
 
     @property
     def told(self) -> str:

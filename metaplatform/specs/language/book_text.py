@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from metaplatform.errors import Issue
+from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.language.book_files import yaml_issue
 from metaplatform.specs.language.declared import declared_parameters, unused_parameters
 from metaplatform.specs.language.defaults import ChapterDefaults, checked_defaults, defaults_of
@@ -21,7 +22,7 @@ from metaplatform.specs.language.versions import (
     undeclared,
     version_of,
 )
-from metaplatform.specs.structure import CHAPTER_TYPES, Fault, ReadEntity, read_entity
+from metaplatform.specs.structure import CHAPTER_TYPES, ReadEntity, read_entity
 from metaplatform.specs.yaml_source import Node, YamlError
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 
 from metaplatform.errors import Issue
+from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.fields.parameters import ParameterSpec, value_of, value_of_text
 from metaplatform.specs.language.overlays import mapping_of, overlaid
 from metaplatform.specs.language.places import issue_of
 from metaplatform.specs.language.sections import Entry, first_of_each_name
 from metaplatform.specs.language.substitution import Parameter
-from metaplatform.specs.structure import Fault, build_spec
+from metaplatform.specs.structure import build_spec
 
 
 def declared_parameters(

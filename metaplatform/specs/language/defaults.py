@@ -6,13 +6,14 @@ from typing import Any
 
 from metaplatform.errors import Issue
 from metaplatform.specs.fields.chapters import CHAPTERS
+from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.fields.spec_types import variants
 from metaplatform.specs.language.merging import is_null, laid_over, with_pairs
 from metaplatform.specs.language.places import follow, issue_of
 from metaplatform.specs.language.sections import Entry
 from metaplatform.specs.language.substitution import Substitution
-from metaplatform.specs.structure import CHAPTER_TYPES, Fault, build_entity
+from metaplatform.specs.structure import CHAPTER_TYPES, build_entity
 from metaplatform.specs.yaml_source import MAX_NODES, Node
 from metaplatform.text.nearest import nearest_name
 

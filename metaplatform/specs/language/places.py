@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from metaplatform.errors import Issue, Location
+from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.language.sections import Entry
-from metaplatform.specs.structure import Fault
 from metaplatform.specs.yaml_source import Node, place_in_text
 
 

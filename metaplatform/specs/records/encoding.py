@@ -49,7 +49,7 @@ class FittedEncoding:
 
     @property
     def feature_types(self) -> dict[str, str]:
-        """Return XGBoost's type of each feature, in matrix order: ``c`` categorical, ``q`` quantitative."""
+        """Return the type of each feature, in matrix order: ``c`` categorical, ``q`` quantitative."""
         return {feature.name: "c" if feature.kind == "category" else "q" for feature in self.features}
 
     def to_json(self) -> dict[str, Any]:

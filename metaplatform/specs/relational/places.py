@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from metaplatform.errors import Location
 from metaplatform.specs.fields.chapters import CHAPTERS
+from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.relational.layout import (
     BLOCK_COLUMNS,
@@ -19,7 +20,6 @@ from metaplatform.specs.relational.layout import (
     Column,
     ListTable,
 )
-from metaplatform.specs.structure import Fault
 
 _CHAPTERS = {prefix: chapter for chapter, prefix in CHAPTERS.items()}
 

@@ -8,6 +8,7 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Looks
 from metaplatform.specs.rules.book import Book, NoPlaces, Places, Rule
 from metaplatform.specs.rules.cycles import dependency_cycles
+from metaplatform.specs.rules.entity_faults import faults_of_entities
 from metaplatform.specs.rules.features import misplaced_aggregates, unknown_features
 from metaplatform.specs.rules.focus import FocusedManifest
 from metaplatform.specs.rules.kinds import (
@@ -25,12 +26,7 @@ from metaplatform.specs.rules.leakage import (
     outcomes_in_identity,
     undeclared_outcomes,
 )
-from metaplatform.specs.rules.limits import (
-    impossible_conditions,
-    impossible_limits,
-    repeated_items,
-    training_that_cannot_stop,
-)
+from metaplatform.specs.rules.limits import impossible_conditions, impossible_limits, repeated_items
 from metaplatform.specs.rules.names import label_clashes, name_clashes, reserved_names
 from metaplatform.specs.rules.partitioning import unbounded_reads, wrong_partitions
 from metaplatform.specs.rules.paths import impossible_paths, paths_of_another_kind
@@ -41,7 +37,6 @@ from metaplatform.specs.rules.retraining import (
     impossible_versions,
     wrong_metrics,
     wrong_monitors,
-    wrong_parameters,
 )
 from metaplatform.specs.rules.source_contents import contents_unlike_the_book, unreadable_sources
 from metaplatform.specs.rules.sql_texts import broken_sql
@@ -91,12 +86,11 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     unbounded_reads,
     wrong_monitors,
     wrong_metrics,
-    wrong_parameters,
+    faults_of_entities,
     impossible_schedules,
     impossible_versions,
     impossible_limits,
     impossible_conditions,
-    training_that_cannot_stop,
     wrong_kinds_in_sql,
     conditions_that_are_none,
     impossible_targets,

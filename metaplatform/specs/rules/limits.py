@@ -94,23 +94,6 @@ def impossible_conditions(book: Book) -> Iterator[Issue]:
             )
 
 
-def training_that_cannot_stop(book: Book) -> Iterator[Issue]:
-    """Warn of early stopping that needs more rounds than there are."""
-    for name, model in book.manifest.models.items():
-        training = model.training
-        if training.early_stopping_rounds >= training.rounds:
-            yield book.issue(
-                "never-stops-early",
-                f"models.{name}",
-                ("training",),
-                culprit=str(training.early_stopping_rounds),
-                message=f"early_stopping_rounds ({training.early_stopping_rounds}) is not less than "
-                f"rounds ({training.rounds}): training never stops early",
-                fix="allow more rounds, or stop after fewer",
-                severity="warning",
-            )
-
-
 def repeated_items(book: Book) -> Iterator[Issue]:
     """Warn of lists that name one thing twice, and of features excluded that are not taken anyway."""
     for ref, entity in book.entities():

@@ -1,4 +1,4 @@
-"""Models and their watchers: parameters, metrics, votes and schedules that can work."""
+"""Models and their watchers: metrics, votes and schedules that can work."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,9 +10,7 @@ from metaplatform.errors import Issue
 from metaplatform.specs.entities.training import METRICS, ModelSpec, RetrainPolicy, VoteSpec
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
-from metaplatform.specs.rules.xgboost_parameters import KNOWN, OBJECTIVES, OWNED
 from metaplatform.specs.unknown import readable
-from metaplatform.text.nearest import nearest_name
 
 _CRON_FIELDS = 5
 _ANY_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -62,25 +60,6 @@ def _impossible_schedule(book: Book, name: str, retrain: RetrainPolicy) -> Itera
         fix = "write minute, hour, day of month, month and day of week, such as '0 6 * * 1'"
         path: Path = ("retrain", "schedule")
         yield book.issue("invalid-cron", f"models.{name}", path, culprit=schedule, message=message, fix=fix)
-
-
-def wrong_parameters(book: Book) -> Iterator[Issue]:
-    """Yield XGBoost parameters that do not exist, that are set elsewhere, or that make another task of it."""
-    for name, model in book.manifest.models.items():
-        for parameter, value in model.training.parameters.items():
-            found = _wrong_parameter(model, parameter, value)
-            if found is not None:
-                rule, message, fix = found
-                yield book.issue(
-                    rule,
-                    f"models.{name}",
-                    ("training", "parameters", parameter),
-                    culprit=parameter,
-                    message=message,
-                    fix=fix,
-                    nearest=nearest_name(parameter, KNOWN) if rule == "unknown-parameter" else None,
-                    at_key=True,
-                )
 
 
 def impossible_versions(book: Book) -> Iterator[Issue]:
@@ -149,14 +128,3 @@ def _is_zone(name: str) -> bool:
     except (KeyError, ValueError, OSError):
         return False
     return True
-
-
-def _wrong_parameter(model: ModelSpec, parameter: str, value: object) -> tuple[str, str, str] | None:
-    if parameter in OWNED:
-        return "owned-parameter", f"'{parameter}' is not the book's to set here", OWNED[parameter]
-    if parameter not in KNOWN:
-        return "unknown-parameter", f"XGBoost has no parameter '{parameter}'", "use one that its guide names"
-    if parameter == "objective" and value not in OBJECTIVES[model.task]:
-        fix = f"leave it out, or use one of: {', '.join(sorted(OBJECTIVES[model.task]))}"
-        return "owned-parameter", f"'{value}' is not an objective of a {model.task} model", fix
-    return None

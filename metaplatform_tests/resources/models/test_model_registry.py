@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import xgboost
 
+from metaplatform.compute.serving import _load_pyfunc
 from metaplatform.errors import RegistryError
 from metaplatform.resources.models.mlflow_places import put_places_right
 from metaplatform.resources.models.model_bundle import Judged, ModelBundle, TrainingLineage
@@ -24,6 +25,7 @@ from metaplatform.resources.models.root_restoring import restore_registry
 from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.records.encoding import FittedEncoding, FittedFeature
+from metaplatform.specs.records.learnt import Learnt
 from metaplatform.specs.records.ledger import Promotion
 
 MARCH = dt.datetime(2020, 3, 1, tzinfo=dt.UTC)
@@ -62,7 +64,7 @@ def bundle_of(cut: dt.datetime = MARCH, *, seed: int = 0) -> ModelBundle:
     )
     booster = xgboost.train({"max_depth": 2, "nthread": 1}, data, 3)
     return ModelBundle(
-        booster=bytes(booster.save_raw("ubj")),
+        learnt=Learnt("xgboost", {"model.ubj": bytes(booster.save_raw("ubj"))}),
         encoding=FittedEncoding(FEATURES, MARCH),
         task="regression",
         target="qty",
@@ -289,7 +291,7 @@ def test_a_version_serves_raw_features_as_pyfunc(registry: ModelRegistry):
             "ordered": pd.to_datetime(["2020-03-01 00:01:00", None]),
         }
     )
-    booster = xgboost.Booster(model_file=bytearray(bundle.booster))
+    booster = xgboost.Booster(model_file=bytearray(bundle.learnt.files["model.ubj"]))
     matrix = np.array([[1.5, 2, 1, 60], [np.nan, 3, np.nan, np.nan]], np.float32)
     np.testing.assert_array_equal(served.predict(frame)["prediction"], booster.inplace_predict(matrix).astype(float))
     assert served.predict(frame.head(0)).columns.tolist() == ["prediction"]
@@ -305,7 +307,7 @@ def test_the_signature_refuses_a_wrong_type(registry: ModelRegistry):
 
 
 def test_the_requirements_are_written_down(registry: ModelRegistry):
-    add(registry)
+    add(registry, requirements=["xgboost"])
     text = next(Path(registry.artifact_root).rglob("requirements.txt")).read_text()
     assert {"metaplatform", "mlflow", "xgboost"} <= {line.split("==")[0] for line in text.split()}
 
@@ -323,6 +325,31 @@ def test_a_bundle_of_before_versions_were_refitted_is_read():
     assert TrainingLineage.from_json(values) == lineage_of()
 
 
+def test_a_bundle_of_before_there_were_other_kinds_of_models_is_read_and_served(tmp_path: Path):
+    bundle = replace(bundle_of(), refitted_from=bundle_of(seed=3).judged)
+    bundle.write(tmp_path / "bundle")
+    told = tmp_path / "bundle" / "spec.json"
+    values = json.loads(told.read_text())
+    assert (values.pop("kind"), values.pop("files")) == ("xgboost", ["model.ubj"])
+    told.write_text(json.dumps(values))
+    assert set(values) == {"task", "target", "score_column", "features"}
+    assert sorted(str(found.relative_to(told.parent)) for found in told.parent.rglob("*.*")) == [
+        *("encoding.json", "judged/encoding.json", "judged/model.ubj", "lineage.json", "metrics.json"),
+        *("model.ubj", "reference.json", "spec.json"),
+    ]
+    read = ModelBundle.read(told.parent)
+    assert (read, read.digest) == (bundle, bundle.digest)
+    frame = pd.DataFrame({"price": [1.5], "pieces": [2], "kind": ["b"], "ordered": [pd.Timestamp("2020-03-01")]})
+    assert _load_pyfunc(str(told.parent)).predict(frame)["prediction"].between(0, 1).all()
+
+
+def test_what_was_learnt_takes_no_place_in_a_bundle_but_its_own(tmp_path: Path):
+    for number, name in enumerate(("spec.json", "../model.json")):
+        bundle = replace(bundle_of(), learnt=Learnt("ridge", {name: b"{}"}))
+        with pytest.raises(RegistryError, match=f"'{name}' cannot be the name"):
+            bundle.write(tmp_path / str(number))
+
+
 def test_a_refitted_version_keeps_what_was_judged_beside_what_scores(registry: ModelRegistry):
     judged = bundle_of(seed=3)
     lineage = replace(lineage_of(), trained_until=MARCH)
@@ -331,8 +358,8 @@ def test_a_refitted_version_keeps_what_was_judged_beside_what_scores(registry: M
     assert (version.refitted, version.trained_until, version.labelled_rows) == (True, MARCH, 130)
     assert version.holdout_from == lineage_of().holdout_from
     loaded = registry.load("demand", version.version)
-    assert (loaded.booster, loaded.judged) == (bundle.booster, judged.judged)
-    assert bundle_of().judged == Judged(bundle_of().booster, bundle_of().encoding)
+    assert (loaded.learnt, loaded.judged) == (bundle.learnt, judged.judged)
+    assert bundle_of().judged == Judged(bundle_of().learnt, bundle_of().encoding)
 
 
 def test_the_digest_tells_models_apart_and_nothing_else():

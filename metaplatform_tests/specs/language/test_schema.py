@@ -147,7 +147,7 @@ def test_every_key_is_explained_where_it_is_pointed_at() -> None:
         if not value.get("description")
     ]
     assert unexplained == []
-    rounds = SCHEMA["$defs"]["TrainingSpec"]["properties"]["rounds"]
+    rounds = SCHEMA["$defs"]["XGBoostTraining"]["properties"]["rounds"]
     assert rounds["default"] == 300
     assert "boosting" in rounds["description"]
 
