@@ -21,29 +21,29 @@ def partition_profiles(table: ibis.Table, spec: FileSource, *, moment: str | Non
     order of either. It is DuckDB's hash, so another version of DuckDB may see everything as changed, once.
     ``moment`` names the column of event timestamps where it is not the source's; rows without one are in none.
     """
-    line = (spec.partitions or _DAYS) if spec.event_timestamp else None
-    return row_profiles(table, owner=f"raw.{spec.name}", line=line, moment=moment or spec.event_timestamp)
+    scheme = (spec.partitions or _DAYS) if spec.event_timestamp else None
+    return row_profiles(table, owner=f"raw.{spec.name}", scheme=scheme, moment=moment or spec.event_timestamp)
 
 
 def row_profiles(
-    table: ibis.Table, *, owner: str, line: PartitionSpec | None = None, moment: str | None = None
+    table: ibis.Table, *, owner: str, scheme: PartitionSpec | None = None, moment: str | None = None
 ) -> ibis.Table:
-    """Return what a table holds in each period of ``line``, by ``moment``, or in all; see ``partition_profiles``."""
+    """Return what a table holds in each period of ``scheme``, by ``moment``, or in all; see ``partition_profiles``."""
     steps = Steps(owner, {"rows": table})
     content = exp.Sum(this=call("hash", *(column(name) for name in sorted(table.columns))))
     counted = [named(exp.Count(this=exp.Star()), "rows"), named(content, "content")]
-    if line is None or moment is None:
+    if scheme is None or moment is None:
         whole = exp.select(*counted).from_(source("rows"))
         return _profiles(steps, steps.add("whole", whole), text(""))
-    seconds = grain(line)
+    seconds = grain(scheme)
     timed = call("epoch_us", column(_column_like(table, moment)))
     slot = exp.Sub(this=timed, expression=_modulo(timed, seconds * MICROSECONDS))
     # Whole slots of time are keyed, not rows: keys of rows would be text made from each timestamp.
     slots = exp.select(named(slot, "slot"), *counted).from_(source("rows")).group_by(exp.Literal.number(1))
     second = exp.IntDiv(this=column("slot", ROW), expression=exp.Literal.number(MICROSECONDS))
-    query = exp.select(column("rows", ROW), column("content", ROW), named(key(second, line), "partition"))
+    query = exp.select(column("rows", ROW), column("content", ROW), named(key(second, scheme), "partition"))
     query = query.from_(source(steps.add("slots", slots)))
-    query.append("joins", exp.Join(this=periods_table(line), on=in_period(second)))
+    query.append("joins", exp.Join(this=periods_table(scheme), on=in_period(second)))
     return _profiles(steps, steps.add("keyed", query), column("partition"))
 
 

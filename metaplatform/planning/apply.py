@@ -186,16 +186,16 @@ def _from_nothing(work: _Work, ref: str) -> None:
 
 def _all_keys(loop: Loop, ref: str) -> Iterator[str]:
     """Yield the partitions that an asset is made in: those closed that a source holds, or those of its parent."""
-    line = loop.manifest.partitions(ref)
+    scheme = loop.manifest.partitions(ref)
     parent = loop.manifest.partition_parent(ref)
-    if line is None:
+    if scheme is None:
         yield ""
     elif parent is not None:
         yield from sorted(key for key in loop.warehouse.partitions(parent) if key)
     else:
         held = replace(loop).contents.get(ref.removeprefix("raw."))
         keys = held.partitions if held else ()
-        yield from sorted(key for key in keys if line.start <= key < line.key_of(loop.now))
+        yield from sorted(key for key in keys if scheme.start <= key < scheme.key_of(loop.now))
 
 
 def _tags(work: _Work, change: Change) -> dict[str, str]:

@@ -84,9 +84,9 @@ def _learns_until(
 
 def _told(manifest: Manifest, spec: PredictionSpec, keys: Collection[str], until: datetime) -> str:
     ref = f"predictions.{spec.name}"
-    line = manifest.partitions(ref)
-    lacking = sorted(key for key in keys if line.has(key) and line.window(key).start < until) if line else []
-    if line and not lacking:
+    scheme = manifest.partitions(ref)
+    lacking = sorted(key for key in keys if scheme.has(key) and scheme.window(key).start < until) if scheme else []
+    if scheme and not lacking:
         return ""
     where = ""
     if lacking:

@@ -23,7 +23,7 @@ from metaplatform.replay.room import make_room
 from metaplatform.replay.shortfalls import shortfalls
 from metaplatform.replay.standing import Standing, forget_failures
 from metaplatform.replay.summary import summarise
-from metaplatform.replay.ticks import partition_lines, replay_ticks
+from metaplatform.replay.ticks import partition_schemes, replay_ticks
 from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.process.peak_memory import peak_memory
 from metaplatform.resources.storage.root_use import root_alone
@@ -144,7 +144,7 @@ class _Walk:
 
 def _day_ends(loop: Loop) -> Iterator[datetime]:
     """Yield when the days that hold rows end, in a book without partitions: live, their rows arrive then."""
-    if not partition_lines(loop.manifest):
+    if not partition_schemes(loop.manifest):
         for name, contents in loop.contents.items():
             if loop.manifest.sources[name].event_timestamp:
                 yield from (

@@ -14,8 +14,8 @@ _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 """Time zones and their changes are a matter of the last century; crons do not tick before."""
 
 
-def partition_lines(manifest: Manifest) -> tuple[PartitionSpec, ...]:
-    """Return the distinct partitions of the book's sources."""
+def partition_schemes(manifest: Manifest) -> tuple[PartitionSpec, ...]:
+    """Return the schemes of the partitions of the book's sources."""
     return tuple(dict.fromkeys(source.partitions for source in manifest.sources.values() if source.partitions))
 
 
@@ -30,7 +30,7 @@ def replay_ticks(
     """
     moments = {until, *arrivals}
     delays = {manifest.label_delay(model) for model in manifest.models.values()}
-    for spec in partition_lines(manifest):
+    for spec in partition_schemes(manifest):
         for key in spec.closed_keys(until):
             end = spec.window(key).end
             moments.update((end, *(delay.behind(end) for delay in delays)))

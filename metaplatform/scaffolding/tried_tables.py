@@ -76,10 +76,10 @@ class _Tried:
             fix = "write the entry by hand, or let the table read sources and tables alone"
             raise DataError(owner=ref, culprit="it is made by runs alone, and the files do not tell its rows", fix=fix)
         inputs = {other: self.rows(other) for other in referenced_tables(table.sql)}
-        parent, line = table.partitioned_by, self.manifest.partitions(ref)
-        if parent is None or line is None:
+        parent, scheme = table.partitioned_by, self.manifest.partitions(ref)
+        if parent is None or scheme is None:
             return self._query(ref, table, inputs)
-        parts = [self._part(ref, table, inputs, line, each) for each in self._keys(parent)]
+        parts = [self._part(ref, table, inputs, scheme, each) for each in self._keys(parent)]
         return ibis.union(*parts) if parts else self._query(ref, table, inputs)
 
     def _query(self, ref: str, table: TableSpec, inputs: Mapping[str, ibis.Table]) -> ibis.Table:
@@ -96,18 +96,18 @@ class _Tried:
         return every[:: max(1, len(every) // _MOST_PARTITIONS)] if len(every) > _MOST_PARTITIONS else every
 
     def _part(
-        self, ref: str, table: TableSpec, inputs: Mapping[str, ibis.Table], line: PartitionSpec, key_: str
+        self, ref: str, table: TableSpec, inputs: Mapping[str, ibis.Table], scheme: PartitionSpec, key_: str
     ) -> ibis.Table:
-        within = {other: self._within(ref, other, rows, line, key_) for other, rows in inputs.items()}
+        within = {other: self._within(ref, other, rows, scheme, key_) for other, rows in inputs.items()}
         return self._query(ref, table, within).mutate(**{PARTITION: ibis.literal(key_)})
 
-    def _within(self, ref: str, other: str, rows: ibis.Table, line: PartitionSpec, key_: str) -> ibis.Table:
+    def _within(self, ref: str, other: str, rows: ibis.Table, scheme: PartitionSpec, key_: str) -> ibis.Table:
         """Return what a partition reads of an input."""
         reach = self.manifest.reads(ref)[other][0]
-        return read_by(rows, key_, line.window(key_), reach, self.manifest.event_timestamp(other))
+        return read_by(rows, key_, scheme.window(key_), reach, self.manifest.event_timestamp(other))
 
 
-def _with_partition(rows: ibis.Table, found: FileSource, line: PartitionSpec) -> ibis.Table:
+def _with_partition(rows: ibis.Table, found: FileSource, scheme: PartitionSpec) -> ibis.Table:
     steps = Steps(f"raw.{found.name}", {"rows": rows})
     moment = next(name for name in rows.columns if name.lower() == str(found.event_timestamp).lower())
     micros = call("epoch_us", column(moment, ROW))
@@ -115,6 +115,6 @@ def _with_partition(rows: ibis.Table, found: FileSource, line: PartitionSpec) ->
         this=call("floor", exp.Div(this=micros, expression=exp.Literal.number(float(_MICROS)))),
         to=type_of("bigint"),
     )
-    query = exp.select(all_columns(ROW), named(key(second, line), PARTITION)).from_(source("rows"))
-    query.append("joins", exp.Join(this=periods_table(line), on=in_period(second)))
+    query = exp.select(all_columns(ROW), named(key(second, scheme), PARTITION)).from_(source("rows"))
+    query.append("joins", exp.Join(this=periods_table(scheme), on=in_period(second)))
     return steps.finish(query)

@@ -71,8 +71,8 @@ def inputs_of(manifest: Manifest, ref: str, partition: str | None, records: Buil
 
     Where nothing is stored, nothing can be of an older book: the lineage is the one it would have.
     """
-    line, found = manifest.partitions(ref), {}
-    window = line.window(partition) if line and partition else None
+    scheme, found = manifest.partitions(ref), {}
+    window = scheme.window(partition) if scheme and partition else None
     for other, reaches in manifest.reads(ref).items():
         built = records.read(other)
         lineage = built.lineage(manifest.partitions(other), window, reaches) if built else ""
@@ -95,31 +95,32 @@ def stored_contents(step: Step) -> tuple[str, dict[str, dict[str, str]]]:
     """
     if step.ref.startswith("models.") or not step.warehouse.exists(step.ref):
         return "", {}
-    time, lines = step.manifest.event_timestamp(step.ref), _lines_to_tell(step)
+    time, schemes = step.manifest.event_timestamp(step.ref), _schemes_to_tell(step)
     with step.warehouse.session() as session:
         rows = in_partition(session.table(step.ref), step.partition)
         rows = rows.drop(*(_NO_CONTENT.get(step.ref.split(".")[0], frozenset({PARTITION})) & set(rows.columns)))
         whole = _profile(session, row_profiles(rows, owner=step.ref))
         told = {
-            line.line: _profile(session, row_profiles(rows, owner=step.ref, line=line, moment=time)) for line in lines
+            scheme.calendar: _profile(session, row_profiles(rows, owner=step.ref, scheme=scheme, moment=time))
+            for scheme in schemes
         }
-    return whole.get("", ""), {line: found for line, found in told.items() if set(found) != {step.partition}}
+    return whole.get("", ""), {scheme: found for scheme, found in told.items() if set(found) != {step.partition}}
 
 
-def _lines_to_tell(step: Step) -> tuple[PartitionSpec, ...]:
+def _schemes_to_tell(step: Step) -> tuple[PartitionSpec, ...]:
     """Return by which partitions the stored rows are told apart in time, each once by its windows."""
     manifest, own = step.manifest, step.manifest.partitions(step.ref)
     if (step.ref.startswith("raw.") and own) or not manifest.event_timestamp(step.ref):
         return ()
     if own is not None:
         return (own,)
-    lines = {
-        line.line: line
+    schemes = {
+        scheme.calendar: scheme
         for ref in manifest.entities
-        if (line := manifest.partitions(ref)) is not None
+        if (scheme := manifest.partitions(ref)) is not None
         and any(reach.kind == "span" for reach in manifest.reads(ref).get(step.ref, ()))
     }
-    return tuple(lines.values())
+    return tuple(schemes.values())
 
 
 def _profile(session: Session, profiles: ibis.Table) -> dict[str, str]:

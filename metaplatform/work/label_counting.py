@@ -48,11 +48,11 @@ def kept_counts(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, matu
     without partitions, over the training window before ``mature``.
     """
     ref, step = f"features.{model.feature_set}", counting_step(model.training)
-    line = manifest.partitions(ref)
+    scheme = manifest.partitions(ref)
     counted = LabelRecords(warehouse.root_path).read(model.name, _definition(manifest, model))
 
     def window(key: str) -> Window:
-        return line.window(key) if line else Window(model.training.window.before(mature), mature)
+        return scheme.window(key) if scheme else Window(model.training.window.before(mature), mature)
 
     def spans() -> Iterator[tuple[datetime, Tally]]:
         for key, state in partitions.items():
@@ -64,7 +64,7 @@ def kept_counts(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, matu
 
     partitions = warehouse.partitions(ref)
     filled = sorted(key for key, state in partitions.items() if counted.get(key, state.rows))
-    within = Window(window(filled[0]).start, window(filled[-1]).end) if line and filled else None
+    within = Window(window(filled[0]).start, window(filled[-1]).end) if scheme and filled else None
     return LabelCounts(step, spans(), within=within)
 
 

@@ -188,9 +188,9 @@ def _partitions(
     }
 
 
-def _bounds(source: SourceSpec, line: PartitionSpec, arrived: datetime) -> tuple[datetime, datetime]:
+def _bounds(source: SourceSpec, scheme: PartitionSpec, arrived: datetime) -> tuple[datetime, datetime]:
     """Return the first and the last moment that a row of a source may be about."""
-    return first_moment(line), source.max_ahead.behind(arrived)
+    return first_moment(scheme), source.max_ahead.behind(arrived)
 
 
 def _named(rows: ibis.Table, files: SourceFiles) -> ibis.Table:
@@ -215,8 +215,8 @@ def _faulty_files(
     arrived: datetime,
 ) -> dict[str, FileContent]:
     """Return what of each file is turned away, lines that are not rows too; ``accepted`` counts the others."""
-    line = source.partitions
-    within = _bounds(source, line, arrived) if line else None
+    scheme = source.partitions
+    within = _bounds(source, scheme, arrived) if scheme else None
     found = session.stream(faults_by_file(faulty, owner=f"raw.{source.name}", within=within)).read_all().to_pylist()
     rows = {row["file"]: row for row in found}
     lines = _by_file(session, files.rejects, "file") if files.rejects is not None else Counter[str]()
@@ -224,8 +224,8 @@ def _faulty_files(
     for name in sorted({*rows, *lines}):
         row = rows.get(name, {"rows": 0, "content": "", "first": None})
         bad = row["rows"] + lines[name]
-        moment = None if line is None else _moment(row["first"])
-        partition = line.key_of(moment) if line and moment else ""
+        moment = None if scheme is None else _moment(row["first"])
+        partition = scheme.key_of(moment) if scheme and moment else ""
         contents[name] = FileContent(accepted[name] + bad, bad, row["content"], partition)
     return contents
 

@@ -86,8 +86,8 @@ def training_rows(session: Session, step: Step, model: ModelSpec, bounds: Bounds
 def _partitions(step: Step, model: ModelSpec, mature: datetime) -> Iterator[str]:
     """Yield the partitions that no run has counted, and those that a training window before ``mature`` reaches into."""
     ref = f"features.{model.feature_set}"
-    line, known = step.manifest.partitions(ref), counted_partitions(step.manifest, model, step.warehouse)
+    scheme, known = step.manifest.partitions(ref), counted_partitions(step.manifest, model, step.warehouse)
     start = model.training.window.before(mature)
     for key in step.warehouse.partitions(ref):
-        if line is None or key not in known or line.window(key).end >= start:
+        if scheme is None or key not in known or scheme.window(key).end >= start:
             yield key

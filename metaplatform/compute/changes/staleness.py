@@ -110,9 +110,9 @@ class _Comparison:
         if not stale:
             return None
         found = self._breaking.reasons(ref)
-        scheme = self._past.manifest.partitions(ref) != self._manifest.partitions(ref) or not self._fit(ref, stale)
+        recut = self._past.manifest.partitions(ref) != self._manifest.partitions(ref) or not self._fit(ref, stale)
         other = any(reason.startswith(("it loses", RETYPED)) for reason in found)
-        anew = scheme or (other and self._manifest.partitions(ref) is not None)
+        anew = recut or (other and self._manifest.partitions(ref) is not None)
         keys = () if anew else stale
         changed = self._differences(ref, built.fields)
         waits = self._held_up(ref)
@@ -129,7 +129,7 @@ class _Comparison:
             found,
             keys,
             anew,
-            seconds=None if scheme else _seconds(built, len(built.partitions) if anew else len(keys)),
+            seconds=None if recut else _seconds(built, len(built.partitions) if anew else len(keys)),
         )
 
     def _first(self, ref: str, built: Built | None) -> Change | None:
@@ -185,10 +185,10 @@ class _Comparison:
 
     def _fit(self, ref: str, keys: tuple[str, ...]) -> bool:
         """Tell whether all keys are partitions of the book as it is; the loop may have gone on in others meanwhile."""
-        line = self._manifest.partitions(ref)
+        scheme = self._manifest.partitions(ref)
         for key in filter(None, keys):
             try:
-                if line is None or not line.window(key):
+                if scheme is None or not scheme.window(key):
                     return False
             except ValueError:
                 return False

@@ -45,12 +45,12 @@ class ArrivalState:
 
 @dataclass(frozen=True)
 class _Job:
-    """Sources to ingest, or tables to make or to make again, in one partition of one line (``None``, ``""``: in none).
+    """Sources to ingest, or tables to make or make again, in one partition of one scheme (``None``, ``""``: in none).
 
     ``rank`` orders data before tables to catch up with, then windows by their end; of two ends the shorter.
     """
 
-    line: PartitionSpec | None
+    scheme: PartitionSpec | None
     partition: str
     roots: tuple[str, ...]
     arrival: bool
@@ -79,7 +79,7 @@ def plan_arrivals(manifest: Manifest, state: ArrivalState, now: datetime) -> tup
     for job in sorted(_jobs(road, state, stock, now), key=lambda found: found.rank):
         joined = tuple(f"raw.{name}" for name in plain if _feeds(road, name, job))
         roots = (*job.roots, *joined)
-        selected = road.selection(roots, stock, line=job.line, partition=job.partition, score=job.arrival)
+        selected = road.selection(roots, stock, scheme=job.scheme, partition=job.partition, score=job.arrival)
         held = _is_blocked(state, job) or any(not fed.isdisjoint(road.reach(root)) for root in roots)
         if not held and claimed.isdisjoint(_touched(road, selected)) and _free(road, state, selected):
             plans.append(_plan(road, state, job, roots, selected, now))
@@ -96,20 +96,20 @@ def _plan_plain(
     road: Road, state: ArrivalState, stock: Stock, roots: tuple[str, ...], now: datetime
 ) -> Iterator[RunPlan]:
     """Yield the run of sources and tables without partitions, if there are any to make."""
-    selected = road.selection(roots, stock, line=None, partition="")
+    selected = road.selection(roots, stock, scheme=None, partition="")
     if roots and _free(road, state, selected):
         arrival = any(ref.startswith("raw.") for ref in roots)
         yield _plan(road, state, _Job(None, "", roots, arrival), roots, selected, now)
 
 
-def _changed(manifest: Manifest, state: ArrivalState, line: PartitionSpec | None) -> dict[str, list[str]]:
-    """Return the sources of ``line`` whose content is not the one last ingested, with those partitions, sorted."""
+def _changed(manifest: Manifest, state: ArrivalState, scheme: PartitionSpec | None) -> dict[str, list[str]]:
+    """Return the sources of ``scheme`` whose content is not the one last ingested, with those partitions, sorted."""
     changed = {
         name: sorted(
             key for key, found in _held(manifest, state, name).items() if state.arrived.get((name, key)) != found
         )
         for name in state.contents
-        if name in manifest.sources and manifest.sources[name].partitions == line
+        if name in manifest.sources and manifest.sources[name].partitions == scheme
     }
     return {name: changed[name] for name in manifest.sources if changed.get(name)}
 
@@ -124,10 +124,10 @@ def _held(manifest: Manifest, state: ArrivalState, name: str) -> dict[str, str]:
     return held
 
 
-def _is_key(text: str, line: PartitionSpec) -> bool:
-    """Tell whether a partition that once arrived is one of the line as it is now."""
+def _is_key(text: str, scheme: PartitionSpec) -> bool:
+    """Tell whether a partition that once arrived is one of the scheme as it is now."""
     try:
-        return bool(line.window(text))
+        return bool(scheme.window(text))
     except ValueError:
         return False
 
@@ -139,27 +139,27 @@ def _is_blocked(state: ArrivalState, job: _Job) -> bool:
 
 def _jobs(road: Road, state: ArrivalState, stock: Stock, now: datetime) -> Iterator[_Job]:
     """Yield the oldest due partition of each source, and the oldest missing one of each table, by partition."""
-    for line in dict.fromkeys(source.partitions for source in road.manifest.sources.values() if source.partitions):
+    for scheme in dict.fromkeys(source.partitions for source in road.manifest.sources.values() if source.partitions):
         # Keys sort as their windows do, and the partition that holds ``now`` is still open.
-        first_open = line.key_of(now)
+        first_open = scheme.key_of(now)
         due = {
             f"raw.{name}": closed[0]
-            for name, keys in _changed(road.manifest, state, line).items()
-            if (closed := [key for key in keys if line.start <= key < first_open])
+            for name, keys in _changed(road.manifest, state, scheme).items()
+            if (closed := [key for key in keys if scheme.start <= key < first_open])
         }
-        for arrival, oldest in ((True, due), (False, _to_catch_up(road, state, stock, line))):
+        for arrival, oldest in ((True, due), (False, _to_catch_up(road, state, stock, scheme))):
             for partition in dict.fromkeys(oldest.values()):
-                window = line.window(partition)
+                window = scheme.window(partition)
                 roots = tuple(ref for ref, key in oldest.items() if key == partition)
                 rank = (not arrival, window.end, window.end - window.start)
-                yield _Job(line, partition, roots, arrival, rank)
+                yield _Job(scheme, partition, roots, arrival, rank)
 
 
-def _to_catch_up(road: Road, state: ArrivalState, stock: Stock, line: PartitionSpec | None) -> dict[str, str]:
+def _to_catch_up(road: Road, state: ArrivalState, stock: Stock, scheme: PartitionSpec | None) -> dict[str, str]:
     """Return the tables to make, and those to make again, each with its oldest such partition."""
-    found = road.missing(stock, line)
+    found = road.missing(stock, scheme)
     for again in (state.stale, state.lost):
-        for ref, key in road.outdated(stock, line, again).items():
+        for ref, key in road.outdated(stock, scheme, again).items():
             found[ref] = min(key, found.get(ref, key))
     return found
 

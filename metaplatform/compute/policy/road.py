@@ -55,11 +55,11 @@ class Road:
         )
 
     def selection(
-        self, roots: Collection[str], stock: Stock, *, line: PartitionSpec | None, partition: str, score: bool = True
+        self, roots: Collection[str], stock: Stock, *, scheme: PartitionSpec | None, partition: str, score: bool = True
     ) -> tuple[str, ...]:
         """Return the roots and all that follows from them and can be made in one run, in order.
 
-        ``line`` is what ``partition`` is a partition of; nothing of another line is made. What lacks an
+        ``scheme`` is what ``partition`` is a partition of; nothing of another scheme is made. What lacks an
         input, or a model version, is left out with everything behind it. Views follow whatever they show.
         Without ``score`` no partition of a prediction follows, unless it was scored before.
         """
@@ -71,43 +71,48 @@ class Road:
                 continue
             follows = not chosen.keys().isdisjoint(self.parents[ref])
             hindered = not stuck.isdisjoint(self.parents[ref])
-            if not (follows or hindered) or not self._made_by_itself(ref, line):
+            if not (follows or hindered) or not self._made_by_itself(ref, scheme):
                 continue
             shows = follows and self.manifest.entities[ref].shows
             made = not hindered and self._may_score(ref, stock, partition, score)
-            if shows or (made and self._can(ref, stock, line, partition, chosen)):
+            if shows or (made and self._can(ref, stock, scheme, partition, chosen)):
                 chosen[ref] = None
             else:
                 stuck.add(ref)
         return tuple(chosen)
 
-    def missing(self, stock: Stock, line: PartitionSpec | None) -> dict[str, str]:
-        """Return tables of ``line`` that could have been made and are not, each with its oldest such partition.
+    def missing(self, stock: Stock, scheme: PartitionSpec | None) -> dict[str, str]:
+        """Return tables of ``scheme`` that could have been made and are not, each with its oldest such partition.
 
         Files are not tables: those that are gone are ``outdated``. Predictions wait for ``plan_scoring``.
         """
         found: dict[str, str] = {}
         for ref in self.order:
             made = isinstance(self.manifest.entities[ref], TableSpec | FeatureSetSpec | ReportOutput)
-            if not made or self.partitions[ref] != line or ref in self.on_demand or stock.built is None:
+            if not made or self.partitions[ref] != scheme or ref in self.on_demand or stock.built is None:
                 continue
             have = stock.built.get(ref, frozenset())
-            parent = self.manifest.partition_parent(ref) if line else None
+            parent = self.manifest.partition_parent(ref) if scheme else None
             wanted = stock.built.get(parent, frozenset()) if parent else frozenset({""})
-            lacking = (key for key in sorted(wanted - have) if self._can(ref, stock, line, key, ()))
+            lacking = (key for key in sorted(wanted - have) if self._can(ref, stock, scheme, key, ()))
             if (oldest := next(lacking, None)) is not None:
                 found[ref] = oldest
         return found
 
     def outdated(
-        self, stock: Stock, line: PartitionSpec | None, stale: Mapping[str, Collection[str]]
+        self, stock: Stock, scheme: PartitionSpec | None, stale: Mapping[str, Collection[str]]
     ) -> dict[str, str]:
         """Return what of ``stale`` (partitions by reference) can be made again, each with its oldest such partition."""
         found: dict[str, str] = {}
         for ref in self.order:
-            if ref not in stale or self.partitions[ref] != line or ref in self.on_demand or ref.startswith(_NO_TABLES):
+            if (
+                ref not in stale
+                or self.partitions[ref] != scheme
+                or ref in self.on_demand
+                or ref.startswith(_NO_TABLES)
+            ):
                 continue
-            possible = (key for key in sorted(stale[ref]) if self._can_again(ref, stock, line, key))
+            possible = (key for key in sorted(stale[ref]) if self._can_again(ref, stock, scheme, key))
             if (oldest := next(possible, None)) is not None:
                 found[ref] = oldest
         return found
@@ -127,11 +132,11 @@ class Road:
         )
 
     def _mature(self, monitor: MonitorSpec, partition: str, known: Mapping[str, datetime] | None) -> bool:
-        line = self.partitions[f"predictions.{monitor.prediction}"]
-        return line is None or (known is not None and labels_mature(self.manifest, monitor, partition, known))
+        scheme = self.partitions[f"predictions.{monitor.prediction}"]
+        return scheme is None or (known is not None and labels_mature(self.manifest, monitor, partition, known))
 
-    def _made_by_itself(self, ref: str, line: PartitionSpec | None) -> bool:
-        return not ref.startswith(_NO_TABLES) and ref not in self.on_demand and self.partitions[ref] in (line, None)
+    def _made_by_itself(self, ref: str, scheme: PartitionSpec | None) -> bool:
+        return not ref.startswith(_NO_TABLES) and ref not in self.on_demand and self.partitions[ref] in (scheme, None)
 
     def _may_score(self, ref: str, stock: Stock, partition: str, score: bool) -> bool:  # noqa: FBT001  # private
         if not ref.startswith("predictions."):
@@ -140,26 +145,28 @@ class Road:
         wanted = score or scored or self.partitions[ref] is None
         return wanted and ref.removeprefix("predictions.") in stock.scorable
 
-    def _can_again(self, ref: str, stock: Stock, line: PartitionSpec | None, partition: str) -> bool:
+    def _can_again(self, ref: str, stock: Stock, scheme: PartitionSpec | None, partition: str) -> bool:
         """Tell whether what was made can be made once more: views show what there is."""
-        made_of_all = self._can(ref, stock, line, partition, ())
+        made_of_all = self._can(ref, stock, scheme, partition, ())
         return self._may_score(ref, stock, partition, score=True) and (made_of_all or self.manifest.entities[ref].shows)
 
-    def _can(self, ref: str, stock: Stock, line: PartitionSpec | None, partition: str, chosen: Collection[str]) -> bool:
+    def _can(
+        self, ref: str, stock: Stock, scheme: PartitionSpec | None, partition: str, chosen: Collection[str]
+    ) -> bool:
         return all(
-            parent in chosen or self._available(ref, parent, stock, line, partition) for parent in self.inputs(ref)
+            parent in chosen or self._available(ref, parent, stock, scheme, partition) for parent in self.inputs(ref)
         )
 
-    def _available(self, ref: str, parent: str, stock: Stock, line: PartitionSpec | None, partition: str) -> bool:
+    def _available(self, ref: str, parent: str, stock: Stock, scheme: PartitionSpec | None, partition: str) -> bool:
         """Tell whether ``ref`` can be made of ``parent``, as far as it is built.
 
-        Of its own line ``ref`` needs the same partition, or for what it only looks up, a later one:
+        Of its own scheme ``ref`` needs the same partition, or for what it only looks up, a later one:
         then the partition has no rows. Everything else is read as a whole.
         """
         if stock.built is None:
             return True
         have = stock.built.get(parent, frozenset())
-        if line is None or self.partitions[ref] != line or self.partitions[parent] != line:
+        if scheme is None or self.partitions[ref] != scheme or self.partitions[parent] != scheme:
             return bool(have)
         looked_up = parent != self.manifest.partition_parent(ref)
         return partition in have or (looked_up and max(have, default="") > partition)
@@ -191,6 +198,6 @@ def made_by_reactions(manifest: Manifest) -> frozenset[str]:
 def labels_mature(manifest: Manifest, monitor: MonitorSpec, partition: str, known: Mapping[str, datetime]) -> bool:
     """Tell whether all labels of a scored partition are mature as of the moment that ``known`` gives for its model."""
     prediction = manifest.predictions[monitor.prediction]
-    line = manifest.partitions(f"predictions.{monitor.prediction}")
+    scheme = manifest.partitions(f"predictions.{monitor.prediction}")
     delay = manifest.label_delay(manifest.models[prediction.model])
-    return line is not None and delay.behind(line.window(partition).end) <= known[prediction.model]
+    return scheme is not None and delay.behind(scheme.window(partition).end) <= known[prediction.model]

@@ -58,8 +58,8 @@ def plan_scoring(manifest: Manifest, state: ScoringState) -> tuple[RunPlan, ...]
         if not ref.startswith("predictions.") or name not in state.wanted:
             continue
         for partition in _outdated(road, state, name):
-            line = road.partitions[ref]
-            selected = road.selection({ref}, stock, line=line, partition=partition)
+            scheme = road.partitions[ref]
+            selected = road.selection({ref}, stock, scheme=scheme, partition=partition)
             free = state.busy.isdisjoint(selected) and state.busy.isdisjoint(road.inputs(ref))
             # What is scored behind another prediction is scored in that one's run.
             if free and (ref, partition) not in claimed:
@@ -85,14 +85,14 @@ def _plan(road: Road, state: ScoringState, name: str, partition: str, selected: 
 def _outdated(road: Road, state: ScoringState, name: str) -> tuple[str, ...]:
     wanted, scored = state.wanted[name], state.scored.get(name, {})
     features = state.features.get(name, frozenset())
-    line = road.partitions[f"predictions.{name}"]
-    if line is None:
+    scheme = road.partitions[f"predictions.{name}"]
+    if scheme is None:
         return ("",) if features and scored.get("") != wanted.version else ()
     latest = max(scored, default="")
     changed = latest in features and scored[latest] != wanted.version
-    redo = [latest] if changed and (wanted.in_sample or line.window(latest).end > wanted.trained_until) else []
+    redo = [latest] if changed and (wanted.in_sample or scheme.window(latest).end > wanted.trained_until) else []
     missed = sorted(features - set(scored))
-    return (*redo, *(partition for partition in missed if line.window(partition).start >= wanted.trained_until))
+    return (*redo, *(partition for partition in missed if scheme.window(partition).start >= wanted.trained_until))
 
 
 def plan_performance(manifest: Manifest, state: ScoringState, now: datetime) -> tuple[RunPlan, ...]:

@@ -32,10 +32,15 @@ def stale_partitions(manifest: Manifest, built: Mapping[str, Built]) -> dict[str
 
 def _stale(ref: str, made: Built, manifest: Manifest, contents: Contents) -> dict[str, str]:
     spec_hash, lineage = manifest.spec_hash(ref), manifest.lineage.inputs(ref)
-    line, found = manifest.partitions(ref), dict[str, str]()
+    scheme, found = manifest.partitions(ref), dict[str, str]()
     for key, partition in made.partitions.items():
         of_this_book = partition.spec_hash == spec_hash and dict(partition.inputs) == lineage
-        if not partition.read or not of_this_book or (line is None) != (key == "") or (line and not line.has(key)):
+        if (
+            not partition.read
+            or not of_this_book
+            or (scheme is None) != (key == "")
+            or (scheme and not scheme.has(key))
+        ):
             continue
         now = contents.read(ref, key)
         if any(now.get(other, token) != token for other, token in partition.read.items()):
@@ -63,11 +68,11 @@ def with_followers(manifest: Manifest, built: Mapping[str, Built], stale: Stale)
 
 def _reads_any(manifest: Manifest, ref: str, key: str, other: str, reaches: tuple[Reach, ...], keys: set[str]) -> bool:
     """Tell whether a partition reads any of the partitions ``keys`` of an input."""
-    own, line = manifest.partitions(ref), manifest.partitions(other)
+    own, scheme = manifest.partitions(ref), manifest.partitions(other)
     tracked = [reach for reach in reaches if reach.kind != "as_made"]
     if not tracked:
         return False
-    if own is None or line is None or not own.has(key):
+    if own is None or scheme is None or not own.has(key):
         return True
     intervals = [reach.interval(own.window(key)) for reach in tracked]
-    return any(line.has(each) and line.window(each).overlaps(interval) for each in keys for interval in intervals)
+    return any(scheme.has(each) and scheme.window(each).overlaps(interval) for each in keys for interval in intervals)

@@ -16,7 +16,7 @@ class BuiltPartition:
     ``inputs`` is the lineage hash of each input as it was read: which book it was made from. ``read`` is a token of
     the rows of each input within reach as they were then, ``content`` one of the rows that were stored (``""``: none):
     which data it was made from. ``periods`` says it by the event timestamps of the rows where the partition does not:
-    line (see ``PartitionSpec.line``) → key → content. All three are empty where an earlier release has made it.
+    calendar (see ``PartitionSpec.calendar``) → key → content. All three are empty where an earlier release has made it.
     ``seconds`` is how long the step took.
     ``model_version`` is the version that was asked to score a prediction; it may have learnt from all of its rows.
     """
@@ -47,19 +47,19 @@ class Built:
     partitions: Mapping[str, BuiltPartition] = field(default_factory=dict)
     unfinished: bool = False
 
-    def lineage(self, line: PartitionSpec | None, window: Window | None, reaches: Iterable[Reach]) -> str:
+    def lineage(self, scheme: PartitionSpec | None, window: Window | None, reaches: Iterable[Reach]) -> str:
         """Return the lineage of what the reader of a partition with ``window`` finds here, ``""`` if nothing.
 
-        ``line`` is what the partitions here are of. Partitions that were made from different books have, together,
+        ``scheme`` is what the partitions here are of. Partitions that were made from different books have, together,
         a lineage that no book has.
         """
         wanted = tuple(reaches)
-        found = sorted({made.lineage for key, made in self.partitions.items() if _within(key, line, window, wanted)})
+        found = sorted({made.lineage for key, made in self.partitions.items() if _within(key, scheme, window, wanted)})
         return found[0] if len(found) == 1 else "+".join(found)
 
 
-def _within(key: str, line: PartitionSpec | None, window: Window | None, reaches: tuple[Reach, ...]) -> bool:
-    if line is None or window is None or not key:
+def _within(key: str, scheme: PartitionSpec | None, window: Window | None, reaches: tuple[Reach, ...]) -> bool:
+    if scheme is None or window is None or not key:
         return True
-    # A partition of other lines, before an edit of the book, is not one that a reader would find.
-    return any(reach.interval(window).overlaps(line.window(key)) for reach in reaches) if line.has(key) else True
+    # A partition of other schemes, before an edit of the book, is not one that a reader would find.
+    return any(reach.interval(window).overlaps(scheme.window(key)) for reach in reaches) if scheme.has(key) else True

@@ -25,34 +25,39 @@ class Contents:
         """Return the token of each input of a partition whose new rows make it stale, as it is now."""
         if not (found := rows_followed(ref, self._manifest.reads(ref))):
             return {}
-        line = self._manifest.partitions(ref)
-        window = line.window(partition) if line and partition else None
-        return {other: self._token(other, line, partition, window, reaches) for other, reaches in found.items()}
+        scheme = self._manifest.partitions(ref)
+        window = scheme.window(partition) if scheme and partition else None
+        return {other: self._token(other, scheme, partition, window, reaches) for other, reaches in found.items()}
 
     def _token(
-        self, other: str, line: PartitionSpec | None, partition: str, window: Window | None, reaches: tuple[Reach, ...]
+        self,
+        other: str,
+        scheme: PartitionSpec | None,
+        partition: str,
+        window: Window | None,
+        reaches: tuple[Reach, ...],
     ) -> str:
-        held = self._holding(other, line)
+        held = self._holding(other, scheme)
         parts = [held.total if window is None else held.within(reach, partition, window) for reach in reaches]
         return "+".join(f"{part:016x}" for part in parts)
 
     def _holding(self, other: str, reader: PartitionSpec | None) -> "_Held":
         own = self._manifest.partitions(other)
-        line = own or reader
-        key = (other, line.line if line else "")
+        scheme = own or reader
+        key = (other, scheme.calendar if scheme else "")
         if key not in self._held:
             built = self._built.get(other)
-            self._held[key] = _Held(built.partitions if built else {}, line)
+            self._held[key] = _Held(built.partitions if built else {}, scheme)
         return self._held[key]
 
 
 class _Held:
     """What one table holds, in order of time, with sums before each period."""
 
-    def __init__(self, partitions: Mapping[str, BuiltPartition], line: PartitionSpec | None) -> None:
+    def __init__(self, partitions: Mapping[str, BuiltPartition], scheme: PartitionSpec | None) -> None:
         self._by_key = {key: _number(key, made.content) for key, made in partitions.items()}
         self.total = sum(self._by_key.values()) % _MODULUS
-        periods = [] if line is None else list(_periods(partitions, line))
+        periods = [] if scheme is None else list(_periods(partitions, scheme))
         # What cannot be told apart by time counts for every span.
         self._timeless = sum(number for window, number in periods if window is None)
         timed = sorted((window.start, window.end, number) for window, number in periods if window is not None)
@@ -66,16 +71,16 @@ class _Held:
         if reach.kind == "whole":
             return self.total
         wanted = reach.interval(window)
-        # Periods of one line follow one another, so that starts and ends are both in order.
+        # Periods of one scheme follow one another, so that starts and ends are both in order.
         first, last = bisect_right(self._ends, wanted.start), bisect_left(self._starts, wanted.end)
         found = self._sums[last] - self._sums[first] if first < last else 0
         return (found + self._timeless) % _MODULUS
 
 
-def _periods(partitions: Mapping[str, BuiltPartition], line: PartitionSpec) -> Iterable[tuple[Window | None, int]]:
+def _periods(partitions: Mapping[str, BuiltPartition], scheme: PartitionSpec) -> Iterable[tuple[Window | None, int]]:
     for key, made in partitions.items():
-        for each, content in made.periods.get(line.line, {key: made.content}).items():
-            yield line.window(each) if line.has(each) else None, _number(each, content)
+        for each, content in made.periods.get(scheme.calendar, {key: made.content}).items():
+            yield scheme.window(each) if scheme.has(each) else None, _number(each, content)
 
 
 def _number(key: str, content: str) -> int:

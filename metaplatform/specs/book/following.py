@@ -57,18 +57,18 @@ class Following:
     def of(self, ref: str, other: str) -> Followed:
         """Return what ``ref`` follows of ``other``, which it stands behind."""
         reaches = self._tracked.get(ref, {}).get(other, ())
-        own, line = self._partitions(ref), self._partitions(other)
-        if line is None:
+        own, scheme = self._partitions(ref), self._partitions(other)
+        if scheme is None:
             return Followed(None, exact=self.counts(other) == bool(reaches))
-        if own is None or own.timezone != line.timezone:
+        if own is None or own.timezone != scheme.timezone:
             return Followed(None, exact=not reaches)
         if not reaches:
             return Followed(NOTHING, exact=True)
         first, last = _offsets(reaches, own)
-        room = _MOST // _IN_ONE.get((line.every, own.every), 1) - 1
+        room = _MOST // _IN_ONE.get((scheme.every, own.every), 1) - 1
         end = min(last, max(room // 2, room + first))
         start = max(first, end - room)
-        same = own.every == line.every or (first, last) == (0, 0)
+        same = own.every == scheme.every or (first, last) == (0, 0)
         return Followed((start, end), exact=same and room >= 0 and (start, end) == (first, last))
 
     def untold(self, ref: str) -> tuple[str, ...]:
@@ -84,16 +84,16 @@ def _offsets(reaches: tuple[Reach, ...], own: PartitionSpec) -> tuple[int, int]:
     return min(first for first, _ in found), max(last for _, last in found)
 
 
-def _reached(reach: Reach, start: datetime, line: PartitionSpec) -> tuple[int, int]:
-    window = Window(start, line.after(start))
+def _reached(reach: Reach, start: datetime, scheme: PartitionSpec) -> tuple[int, int]:
+    window = Window(start, scheme.after(start))
     read = reach.interval(window)
-    own, instant = _number(start, line), timedelta(microseconds=1)
+    own, instant = _number(start, scheme), timedelta(microseconds=1)
     end = LATEST if read.end == LATEST else max(read.end - instant, EARLIEST)
-    return _number(read.start, line) - own, _number(end, line) - own
+    return _number(read.start, scheme) - own, _number(end, scheme) - own
 
 
-def _number(moment: datetime, line: PartitionSpec) -> int:
+def _number(moment: datetime, scheme: PartitionSpec) -> int:
     """Return which partition since the year 1 holds a moment."""
-    if line.every == "month":
+    if scheme.every == "month":
         return moment.year * 12 + moment.month
-    return moment.toordinal() * 24 + moment.hour if line.every == "hour" else moment.toordinal()
+    return moment.toordinal() * 24 + moment.hour if scheme.every == "hour" else moment.toordinal()

@@ -95,6 +95,6 @@ def _starts_day(moment: datetime) -> bool:
 
 def closed_until(manifest: Manifest, now: datetime) -> datetime:
     """Return the end of the newest partition that has closed by ``now``; the day's start in a book without any."""
-    lines = {source.partitions for source in manifest.sources.values() if source.partitions}
-    starts = [line.window(line.key_of(now)).start for line in lines]
+    schemes = {source.partitions for source in manifest.sources.values() if source.partitions}
+    starts = [scheme.window(scheme.key_of(now)).start for scheme in schemes]
     return max(starts, default=now.replace(hour=0, minute=0, second=0, microsecond=0))

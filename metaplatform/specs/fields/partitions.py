@@ -85,7 +85,7 @@ class PartitionSpec(Spec):
         return True
 
     @property
-    def line(self) -> str:
+    def calendar(self) -> str:
         """Return what tells these partitions from all with other windows, wherever they start."""
         return f"{self.every} {self.timezone}"
 

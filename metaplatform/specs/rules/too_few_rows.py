@@ -18,13 +18,13 @@ def monitors_that_never_judge(book: Book) -> Iterator[Issue]:
     """Yield monitors that need more rows than any partition has; one partition alone may not be whole yet."""
     for name, monitor in book.manifest.monitors.items():
         found = _counted_spine(book, book.model_of(monitor.prediction))
-        line = found[0].partitions if found else None
-        if found is None or line is None:
+        scheme = found[0].partitions if found else None
+        if found is None or scheme is None:
             continue
         source, moments = found
         rows = Counter[str]()
         for moment, count in moments.items():
-            rows[line.key_of(moment)] += count
+            rows[scheme.key_of(moment)] += count
         most = max(rows.values())
         if len(rows) > 1 and most < monitor.least_rows:
             yield book.issue(
@@ -32,7 +32,7 @@ def monitors_that_never_judge(book: Book) -> Iterator[Issue]:
                 f"monitoring.{name}",
                 ("min_rows",),
                 culprit=str(monitor.least_rows),
-                message=f"no {line.every} of raw.{source.name} has more than {most:,} rows, and under "
+                message=f"no {scheme.every} of raw.{source.name} has more than {most:,} rows, and under "
                 f"{monitor.least_rows:,} (min_rows) nothing is judged",
                 fix="lower min_rows, or let partitions be longer",
                 severity="warning",
