@@ -14,9 +14,8 @@ from metaplatform.factories.automation.book import book_sensor
 from metaplatform.factories.mlflow_tracking import mlflow_tracking
 from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.factories.platform import build_definitions
-from metaplatform.resources.book.deployed_book import DeployedBook
+from metaplatform.resources.book.deployed_book import book_of
 from metaplatform.resources.book.live_books import LiveBooks
-from metaplatform.resources.book.served_book import accept_served, serve_book
 from metaplatform.resources.engine.threads import threads_of_each
 from metaplatform.resources.models.model_registry import ModelRegistry
 from metaplatform.resources.process.clock import Clock
@@ -50,13 +49,6 @@ def platform_resources(deployment: Deployment, mount: Mount = STANDALONE) -> dic
         "exports": Exports(root=root, reports_url="" if mount.name else REPORTS_LINK),
         "notifier": Notifier(root=root, public_url=deployment.public_url),
         "clock": Clock(),
-        "book": DeployedBook(
-            root=root,
-            book=str(deployment.book),
-            source_folders=list(deployment.source_folders),
-            environment=deployment.environment,
-            url_env=deployment.book_url_env if deployment.book_source == "sql" else "",
-        ),
         "mlflow": mlflow_tracking(registry),
     }
 
@@ -116,20 +108,20 @@ def served_definitions(
     variable = f"{PINNED_BOOK}_{mount.name}" if mount.name else PINNED_BOOK
     inherited = environment.pop(variable, None)
     live = serves(environment)
+    source = book_of(deployment, environment)
     with _without_collector():
-        pinned = inherited if is_child() else None
-        served = serve_book(deployment, pinned=pinned, live=live, variables=environment)
+        served = source.serve_live() if live else source.serve(inherited if is_child() else None)
         if served.pin:
             environment[variable] = served.pin
         if mount.name:
             with _young_parts_used():
                 mount = mounted(served.manifest, mount)
-        seconds, in_files = deployment.sensor_interval_seconds, deployment.book_source == "yaml"
-        watching = book_sensor(served, seconds, mount, in_files=in_files)
+        seconds = deployment.sensor_interval_seconds
+        watching = book_sensor(source, served, seconds, mount)
         telling = alerts_sensor(deployment.channels(served.manifest.alerts.values()), seconds, mount)
         definitions = definitions_of(served.manifest, deployment, mount, sensors=[watching, telling])
         if live:
-            accept_served(deployment, served)
+            source.built(served)
             LiveBooks(deployment.root).note("" if served.refused else served.content)
             mark_root(deployment.root, "live", mount.holder)
         return definitions

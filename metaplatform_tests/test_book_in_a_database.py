@@ -19,10 +19,8 @@ from metaplatform.errors import BookError, MetaplatformError
 from metaplatform.factories.automation.book import book_sensor
 from metaplatform.resources.book.book_connections import book_engine, book_url
 from metaplatform.resources.book.book_database import BookDatabase
-from metaplatform.resources.book.book_snapshots import BookSnapshots
-from metaplatform.resources.book.book_source import load_deployed_book
-from metaplatform.resources.book.deployed_book import DeployedBook
-from metaplatform.resources.book.served_book import serve_book
+from metaplatform.resources.book.book_source import BookLook
+from metaplatform.resources.book.deployed_book import book_of
 from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.process.dagster_home import write_dagster_home
 from metaplatform.resources.sinks.notifier import Notifier
@@ -71,28 +69,28 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_deployment_reads_the_accepted_snapshot_and_never_the_database(shop: str, tmp_path: Path) -> None:
     deployment = deployment_at(tmp_path)
-    first, snapshot = load_deployed_book(deployment)
-    assert first.entities == load_book(tmp_path / "metadata").entities
-    assert snapshot == BookSnapshots(deployment.root).accepted() == BookDatabase(shop).read().hash
+    book = book_of(deployment)
+    first = book.serve()
+    assert first.manifest.entities == load_book(tmp_path / "metadata").entities
+    assert first.pin == book.content() == BookDatabase(shop).read().hash
     edit(shop, "UPDATE ML_Models SET rounds = 41")
-    assert load_deployed_book(deployment)[0].models["returns"].training.rounds == 40
+    assert book.serve().manifest.models["returns"].training.rounds == 40
     (tmp_path / "book.db").unlink()
-    assert load_deployed_book(deployment)[1] == snapshot
+    assert book_of(deployment).serve() == first
 
 
 def test_a_look_accepts_a_sound_edit_and_refuses_an_unsound_one(shop: str, tmp_path: Path) -> None:
-    deployment = deployment_at(tmp_path)
-    _, first = load_deployed_book(deployment)
-    book = DeployedBook(root=str(deployment.root), book=str(deployment.book), url_env=URL)
-    assert (book.look().hash, book.look().refused) == (first, ())
+    book = book_of(deployment_at(tmp_path))
+    first = book.serve().pin
+    assert book.look() == BookLook(str(first), first)
     edit(shop, "UPDATE ML_Models SET rounds = 41")
-    second = book.look().hash
-    assert second == BookSnapshots(deployment.root).accepted() != first
-    assert load_deployed_book(deployment)[0].models["returns"].training.rounds == 41
-    assert load_deployed_book(deployment, snapshot=first)[0].models["returns"].training.rounds == 40
+    second = book.look().content
+    assert second == book.content() != first
+    assert book.serve().manifest.models["returns"].training.rounds == 41
+    assert book.serve(first).manifest.models["returns"].training.rounds == 40
     edit(shop, "UPDATE ML_Predictions SET model = 'nobody'")
     assert ("predictions.order_returns", "nobody") in [(issue.owner, issue.culprit) for issue in book.look().refused]
-    assert BookSnapshots(deployment.root).accepted() == second
+    assert book.content() == second
 
 
 def test_a_first_load_of_an_unsound_or_absent_book_says_so(
@@ -100,10 +98,10 @@ def test_a_first_load_of_an_unsound_or_absent_book_says_so(
 ) -> None:
     edit(shop, "UPDATE ML_Predictions SET model = 'nobody'")
     with pytest.raises(BookError, match="nobody"):
-        load_deployed_book(deployment_at(tmp_path))
+        book_of(deployment_at(tmp_path)).serve()
     monkeypatch.delenv(URL)
     with pytest.raises(MetaplatformError, match=URL):
-        load_deployed_book(deployment_at(tmp_path))
+        book_of(deployment_at(tmp_path)).serve()
 
 
 def test_a_plan_and_an_apply_take_the_book_as_the_database_has_it_now(
@@ -117,17 +115,17 @@ def test_a_plan_and_an_apply_take_the_book_as_the_database_has_it_now(
     for name, value in {**settings, "METAPLATFORM_BOOK_SOURCE": "sql"}.items():
         monkeypatch.setenv(name, value)
     assert "Made 3 assets" in invoked("apply", "--yes")
-    snapshots, table = BookSnapshots(deployment.root), deployment.root / "warehouse" / "tables" / "countries"
-    first = snapshots.accepted()
+    book, table = book_of(deployment), deployment.root / "warehouse" / "tables" / "countries"
+    first = book.content()
     edit(url, "UPDATE SQL_Tables SET sql = 'select country from raw.customers' WHERE name = 'shares'")
     assert "tables.shares" in invoked("plan", "--detailed-exitcode", code=3)
-    assert snapshots.accepted() == first
+    assert book.content() == first
     edit(url, "UPDATE SQL_Tables SET sql = sql || ' having count(*) > 1' WHERE name = 'countries'")
     invoked("apply", code=2)
-    assert snapshots.accepted() == first, "nobody has said yes"
+    assert book.content() == first, "nobody has said yes"
     assert "readers would break" in told_by("apply", "--yes")
     assert "Made 2 assets" in invoked("apply", "--yes", "--allow-breaking")
-    assert snapshots.accepted() == BookDatabase(url).read().hash != first
+    assert book.content() == BookDatabase(url).read().hash != first
     assert len(spec_hashes(table)) == 2
     edit(url, "UPDATE SQL_Tables SET sql = 'select nothing from nowhere'")
     assert "nowhere" in told_by("plan")
@@ -170,10 +168,11 @@ def test_a_refused_edit_is_told_at_every_look_and_alerts_once_even_after_a_resta
 
 def looked(deployment: Deployment, *, loaded: str | None = None) -> str:
     """Return what the sensor of a code server that was just started says."""
-    served = serve_book(deployment, pinned=None, live=True)
-    sensor = book_sensor(replace(served, content=loaded or served.content), 1, in_files=False)
+    source = book_of(deployment)
+    served = source.serve_live()
+    sensor = book_sensor(source, replace(served, content=loaded or served.content), 1)
     resources = platform_resources(deployment)
-    context = dg.build_sensor_context(resources={name: resources[name] for name in ("book", "notifier", "clock")})
+    context = dg.build_sensor_context(resources={name: resources[name] for name in ("notifier", "clock")})
     try:
         return sensor.evaluate_tick(context).skip_message or ""
     except MetaplatformError as error:
@@ -184,8 +183,7 @@ def looked(deployment: Deployment, *, loaded: str | None = None) -> str:
 
 def test_assets_of_a_book_in_a_database_link_to_no_file(shop: str, tmp_path: Path) -> None:
     deployment = deployment_at(tmp_path)
-    manifest, _ = load_deployed_book(deployment)
-    graph = definitions_of(manifest, deployment).get_repository_def().asset_graph
+    graph = definitions_of(book_of(deployment).serve().manifest, deployment).get_repository_def().asset_graph
     assert "dagster/code_references" not in graph.get(dg.AssetKey(["models", "returns"])).metadata
 
 
@@ -203,16 +201,16 @@ def test_a_run_keeps_the_book_it_started_with_in_all_its_processes(tmp_path: Pat
         "METAPLATFORM_EXECUTOR": "multiprocess",
         "METAPLATFORM_ROOT": str(root),
     }
-    book = Deployment(book=tmp_path / "metadata", root=root, book_source="sql")
+    book = book_of(Deployment(book=tmp_path / "metadata", root=root, book_source="sql"), environment)
     os.environ[URL] = url
     try:
-        old, _ = load_deployed_book(book)
+        old = book.serve().manifest
         with run_of_all(tmp_path, environment) as run:
             # The run's own process has read the book; none of its steps has been started.
             wait_for_log(tmp_path / "run.log", "RUN_START", run)
             edit(url, "UPDATE SQL_Tables SET sql = sql || ' order by country'")
-            DeployedBook(root=str(root), book=str(book.book), url_env=URL).look()
-            new, _ = load_deployed_book(book)
+            book.look()
+            new = book.serve().manifest
             assert "STEP_SUCCESS" not in (tmp_path / "run.log").read_text(), "the edit came too late to prove anything"
             assert run.wait(180) == 0, (tmp_path / "run.log").read_text()[-3000:]
         with run_of_all(tmp_path, {**environment, "METAPLATFORM_EXECUTOR": "in_process"}) as run:
@@ -250,19 +248,19 @@ def test_one_update_in_postgresql_changes_the_version_used_for_inference_and_a_b
     settings = {"METAPLATFORM_BOOK": "metadata", "METAPLATFORM_ROOT": "storage", "METAPLATFORM_BOOK_SOURCE": "sql"}
     replay = [sys.executable, "-m", "metaplatform", "replay"]
     subprocess.run(replay, cwd=tmp_path, env={**os.environ, **settings}, check=True, capture_output=True)
-    first = load_deployed_book(deployment)[1]
+    book = book_of(deployment)
+    first = book.content()
     daemon = Daemon.over(tmp_path)
     daemon.environment["METAPLATFORM_BOOK_SOURCE"] = "sql"
     assert scored_by(daemon) > {1}
-    snapshots = BookSnapshots(deployment.root)
     alerts = deployment.root / "notifications" / "book.jsonl"
     try:
         daemon.start()
         daemon.wait_for("a look at the book", lambda: daemon.looks("book") >= 1)
         edit(postgresql, "UPDATE ML_Predictions SET model_version = 1 WHERE name = 'order_returns'")
-        daemon.wait_for("the edit accepted", lambda: snapshots.accepted() != first)
+        daemon.wait_for("the edit accepted", lambda: book.content() != first)
         daemon.wait_for("predictions by version 1", lambda: scored_by(daemon) == {1})
-        good = snapshots.accepted()
+        good = book.content()
 
         edit(postgresql, "UPDATE ML_Predictions SET model = 'nobody'")
         daemon.wait_for("an alert", alerts.exists)
@@ -270,7 +268,7 @@ def test_one_update_in_postgresql_changes_the_version_used_for_inference_and_a_b
         daemon.wait_for("further looks", lambda: all(daemon.looks(name) >= seen + 2 for name, seen in looks.items()))
     finally:
         daemon.stop()
-    assert snapshots.accepted() == good
+    assert book.content() == good
     [alert] = alerts.read_text(encoding="utf-8").splitlines()
     assert "nobody" in alert
     assert "predictions.order_returns" in alert

@@ -12,7 +12,8 @@ import pytest
 from metaplatform.composition import platform_resources
 from metaplatform.errors import BookError, MetaplatformError
 from metaplatform.factories.automation.book import book_sensor
-from metaplatform.resources.book.served_book import ServedBook, accept_served, serve_book
+from metaplatform.resources.book.book_source import ServedBook
+from metaplatform.resources.book.deployed_book import book_of
 from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.process.code_server import serves
 from metaplatform.resources.process.dagster_home import write_dagster_home
@@ -44,8 +45,9 @@ def deployment_at(project: Path, **settings: str) -> Deployment:
 
 def code_server(deployment: Deployment) -> ServedBook:
     """Return what a live code server that starts now is built from."""
-    served = serve_book(deployment, pinned=None, live=True, variables={})
-    accept_served(deployment, served)
+    source = book_of(deployment, {})
+    served = source.serve_live()
+    source.built(served)
     return served
 
 
@@ -77,7 +79,7 @@ def test_all_else_is_told_of_the_faults(tmp_path: Path) -> None:
     code_server(deployment)
     write_project(tmp_path, book=BROKEN)
     with pytest.raises(BookError, match="roc_auk"):
-        serve_book(deployment, pinned=None, live=False, variables={})
+        book_of(deployment, {}).serve()
 
 
 def test_a_good_book_is_that_of_its_folder_and_overlay_and_moves_with_its_project(tmp_path: Path) -> None:
@@ -95,12 +97,13 @@ def test_a_good_book_is_that_of_its_folder_and_overlay_and_moves_with_its_projec
     assert code_server(deployment_at(tmp_path / "moved")).manifest.entities == good.manifest.entities
 
 
-def empty(compiled: Path) -> None:
-    compiled.write_text("")
+def empty(kept: Path) -> None:
+    kept.write_text("")
 
 
-def refused_by_newer_rules(compiled: Path) -> None:
-    compiled.write_text(compiled.read_text().replace('"model": "returns"', '"model": "nobody"'))
+def refused_by_newer_rules(kept: Path) -> None:
+    text = kept.read_text().replace('"model": "returns"', '"model": "nobody"')
+    kept.write_text(text.replace('"checked_by": "', '"checked_by": "0'))
 
 
 @pytest.mark.parametrize("harm", [empty, refused_by_newer_rules, Path.unlink])
@@ -108,7 +111,8 @@ def test_a_last_good_book_that_is_none_any_more_is_not_served(tmp_path: Path, ha
     write_project(tmp_path)
     deployment = deployment_at(tmp_path)
     pin = code_server(deployment).pin
-    harm(deployment.root / "book" / "compiled" / f"{pin}.json")
+    [kept] = (deployment.root / "book" / "kept").glob(f"*/{pin}.json")
+    harm(kept)
     write_project(tmp_path, book=BROKEN)
     with pytest.raises(BookError, match=r"shop\.yaml"):
         code_server(deployment)
@@ -119,11 +123,11 @@ def test_a_pinned_book_and_the_last_good_one_outlive_many_edits(tmp_path: Path) 
     deployment = deployment_at(tmp_path)
     good = code_server(deployment)
     write_project(tmp_path, book=EDITED)
-    run = serve_book(deployment, pinned=None, live=False, variables={})
+    run = book_of(deployment, {}).serve()
     for number in range(12):
         write_project(tmp_path, book=f"{BOOK}# {number}\n")
-        serve_book(deployment, pinned=None, live=False, variables={})
-        step = serve_book(deployment, pinned=run.pin, live=False, variables={})
+        book_of(deployment, {}).serve()
+        step = book_of(deployment, {}).serve(run.pin)
         assert step.manifest.models["returns"].training.rounds == 41
     write_project(tmp_path, book=BROKEN)
     assert code_server(deployment).manifest == good.manifest
@@ -131,7 +135,7 @@ def test_a_pinned_book_and_the_last_good_one_outlive_many_edits(tmp_path: Path) 
 
 def test_a_run_whose_book_is_no_longer_kept_reads_the_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_project(tmp_path)
-    served = serve_book(deployment_at(tmp_path), pinned="0123", live=False, variables={})
+    served = book_of(deployment_at(tmp_path), {}).serve("0123")
     assert served.manifest == load_book(tmp_path / "metadata")
     assert "0123 is no longer kept" in caplog.text
 
@@ -156,11 +160,14 @@ class Sensor:
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
-        self.sensor = book_sensor(code_server(deployment), 1, in_files=True)
+        source = book_of(deployment, {})
+        served = source.serve_live()
+        source.built(served)
+        self.sensor = book_sensor(source, served, 1)
 
     def look(self) -> str:
         resources = platform_resources(self.deployment)
-        context = dg.build_sensor_context(resources={name: resources[name] for name in ("book", "notifier", "clock")})
+        context = dg.build_sensor_context(resources={name: resources[name] for name in ("notifier", "clock")})
         return self.sensor.evaluate_tick(context).skip_message or ""
 
     @property

@@ -12,7 +12,7 @@ from metaplatform.specs.book.deployment import Deployment
 
 # Every command imports this: what reads a book takes longer than all the rest.
 if TYPE_CHECKING:
-    from metaplatform.resources.book.book_source import CurrentBook
+    from metaplatform.resources.book.book_source import BookSource, ServedBook
     from metaplatform.specs.book.manifest import Manifest
 
 app = typer.Typer(
@@ -67,26 +67,22 @@ def book_in_files(deployment: Deployment) -> "Manifest":
     Raises:
         BookError: with every error of the book.
     """
-    from metaplatform.specs.loading import load_book
+    from metaplatform.resources.book.files_book import FilesBook
 
-    return load_book(
-        deployment.book,
-        variables=os.environ,
-        environment=deployment.environment,
-        source_folders=deployment.source_folders,
-    )
+    return FilesBook(deployment).now().manifest
 
 
-def book_now(deployment: Deployment) -> "CurrentBook":
-    """Return the deployment's book as its files or its database have it now, having told if that is away.
+def book_now(deployment: Deployment) -> "tuple[BookSource, ServedBook]":
+    """Return where the deployment's book comes from, and the book as it is there now, having told if that is away.
 
     Raises:
         BookError: with every error of the book.
         MetaplatformError: if there is no book.
     """
-    from metaplatform.resources.book.book_source import current_book
+    from metaplatform.resources.book.deployed_book import book_of
 
-    found = current_book(deployment)
+    source = book_of(deployment)
+    found = source.now()
     if found.trouble is not None:
         typer.echo(f"{found.trouble}\nThe book that was accepted last is used.", err=True)
-    return found
+    return source, found

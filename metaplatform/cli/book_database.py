@@ -128,7 +128,7 @@ def _database(to: str | None, to_env: str | None, deployment: Deployment) -> "Bo
     if to and to_env:
         raise typer.BadParameter("give --to or --to-env, not both")
     from metaplatform.resources.book.book_database import BookDatabase
-    from metaplatform.resources.book.book_source import database_behind
+    from metaplatform.resources.book.database_book import database_behind
 
     return BookDatabase(to) if to else database_behind(to_env or deployment.book_url_env)
 

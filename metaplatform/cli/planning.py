@@ -20,7 +20,6 @@ from metaplatform.cli.app import (
     confirm,
     deployment_of,
 )
-from metaplatform.errors import BookError
 from metaplatform.resources.book.git_books import book_at
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform.text.plurals import counted
@@ -104,7 +103,7 @@ def apply(
     from metaplatform.planning.taking import take_book
     from metaplatform.planning.text import summary
 
-    current = book_now(deployment)
+    source, current = book_now(deployment)
     manifest = current.manifest
     planned = selected(plan_of(manifest, deployment), manifest, only or ())
     if planned.empty:
@@ -114,7 +113,7 @@ def apply(
         return
     if not yes:
         confirm("Do that?")
-    current.accept(deployment.root)
+    source.accept(current)
     # Before anything is made: what arrives meanwhile is then made from this book too.
     take_book(deployment, typer.echo)
     with ApplyProgress() as progress:
@@ -137,14 +136,12 @@ def _between(before: str, after: str | None, deployment: Deployment) -> "Plan":
 def _against_the_warehouse(deployment: Deployment) -> "Plan":
     from metaplatform.planning.state import plan_of
 
-    return plan_of(book_now(deployment).manifest, deployment)
+    return plan_of(book_now(deployment)[1].manifest, deployment)
 
 
 def _from_database(variable: str, deployment: Deployment) -> "Plan":
     from metaplatform.compute.changes.staleness import Past, plan_changes
-    from metaplatform.resources.book.book_source import database_behind
+    from metaplatform.resources.book.database_book import database_behind
 
-    old, issues, _ = database_behind(variable).read_manifest(deployment.book.parent)
-    if old is None:
-        raise BookError(issues)
+    old = database_behind(variable).manifest(deployment.book.parent)
     return plan_changes(Past.of_book(old), book_in_files(deployment))

@@ -47,7 +47,7 @@ def replay(
     from metaplatform.cli.tables import replay_table
     from metaplatform.replay.history import replay_history
 
-    current = book_now(deployment)
+    source, current = book_now(deployment)
     # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
     gc.set_threshold(_COLLECT_AFTER)
     with Progress(current.manifest.timezone) as progress:
@@ -58,7 +58,7 @@ def replay(
             fresh=fresh,
             with_reactions=reactions,
             progress=progress,
-            accept=current.accept,
+            accept=lambda: source.accept(current),
             resume=resume,
         )
     if json_file:
@@ -152,7 +152,7 @@ def decisions(
 def _present_book(deployment: Deployment, past: "Past") -> "Manifest":
     """Return the book as it is now; the one that last ran where there is none that is sound."""
     try:
-        return book_now(deployment).manifest
+        return book_now(deployment)[1].manifest
     except MetaplatformError:
         from metaplatform.specs.snapshots import past_manifest
 

@@ -51,36 +51,21 @@ def validate(
     With --with-data, the first rows of every source's files are held against the book too; none is stored.
     Ends with 0 if the book is sound, 1 if it is not, 2 after wrong use. --json is short for --format json.
     """
+    from metaplatform.resources.book.deployed_book import book_of
+    from metaplatform.resources.book.files_book import FilesBook
+
     chosen = _chosen(as_format, as_json=as_json)
     deployment = deployment_of(book, None, environment)
     folder = deployment.book
     look = _look(deployment) if with_data else None
-    manifest, issues = _read(deployment, in_files=book is not None, look=look)
+    source = FilesBook(deployment) if book is not None else book_of(deployment)
+    manifest, issues = source.read(look)
     errors = sum(issue.severity == "error" for issue in issues)
     failed = manifest is None or errors > 0 or (strict and len(issues) > 0)
     summary = _summary(manifest, errors, len(issues) - errors, failed=failed)
     for text in _texts(chosen, issues, folder=folder.parent, summary=summary):
         typer.echo(_encodable(text))
     raise typer.Exit(1 if failed else 0)
-
-
-def _read(
-    deployment: Deployment, *, in_files: bool, look: "Look | None"
-) -> tuple["Manifest | None", tuple[Issue, ...]]:
-    from metaplatform.specs.loading import read_book
-
-    if in_files or deployment.book_source == "yaml":
-        return read_book(
-            deployment.book,
-            variables=os.environ,
-            environment=deployment.environment,
-            source_folders=deployment.source_folders,
-            look=look,
-        )
-    # A database's driver and tables do not concern a book in files.
-    from metaplatform.resources.book.book_source import read_deployed_book
-
-    return read_deployed_book(deployment, look=look)
 
 
 def _look(deployment: Deployment) -> "Look":

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from metaplatform.errors import StorageError
 from metaplatform.hosting.serving_record import ServingRecord
-from metaplatform.resources.book.book_source import content_at_source
+from metaplatform.resources.book.deployed_book import book_of
 from metaplatform.resources.book.live_books import LiveBook, LiveBooks
 from metaplatform.specs.book.deployment import Deployment
 
@@ -21,7 +21,7 @@ def take_book(deployment: Deployment, announce: Callable[[str], None], *, second
     Raises:
         StorageError: if it serves another book still after so many seconds.
     """
-    wanted, books = content_at_source(deployment), LiveBooks(deployment.root)
+    wanted, books = book_of(deployment).content(), LiveBooks(deployment.root)
     serving = books.newest()
     if serving is None or serving.content == wanted:
         return

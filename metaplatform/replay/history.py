@@ -55,12 +55,12 @@ def replay_history(
     fresh: bool,
     with_reactions: bool,
     progress: Progress,
-    accept: Callable[[Path], object] = lambda _: None,
+    accept: Callable[[], object] = lambda: None,
     resume: bool = False,
 ) -> ReplayResult:
     """Let the sources' history arrive moment by moment; return what happened, as far as it came.
 
-    ``accept`` is told the storage root once it is the replay's. ``resume`` goes on where an earlier replay of the root
+    ``accept`` is called once the storage root is the replay's. ``resume`` goes on where an earlier replay of the root
     has come to; the moment that failed is played again. A run that fails ends the replay, and the result says so.
 
     Raises:
@@ -72,7 +72,7 @@ def replay_history(
         logging.getLogger(name).setLevel(logging.WARNING)
     with root_alone(deployment.root):
         standing = make_room(deployment, fresh=fresh, resume=resume)
-        accept(deployment.root)
+        accept()
         definitions = definitions_of(manifest, deployment.in_process)
         with deployment_instance(deployment) as instance:
             forget_failures(instance)

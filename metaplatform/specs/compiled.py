@@ -1,14 +1,15 @@
 """A sound book, compiled: JSON from which the same manifest comes back without rules, parsing and hashing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from metaplatform.errors import Location
+from metaplatform.errors import Issue, Location
 from metaplatform.naming import stable_id
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.fields.chapters import CHAPTERS
-from metaplatform.specs.snapshots import snapshot_of
+from metaplatform.specs.snapshots import Snapshot, read_snapshot, snapshot_of
 from metaplatform.specs.structure import build_entity
 
 
@@ -39,33 +40,58 @@ class AskedVariables(Mapping[str, str]):
         return len(self._variables)
 
 
-def compiled_book(manifest: Manifest, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Return a sound book as JSON values; ``variables`` are digests of those that its parameters were read from."""
-    return {
-        "variables": dict(variables),
-        "book": snapshot_of(manifest),
-        "hashes": {ref: manifest.spec_hash(ref) for ref in manifest.entities},
-        "locations": {ref: [at.file, at.line, at.column] for ref, at in manifest.locations.items()},
-    }
+@dataclass(frozen=True)
+class CompiledBook:
+    """A book that was found sound, as JSON values: its fields are those of the file that it is kept in.
 
-
-def manifest_of_compiled(compiled: Mapping[str, Any], *, root: str, variables: Mapping[str, str]) -> Manifest | None:
-    """Return the manifest of a compiled book; None if ``variables`` are no longer those that it was compiled with.
-
-    ``root`` is the folder that relative source paths start from.
-
-    Raises:
-        KeyError: if this is not a compiled book.
-        TypeError: if this is not a compiled book.
-        ValueError: if it holds what is not an entity.
+    ``book`` is what it means, ``hashes`` the hash of each entity and ``locations`` its file, line and column, by
+    reference. ``variables`` are digests of those that its parameters were read from. ``checked_by`` tells the code
+    that found it sound from others; empty if that is not known.
     """
-    if any(_digest(name, variables) != digest for name, digest in compiled["variables"].items()):
-        return None
-    chapters: dict[str, Any] = {chapter: {} for chapter in CHAPTERS}
-    for chapter, bodies in compiled["book"].items():
-        chapters[chapter] = {name: _entity(chapter, name, body) for name, body in bodies.items()}
-    locations = {ref: Location(*place) for ref, place in compiled["locations"].items()}
-    return Manifest(root=root, locations=locations, known_hashes=compiled["hashes"], **chapters)
+
+    book: Snapshot
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    locations: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    checked_by: str = ""
+
+    @classmethod
+    def of(cls, manifest: Manifest, variables: Mapping[str, str], *, checked_by: str) -> "CompiledBook":
+        """Return a sound book, compiled; ``variables`` are digests."""
+        hashes = {ref: manifest.spec_hash(ref) for ref in manifest.entities}
+        locations = {ref: [at.file, at.line, at.column] for ref, at in manifest.locations.items()}
+        return cls(snapshot_of(manifest), hashes, locations, dict(variables), checked_by)
+
+    def fits(self, variables: Mapping[str, str]) -> bool:
+        """Tell whether the variables are those that the book was compiled with."""
+        return all(_digest(name, variables) == digest for name, digest in self.variables.items())
+
+    def manifest(self, root: str, source_folders: Sequence[str] = ()) -> Manifest:
+        """Return the manifest; ``root`` is the folder that relative source paths start from.
+
+        ``source_folders`` are others that sources may read.
+
+        Raises:
+            ValueError: if this holds what is not an entity.
+        """
+        chapters: dict[str, Any] = {chapter: {} for chapter in CHAPTERS}
+        for chapter, bodies in self.book.items():
+            chapters[chapter] = {name: _entity(chapter, name, body) for name, body in bodies.items()}
+        return Manifest(root, tuple(source_folders), locations=self._places, known_hashes=self.hashes, **chapters)
+
+    def checked(
+        self, root: str, source_folders: Sequence[str] = (), *, origin: str
+    ) -> tuple[Manifest | None, tuple[Issue, ...]]:
+        """Return the manifest, or None if the rules as they are now refuse it; and every issue.
+
+        All but ``origin``, which stands for the book in issues, is as for :meth:`manifest`.
+        """
+        manifest, issues = read_snapshot(self.book, root=root, origin=origin, source_folders=source_folders)
+        return (replace(manifest, locations=self._places) if manifest else None), issues
+
+    @property
+    def _places(self) -> dict[str, Location]:
+        return {ref: Location(*place) for ref, place in self.locations.items()}
 
 
 def _entity(chapter: str, name: str, body: dict[str, Any]) -> Entity:

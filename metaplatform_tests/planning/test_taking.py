@@ -15,7 +15,7 @@ from metaplatform.errors import StorageError
 from metaplatform.hosting.services import code_servers
 from metaplatform.hosting.serving_record import ServingRecord
 from metaplatform.planning.taking import take_book
-from metaplatform.resources.book.book_source import content_at_source
+from metaplatform.resources.book.deployed_book import book_of
 from metaplatform.resources.book.live_books import LiveBook, LiveBooks
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform_tests.live import COUNTRIES, WORKSPACE, running, wait_healthy
@@ -61,16 +61,21 @@ def test_where_nothing_is_served_there_is_nothing_to_take(deployment: Deployment
 def test_a_code_server_that_serves_the_book_is_left_alone(
     deployment: Deployment, elsewhere: "subprocess.Popen[bytes]"
 ) -> None:
-    note_of(deployment, elsewhere.pid, content_at_source(deployment))
+    note_of(deployment, elsewhere.pid, book_of(deployment).content())
     said: list[str] = []
     take_book(deployment, said.append, seconds=0)
     assert said == []
 
 
+def test_what_is_served_is_the_book_at_its_source_also_with_folders_beside_it(deployment: Deployment) -> None:
+    book = book_of(deployment.model_copy(update={"source_folders": (str(deployment.root),)}))
+    assert book.serve_live().content == book.content() != book_of(deployment).content()
+
+
 def test_a_code_server_that_keeps_another_book_is_named(
     deployment: Deployment, elsewhere: "subprocess.Popen[bytes]"
 ) -> None:
-    note_of(deployment, elsewhere.pid, content_at_source(deployment))
+    note_of(deployment, elsewhere.pid, book_of(deployment).content())
     edit(deployment)
     with pytest.raises(StorageError, match=rf"\(process {elsewhere.pid}\) serves another book .*reload") as refused:
         take_book(deployment, print, seconds=0)
@@ -109,12 +114,12 @@ def test_the_code_server_of_ui_takes_an_edit_before_apply_makes_anything(deploym
         wait_healthy(child)
         before = serving()
         assert before is not None
-        assert before.content == content_at_source(deployment)
+        assert before.content == book_of(deployment).content()
         edit(deployment)
         said: list[str] = []
         take_book(deployment, said.append)
         after = serving()
         assert after is not None
-        assert after.content == content_at_source(deployment) != before.content
+        assert after.content == book_of(deployment).content() != before.content
         assert after.pid != before.pid
         assert said == ["The code location takes the book as it is now"]

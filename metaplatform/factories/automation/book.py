@@ -10,8 +10,7 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.mount import STANDALONE, Mount
-from metaplatform.resources.book.deployed_book import BookLook, DeployedBook
-from metaplatform.resources.book.served_book import ServedBook, refusal
+from metaplatform.resources.book.book_source import BookLook, BookSource, ServedBook, refusal
 from metaplatform.resources.sinks.notifier import Notifier
 from metaplatform.specs.entities.notifications import FileNotification
 from metaplatform.specs.records.messages import Message
@@ -24,35 +23,34 @@ _SHORT = 12
 
 
 def book_sensor(
-    served: ServedBook, interval_seconds: int, mount: Mount = STANDALONE, *, in_files: bool
+    source: BookSource, served: ServedBook, interval_seconds: int, mount: Mount = STANDALONE
 ) -> dg.SensorDefinition:
-    """Return the sensor ``book`` of a code server that was built from ``served``.
+    """Return the sensor ``book`` of a code server that was built from what ``source`` has ``served``.
 
     What a database holds is taken as soon as it is sound. Files may be in the middle of an edit: they are taken when
     the code location is reloaded, or by themselves if they were what could not be loaded.
     """
     reload = _Reload()
-    seen = _Seen(served)
 
     @dg.sensor(
         name=mount.named("book"),
         description="Look at the book's source; take a sound edit, refuse an unsound one and say why.",
         minimum_interval_seconds=max(interval_seconds, _REFUSED_SECONDS) if served.refused else interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        required_resource_keys=mount.all_named("book", "notifier", "clock"),
+        required_resource_keys=mount.all_named("notifier", "clock"),
     )
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         try:
-            found = seen.look(mount.resource(context, "book"))
+            found = source.look()
         except MetaplatformError as error:
             return dg.SkipReason(f"the last good book {served.content[:_SHORT]} runs on: {error}")
         behind = found.accepted is not None and (found.accepted != served.content or bool(served.refused))
         if not behind:
             told = f"book {served.content[:_SHORT]} is that of its source"
-        elif in_files and not served.refused:
+        elif not source.takes_edits and not served.refused:
             told = f"the files hold another sound book: {_taken(context)}"
         else:
-            told = f"book {found.hash[:_SHORT]} is accepted; {reload.ask(context)}"
+            told = f"book {found.content[:_SHORT]} is accepted; {reload.ask(context)}"
         if found.refused:
             refused = refusal(found.refused, served.since, served.manifest.timezone)
             _alert(mount.resource(context, "notifier"), found, refused, mount.resource(context, "clock").now())
@@ -62,26 +60,14 @@ def book_sensor(
     return evaluate
 
 
-class _Seen:
-    """The last look of this code server."""
-
-    def __init__(self, served: ServedBook) -> None:
-        accepted = None if served.refused else served.content
-        self._last = BookLook(served.content, accepted, served.refused)
-
-    def look(self, book: DeployedBook) -> BookLook:
-        self._last = book.look(self._last)
-        return self._last
-
-
 def _alert(notifier: Notifier, found: BookLook, refused: MetaplatformError, now: datetime) -> None:
     """Tell people once: the outbox knows each message's id, so a restart tells nothing twice."""
     message = Message(
-        message_id=f"refused-{found.hash}",
+        message_id=f"refused-{found.content}",
         subject="book",
         title="An edit of the book is refused; the last good book runs on",
         body=refused.culprit,
-        facts={"hash": found.hash, "entities": ", ".join(sorted({issue.owner for issue in found.refused}))},
+        facts={"hash": found.content, "entities": ", ".join(sorted({issue.owner for issue in found.refused}))},
         created_at=now,
     )
     notifier.tell(message, [FileNotification(kind="file")])

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from metaplatform.errors import BookError, Issue
-from metaplatform.resources.book.book_source import load_deployed_book
-from metaplatform.resources.book.compiled_books import compiled_key, compiler
+from metaplatform.resources.book.deployed_book import book_of
+from metaplatform.resources.book.kept_books import compiler, made_from
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
@@ -31,17 +31,17 @@ PARAMETERS = "spec_version: 2\nparameters:\n  seed: {type: integer}\n"
 def load(project: Path, **variables: str) -> Manifest:
     deployment = Deployment.from_environment(variables, project)
     deployment.root.mkdir(exist_ok=True)
-    return load_deployed_book(deployment, variables=variables)[0]
+    return book_of(deployment, variables).serve().manifest
 
 
-def compiled_files(project: Path) -> list[Path]:
-    return sorted((project / ".metaplatform" / "book" / "compiled").glob("*.json"))
+def kept_files(project: Path) -> list[Path]:
+    return sorted((project / ".metaplatform" / "book" / "kept").glob("*/*.json"))
 
 
 def test_the_second_load_gives_the_very_book_of_the_first(tmp_path: Path) -> None:
     book = write_project(tmp_path)
     first, second = load(tmp_path), load(tmp_path)
-    assert len(compiled_files(tmp_path)) == 1
+    assert len(kept_files(tmp_path)) == 1
     assert second.known_hashes
     assert not first.known_hashes
     for manifest in (first, second):
@@ -94,7 +94,7 @@ def test_places_are_always_those_of_the_files_as_they_are(tmp_path: Path, touch)
     load(tmp_path)
     touch(book, next(book.glob("*.yaml")))
     assert load(tmp_path) == load_book(book)
-    assert len(compiled_files(tmp_path)) == 2
+    assert len(kept_files(tmp_path)) == 2
 
 
 def test_a_fault_is_told_each_time_and_never_kept(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_fault_is_told_each_time_and_never_kept(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(BookError, match=r"raw\.order"):
             load(tmp_path)
-    assert len(compiled_files(tmp_path)) == 1
+    assert len(kept_files(tmp_path)) == 1
 
 
 def test_variables_and_overlays_are_part_of_the_book(tmp_path: Path) -> None:
@@ -129,18 +129,29 @@ def test_variables_and_overlays_are_part_of_the_book(tmp_path: Path) -> None:
     assert seed_of(METAPLATFORM_ENVIRONMENT="prod") == 11
 
 
+def test_a_pin_is_of_one_set_of_parameters(tmp_path: Path) -> None:
+    """Whoever loads the same files with other values meanwhile takes nothing from a run."""
+    write_project(tmp_path, book=PARAMETERS + BOOK.replace("seed: 7", 'seed: "${seed}"'))
+    deployment = Deployment(book=tmp_path / "metadata", root=tmp_path)
+    nine, ten = (book_of(deployment, {"METAPLATFORM_PARAMETER_SEED": seed}).serve() for seed in ("9", "10"))
+    assert nine.pin != ten.pin
+    assert nine.content == ten.content
+    for served in (nine, ten):
+        assert book_of(deployment, {}).serve(served.pin).manifest == served.manifest
+
+
 def test_variables_that_no_parameter_asks_for_change_nothing(tmp_path: Path) -> None:
     write_project(tmp_path)
     load(tmp_path, HOME="/here")
     assert load(tmp_path, HOME="/there").known_hashes
-    assert '"/here"' not in compiled_files(tmp_path)[0].read_text()
+    assert '"/here"' not in kept_files(tmp_path)[0].read_text()
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"variables": {}}', "\udcff"])
 def test_a_damaged_file_counts_as_none_and_is_mended(tmp_path: Path, damage: str) -> None:
     write_project(tmp_path)
     sound = load(tmp_path)
-    (file,) = compiled_files(tmp_path)
+    (file,) = kept_files(tmp_path)
     whole = file.read_bytes()
     file.write_bytes(damage.encode(errors="surrogateescape"))
     assert load(tmp_path) == sound
@@ -150,7 +161,7 @@ def test_a_damaged_file_counts_as_none_and_is_mended(tmp_path: Path, damage: str
 def test_an_entity_that_fits_no_type_counts_as_damage(tmp_path: Path) -> None:
     write_project(tmp_path)
     sound = load(tmp_path)
-    (file,) = compiled_files(tmp_path)
+    (file,) = kept_files(tmp_path)
     compiled = json.loads(file.read_text())
     compiled["book"]["models"]["returns"]["task"] = "sorcery"
     file.write_text(json.dumps(compiled))
@@ -166,7 +177,7 @@ def test_a_root_that_cannot_be_written_does_not_hinder(tmp_path: Path) -> None:
 
 def test_a_root_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     book = write_project(tmp_path)
-    assert load_deployed_book(Deployment.from_environment({}, tmp_path))[0] == load_book(book)
+    assert book_of(Deployment.from_environment({}, tmp_path), {}).serve().manifest == load_book(book)
     assert not (tmp_path / ".metaplatform").exists()
 
 
@@ -193,12 +204,12 @@ def test_few_are_kept(tmp_path: Path) -> None:
     for edit in range(12):
         file.write_text(f"{text}# {edit}\n")
         load(tmp_path)
-    assert len(compiled_files(tmp_path)) == 8
+    assert len(kept_files(tmp_path)) == 8
     assert load(tmp_path).known_hashes
 
 
 def test_a_key_hangs_on_each_text_and_its_place() -> None:
-    keys = [compiled_key(*parts) for parts in ([["a", "b"]], [["ab"]], [["b", "a"]], [["a"], ["b"]], [["a", "b"], []])]
+    keys = [made_from(*parts) for parts in ([["a", "b"]], [["ab"]], [["b", "a"]], [["a"], ["b"]], [["a", "b"], []])]
     assert len(set(keys)) == len(keys)
 
 
@@ -213,4 +224,4 @@ def test_the_key_hangs_on_the_code_that_checks() -> None:
 def test_what_is_told_of_files_is_part_of_the_key() -> None:
     """A link that is not followed leaves the texts as they are."""
     issue = Issue("link-not-followed", "book", "x.yaml", "the link leaves the book", "put the file into the book")
-    assert compiled_key([], [str(issue)]) != compiled_key([], [])
+    assert made_from([], [str(issue)]) != made_from([], [])
