@@ -1,17 +1,17 @@
 """SQL in the book, parsed: what it reads, and its canonical form. DuckDB's dialect throughout."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import cast
 
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from metaplatform.extensions import extensions
 from metaplatform.sql.canonical_sql import canonical_text
 from metaplatform.sql.dialect import DIALECT
 from metaplatform.sql.sql_safety import SqlError, check_expression, check_query, position_of
 
-_FEATURE_KINDS = frozenset({"expression", "lookup", "as_of", "window"})
 SQL_FIELDS = frozenset({"sql", "where", "when", "exclude", "rank_by"})
 """Fields of specs whose texts are SQL."""
 NAMED_BY_THE_BOOK = frozenset({"on", "tags", "parameters", "metrics"})
@@ -135,7 +135,7 @@ def _canonical_value(key: str, value: object, siblings: dict[str, object]) -> ob
         return canonical_sql(value) if key in SQL_FIELDS else value
     if key in NAMED_BY_THE_BOOK:
         return _as_written(value)
-    is_block = key == "columns" and siblings.get("kind") in _FEATURE_KINDS
+    is_block = key == "columns" and "contract" not in siblings and siblings.get("kind") in _feature_kinds()
     if isinstance(value, dict) and (key == "derive" or is_block):
         return _canonical_columns(value, chained=key == "derive" or siblings["kind"] == "expression")
     if isinstance(value, dict) and key == "columns":
@@ -143,6 +143,11 @@ def _canonical_value(key: str, value: object, siblings: dict[str, object]) -> ob
     if isinstance(value, list) and (key in _UNORDERED or key == "columns") and all(isinstance(v, str) for v in value):
         return sorted(value)
     return canonical_fields(value)
+
+
+@cache
+def _feature_kinds() -> frozenset[object]:
+    return frozenset({"expression", "lookup", "as_of", "window", *extensions("features")})
 
 
 def _as_written(value: object) -> object:

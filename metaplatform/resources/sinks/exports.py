@@ -60,11 +60,19 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
             DataError: if a row makes the computation fail.
             StorageError: if the file cannot be written.
         """
-        folder = storage_root(self.root) / places.EXPORTS / _checked(output)
-        path = folder / f"{_checked(partition or _WHOLE)}.{kind}"
-        with _replacing(path) as temporary:
+        path = self.file(output, partition, kind)
+        with replacing(path) as temporary:
             written = session.export(rows, temporary, kind=kind, owner=f"outputs.{output}")
         return ExportedFile(path, written, path.stat().st_size)
+
+    def file(self, output: str, partition: str | None, ending: str) -> Path:
+        """Return the place of an output's file of a partition.
+
+        Raises:
+            StorageError: if one of the names cannot be that of a file.
+        """
+        folder = storage_root(self.root) / places.EXPORTS / _checked(output)
+        return folder / f"{_checked(partition or _WHOLE)}.{ending}"
 
     def write_views(self, tables: Mapping[str, Path]) -> Path:
         """Make ``warehouse.duckdb`` again: a view for each table (reference → folder); return its path.
@@ -75,7 +83,7 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
             StorageError: if a table cannot be read, or the file cannot be written.
         """
         path = storage_root(self.root) / places.VIEWS
-        with _replacing(path) as temporary:
+        with replacing(path) as temporary:
             write_view_file(temporary, tables, owner=places.VIEWS)
         return path
 
@@ -87,7 +95,7 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         place = f"{_checked(name)}/{_checked(partition or _WHOLE)}.html"
         path = storage_root(self.root) / places.REPORTS / place
-        with _replacing(path) as temporary:
+        with replacing(path) as temporary:
             temporary.write_text(html, encoding="utf-8")
         return ExportedPage(path, f"{self.reports_url.rstrip('/')}/{quote(place)}" if self.reports_url else "")
 
@@ -102,6 +110,8 @@ def lost_files(manifest: Manifest, built: Mapping[str, Built], root: Path) -> di
         ref = f"outputs.{name}"
         made, spec_hash = built.get(ref), manifest.spec_hash(ref)
         if made is None:
+            continue
+        if output.files is None:
             continue
         place, file_name = output.files
         folder = root / place
@@ -118,8 +128,12 @@ def lost_files(manifest: Manifest, built: Mapping[str, Built], root: Path) -> di
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place at the end, or is gone after an error."""
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place at the end, or is gone after an error.
+
+    Raises:
+        StorageError: if the file cannot be written.
+    """
     temporary = path.parent / f".{path.name}.{uuid4().hex}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

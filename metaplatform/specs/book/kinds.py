@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -59,6 +60,7 @@ class KnownKinds:
             theirs = self.of(block.joined) if block.joined else None
             for name, sql in block.columns.items():
                 found = kind_in(sql, (theirs or {}) if block.joined else scope)
+                found = replace(found, kind=block.column_kind(found.kind))
                 yield index, name, sql, found
                 if not block.joined:
                     scope[name.lower()] = found.kind

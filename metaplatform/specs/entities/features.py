@@ -10,6 +10,7 @@ from metaplatform.specs.fields.chapters import TIMED
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.reads import AS_MADE, SAME, Reach, from_any_row
 from metaplatform.specs.fields.references import Path, Reference, whole
+from metaplatform.sql.value_kinds import Kind
 
 
 class FeaturesBlock(Spec):
@@ -43,6 +44,10 @@ class FeaturesBlock(Spec):
     def aggregates(self) -> bool:
         """Tell whether each feature is an aggregate over many rows of the joined table."""
         return False
+
+    def column_kind(self, kind: Kind) -> Kind:
+        """Return the kind of values of a feature whose expression has values of ``kind``; None if it is not known."""
+        return kind
 
     def conditions(self) -> Iterator[tuple[str, str]]:
         """Yield each condition on rows of the joined table: its field and its SQL."""

@@ -14,14 +14,14 @@ from metaplatform.specs.fields.references import Reference, whole
 
 
 class Output(Entity):
-    """What every output has: the files that it writes."""
+    """What every output has: a kind, and the files that it writes below the storage root."""
 
     kind: str
 
     @property
-    def files(self) -> tuple[str, str]:
-        """Return the folder of its files below the storage root, and what they are called by partition."""
-        raise NotImplementedError
+    def files(self) -> tuple[str, str] | None:
+        """Return the folder of its files below the storage root, and what they are called by partition, if any."""
+        return None
 
     def breaks(self, old: Entity) -> Iterator[str]:
         """Yield that it is of another kind."""
@@ -29,10 +29,9 @@ class Output(Entity):
             yield "its kind changes"
 
 
-class FileOutput(Output):
+class TableFile(Output):
     """One file for each partition of ``table`` (or one in all), replaced atomically."""
 
-    kind: Literal["parquet", "csv"]
     table: Ref
 
     @property
@@ -58,7 +57,7 @@ class FileOutput(Output):
     def breaks(self, old: Entity) -> Iterator[str]:
         """Yield that the file is of another kind, or holds another table."""
         yield from super().breaks(old)
-        if isinstance(old, FileOutput):
+        if isinstance(old, TableFile):
             yield from (
                 f"its {name} changes" for name in ("kind", "table") if getattr(old, name) != getattr(self, name)
             )
@@ -77,6 +76,12 @@ class FileOutput(Output):
         """Return the table."""
         del book
         return self.table
+
+
+class FileOutput(TableFile):
+    """One file for each partition of ``table`` (or one in all), replaced atomically."""
+
+    kind: Literal["parquet", "csv"]
 
 
 class ViewsOutput(Output):
