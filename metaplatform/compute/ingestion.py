@@ -23,7 +23,7 @@ from metaplatform.compute.sql_columns import (
 )
 from metaplatform.naming import FILE
 from metaplatform.specs.book.source_looks import Misfit, MisfitKind
-from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.sql.dialect import call, cast_to, type_of
 from metaplatform.sql.exact_casts import exact_cast
@@ -80,9 +80,7 @@ class _Reading:
     faults: tuple[_Fault, ...] = ()
 
 
-def conform(
-    raw: ibis.Table, spec: FileSource, *, arrived: datetime | None = None, keep: Keep | None = None
-) -> Conformed:
+def conform(raw: ibis.Table, spec: Source, *, arrived: datetime | None = None, keep: Keep | None = None) -> Conformed:
     """Return the rows of ``raw`` as the source declares them, and those to quarantine.
 
     A row is turned away where a value is not of its declared type or would be changed by it (1.5 as an
@@ -106,7 +104,7 @@ def conform(
     return Conformed(_accepted(reading, spec, accepted), _quarantined(reading, spec, rejected))
 
 
-def misfits(raw: ibis.Table, spec: FileSource) -> tuple[Misfit, ...]:
+def misfits(raw: ibis.Table, spec: Source) -> tuple[Misfit, ...]:
     """Return what :func:`conform` would turn rows away for, by kind and column, each with an example.
 
     Raises:
@@ -140,7 +138,7 @@ def _counted(step: str, told: exp.Expr) -> exp.Select:
     return exp.select(exp.Struct(expressions=both)).from_(source(step))
 
 
-def _parted(reading: _Reading, spec: FileSource) -> tuple[str, str]:
+def _parted(reading: _Reading, spec: Source) -> tuple[str, str]:
     """Return the steps of the rows without any fault, and of those with some, each with ``_reason``."""
     told = call("concat_ws", text("; "), *(fault.told() for fault in reading.faults)) if reading.faults else text("")
     judgement = [*_event_moment(reading, spec), named(told, REASON)]
@@ -152,7 +150,7 @@ def _parted(reading: _Reading, spec: FileSource) -> tuple[str, str]:
     return reading.steps.add("fit", fit), reading.steps.add("unfit", unfit)
 
 
-def _read(raw: ibis.Table, spec: FileSource, arrived: datetime | None = None) -> _Reading:
+def _read(raw: ibis.Table, spec: Source, arrived: datetime | None = None) -> _Reading:
     """Return the rows with every typed and derived column, and what may be wrong with one."""
     owner = f"raw.{spec.name}"
     reading = _Reading(Steps(owner, {"file": raw}), raw, "file", Scope.of(_columns(raw), owner))
@@ -160,7 +158,7 @@ def _read(raw: ibis.Table, spec: FileSource, arrived: datetime | None = None) ->
     return _with_misplaced(reading, spec, arrived)
 
 
-def _with_types(reading: _Reading, spec: FileSource) -> _Reading:
+def _with_types(reading: _Reading, spec: Source) -> _Reading:
     """Add a column of the declared type for each declared column."""
     if not spec.columns:
         return reading
@@ -181,7 +179,7 @@ def _with_types(reading: _Reading, spec: FileSource) -> _Reading:
     return replace(reading, current=current, scope=scope, faults=(*reading.faults, *faults))
 
 
-def _with_derived(reading: _Reading, spec: FileSource) -> _Reading:
+def _with_derived(reading: _Reading, spec: Source) -> _Reading:
     """Add the derived columns, each in a step of its own: a later one may read an earlier one."""
     for index, (name, sql) in enumerate(spec.derive.items()):
         attempt, behind = (fresh(f"_{part}_{index}", reading.scope.taken) for part in ("attempt", "derived"))
@@ -199,7 +197,7 @@ def _with_derived(reading: _Reading, spec: FileSource) -> _Reading:
     return reading
 
 
-def _with_nulls(reading: _Reading, spec: FileSource) -> _Reading:
+def _with_nulls(reading: _Reading, spec: Source) -> _Reading:
     """Add the faults of keys and event timestamps that are not there."""
     moment = spec.event_timestamp
     faults = [
@@ -214,7 +212,7 @@ def _with_nulls(reading: _Reading, spec: FileSource) -> _Reading:
     return replace(reading, faults=(*reading.faults, *faults))
 
 
-def _with_misplaced(reading: _Reading, spec: FileSource, arrived: datetime | None) -> _Reading:
+def _with_misplaced(reading: _Reading, spec: Source, arrived: datetime | None) -> _Reading:
     """Add the faults of event timestamps before the first partition, and of those that lie in the future."""
     if spec.event_timestamp is None:
         return reading
@@ -243,7 +241,7 @@ def _micros(moment: datetime) -> exp.Expr:
     return exp.Literal.number((moment - _EPOCH) // timedelta(microseconds=1))
 
 
-def _event_moment(reading: _Reading, spec: FileSource) -> list[exp.Expr]:
+def _event_moment(reading: _Reading, spec: Source) -> list[exp.Expr]:
     return [named(instant(_moment(reading, spec.event_timestamp)), MOMENT)] if spec.event_timestamp else []
 
 
@@ -255,7 +253,7 @@ def _is_null(tree: exp.Expr) -> exp.Expr:
     return exp.Is(this=tree, expression=exp.null())
 
 
-def _with_stored_moment(reading: _Reading, spec: FileSource, fit: str) -> str:
+def _with_stored_moment(reading: _Reading, spec: Source, fit: str) -> str:
     """Add the event timestamp as it will be stored, if it is part of the key: finer moments are one there."""
     for name in (name for name in spec.key if _is_moment(name, spec)):
         query = exp.select(all_columns(ROW), named(_moment(reading, name), _STORED))
@@ -263,11 +261,11 @@ def _with_stored_moment(reading: _Reading, spec: FileSource, fit: str) -> str:
     return fit
 
 
-def _is_moment(name: str, spec: FileSource) -> bool:
+def _is_moment(name: str, spec: Source) -> bool:
     return spec.event_timestamp is not None and name.lower() == spec.event_timestamp.lower()
 
 
-def _keys(reading: _Reading, spec: FileSource) -> list[exp.Column]:
+def _keys(reading: _Reading, spec: Source) -> list[exp.Column]:
     return [column(_STORED if _is_moment(name, spec) else reading.scope.find(name)) for name in spec.key]
 
 
@@ -278,7 +276,7 @@ def _repeated(step: str, keys: Sequence[exp.Expr]) -> exp.Select:
     return query.group_by(*(key.copy() for key in keys)).having(many)
 
 
-def _with_repeats_kept(reading: _Reading, spec: FileSource, keep: Keep) -> tuple[_Reading, str]:
+def _with_repeats_kept(reading: _Reading, spec: Source, keep: Keep) -> tuple[_Reading, str]:
     """Return the reading with the keys that repeat computed, and the step that has them.
 
     They are looked for in all rows, also those with a fault: then nothing but the keys is computed, and of a key that
@@ -291,7 +289,7 @@ def _with_repeats_kept(reading: _Reading, spec: FileSource, keep: Keep) -> tuple
     return replace(reading, steps=steps), name
 
 
-def _first_of_each_key(reading: _Reading, spec: FileSource, fit: str, repeats: str = "") -> tuple[str, str]:
+def _first_of_each_key(reading: _Reading, spec: Source, fit: str, repeats: str = "") -> tuple[str, str]:
     """Return the steps of the rows that stay, and of those that repeat a key; ``repeats`` has the keys, if known.
 
     Only rows whose key repeats are ranked: where there are none, nothing is sorted.
@@ -330,7 +328,7 @@ def _by_presence(fit: str, repeats: str, keys: Sequence[exp.Expr], *, kind: str)
     return query
 
 
-def _accepted(reading: _Reading, spec: FileSource, step: str) -> ibis.Table:
+def _accepted(reading: _Reading, spec: Source, step: str) -> ibis.Table:
     declared = {name.lower() for name in (*spec.columns, *spec.derive)}
     new = [name for name in _columns(reading.raw) if name.lower() not in declared]
     derived = [name for name in spec.derive if name.lower() not in {column.lower() for column in spec.columns}]
@@ -348,7 +346,7 @@ def _columns(raw: ibis.Table) -> list[str]:
     return [name for name in raw.columns if name != FILE]
 
 
-def _quarantined(reading: _Reading, spec: FileSource, rejected: Sequence[str]) -> ibis.Table:
+def _quarantined(reading: _Reading, spec: Source, rejected: Sequence[str]) -> ibis.Table:
     facts = ((MOMENT, spec.event_timestamp), (COPY, spec.key), (REASON, True))
     told = [column(name) for name, there in facts if there]
     parts = [

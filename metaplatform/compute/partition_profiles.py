@@ -6,14 +6,14 @@ from sqlglot import exp
 from metaplatform.compute.instants import MICROSECONDS
 from metaplatform.compute.local_time import grain, in_period, key, periods_table
 from metaplatform.compute.sql_columns import ROW, Scope, Steps, column, named, source, text
-from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.sql.dialect import call, cast_to
 
 _DAYS = PartitionSpec(every="day", start="1970-01-01")
 
 
-def partition_profiles(table: ibis.Table, spec: FileSource, *, moment: str | None = None) -> ibis.Table:
+def partition_profiles(table: ibis.Table, spec: Source, *, moment: str | None = None) -> ibis.Table:
     """Return what each partition of a source's rows holds, for telling a changed one apart.
 
     Columns: ``partition`` (as ``PartitionSpec.key_of``; the UTC day of a source with an event timestamp alone, ``""``
@@ -47,7 +47,7 @@ def row_profiles(
     return _profiles(steps, steps.add("keyed", query), column("partition"))
 
 
-def moment_span(table: ibis.Table, spec: FileSource) -> ibis.Table:
+def moment_span(table: ibis.Table, spec: Source) -> ibis.Table:
     """Return one row: ``first`` and ``last`` event timestamp of a conformed table, in microseconds since 1970."""
     steps = Steps(f"raw.{spec.name}", {"rows": table})
     moment = call("epoch_us", column(_column_like(table, spec.event_timestamp or "")))

@@ -17,18 +17,12 @@ from metaplatform.scaffolding.keys import Key, choose_key
 from metaplatform.scaffolding.null_marks import file_wide, left_over
 from metaplatform.scaffolding.table_role import Moments, TableRole, role_of
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar
-from metaplatform.specs.entities.families import SourceSpec
-from metaplatform.specs.entities.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
+from metaplatform.specs.entities.file_kinds import COMPRESSED, file_kinds, kind_of_file
+from metaplatform.specs.entities.ingestion import ARCHIVE, FileSource
 from metaplatform.specs.fields.base import ColumnName
-from metaplatform.specs.fields.file_endings import ARCHIVE, COMPRESSED, ENDINGS, kind_of_file
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.text.plurals import counted
 
-_KINDS: dict[str, type[CsvSource | ParquetSource | JsonSource]] = {
-    "csv": CsvSource,
-    "parquet": ParquetSource,
-    "json": JsonSource,
-}
 _NULL_VALUES = "null_values"
 _FEW_ROWS = 20
 _MONTHLY_FROM_DAYS, _DAYS_OF_A_MONTH = 60, 30.44
@@ -70,7 +64,7 @@ def source_entry(
     return SourceEntry(chosen, tuple(_lines(chosen, spec, sample)))
 
 
-def _kind_of(path: str) -> type[CsvSource | ParquetSource | JsonSource]:
+def _kind_of(path: str) -> type[FileSource]:
     """Return the kind of source that files of this name are, by their ending.
 
     Raises:
@@ -78,13 +72,13 @@ def _kind_of(path: str) -> type[CsvSource | ParquetSource | JsonSource]:
     """
     kind = kind_of_file(path)
     if kind is None:
-        endings = ", ".join(ending for each in ENDINGS.values() for ending in each)
+        endings = ", ".join(ending for model in file_kinds().values() for ending in model.endings)
         raise DataError(
             owner="new source",
             culprit=f"'{path}' does not end like the files of any kind of source",
             fix=f"name files that end in one of {endings}, also with {' or '.join(COMPRESSED)}, or in a {ARCHIVE}",
         )
-    return _KINDS[kind]
+    return file_kinds()[kind]
 
 
 def _safe(name: str) -> str:
@@ -103,7 +97,7 @@ def _default_name(path: Path) -> str:
     return plain_name(stem if telling else path.parent.name, otherwise="source")
 
 
-def _lines(name: str, spec: SourceSpec, sample: Sample) -> Iterator[str]:
+def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
     columns = _guesses(spec, sample)
     # A file has a name per column; names that the platform cannot have are told before anything is written.
     _check_names(name, columns)
@@ -137,12 +131,12 @@ def _lines(name: str, spec: SourceSpec, sample: Sample) -> Iterator[str]:
     yield from _time(sample, columns, role)
 
 
-def _null_values(spec: SourceSpec, sample: Sample) -> tuple[str, ...]:
+def _null_values(spec: FileSource, sample: Sample) -> tuple[str, ...]:
     """Return the texts that the source reads as null besides the empty one, where its kind can."""
     return file_wide(sample.columns) if _NULL_VALUES in type(spec).model_fields else ()
 
 
-def _guesses(spec: SourceSpec, sample: Sample) -> list[ColumnGuess]:
+def _guesses(spec: FileSource, sample: Sample) -> list[ColumnGuess]:
     taken = [facts.name for facts in sample.columns]
     everywhere = _null_values(spec, sample)
     guesses = []

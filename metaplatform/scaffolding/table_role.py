@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from metaplatform.resources.sources.samples import Sample, TimeFacts
 from metaplatform.scaffolding.columns import ColumnGuess
 from metaplatform.scaffolding.keys import Key, is_label
-from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.text.plurals import counted
 
@@ -157,7 +157,7 @@ def _grain(facts: TimeFacts, span: timedelta) -> str | None:
 
 
 def _ahead(facts: TimeFacts, now: datetime) -> bool:
-    ahead: Duration = FileSource.model_fields["max_ahead"].default
+    ahead: Duration = Source.model_fields["max_ahead"].default
     return facts.mostly_by.replace(tzinfo=UTC) > ahead.behind(now)
 
 

@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from metaplatform.scaffolding.known_tables import KnownTable
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.ingestion import FileSource, TableSpec
+from metaplatform.specs.entities.ingestion import Source, TableSpec
 from metaplatform.specs.rules.sql_texts import facts_of
 from metaplatform.sql.expressions import shared_query
 
@@ -52,7 +52,7 @@ def _made(manifest: Manifest, refs: Iterable[str]) -> Made:
     made: Made = {}
     for ref in refs:
         match manifest.entities[ref]:
-            case FileSource() as source:
+            case Source() as source:
                 for name, sql in source.derive.items():
                     made.setdefault(name.lower(), set()).update(map(str.lower, facts_of(sql).columns))
             case TableSpec() as table:

@@ -15,13 +15,14 @@ from metaplatform.errors import DataError
 from metaplatform.naming import PARTITION
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.sources.first_rows import ROWS
+from metaplatform.resources.sources.readers import read_rows
 from metaplatform.resources.sources.samples import Sample
 from metaplatform.resources.sources.sampling import look_at
-from metaplatform.resources.sources.source_files import read_files
+from metaplatform.resources.sources.source_reader import Place
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.families import SourceSpec
-from metaplatform.specs.entities.ingestion import FileSource, TableSpec
+from metaplatform.specs.entities.ingestion import Source, TableSpec
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.sql.dialect import call, type_of
 from metaplatform.sql.expressions import parse_query, referenced_tables
@@ -86,7 +87,7 @@ class _Tried:
         return self.session.query(parse_query(table.sql), inputs, owner=ref)
 
     def _of_files(self, found: SourceSpec) -> ibis.Table:
-        read = read_files(self.session, found, self.manifest.root, allowed=self.manifest.source_folders)
+        read = read_rows(self.session, found, Place.of(self.manifest))
         rows = conform(read.rows, found).accepted
         return _with_partition(rows, found, found.partitions) if found.partitions else rows
 
@@ -107,7 +108,7 @@ class _Tried:
         return read_by(rows, key_, scheme.window(key_), reach, self.manifest.event_timestamp(other))
 
 
-def _with_partition(rows: ibis.Table, found: FileSource, scheme: PartitionSpec) -> ibis.Table:
+def _with_partition(rows: ibis.Table, found: Source, scheme: PartitionSpec) -> ibis.Table:
     steps = Steps(f"raw.{found.name}", {"rows": rows})
     moment = next(name for name in rows.columns if name.lower() == str(found.event_timestamp).lower())
     micros = call("epoch_us", column(moment, ROW))

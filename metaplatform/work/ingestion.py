@@ -5,7 +5,7 @@ from metaplatform.compute.policy.quarantine import beyond_share
 from metaplatform.errors import DataError
 from metaplatform.naming import stable_id, staged_ref
 from metaplatform.specs.book.source_contents import EMPTY, SourceContents, closed_until
-from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.records.ledger import Arrival
 from metaplatform.work.builds import recorded
 from metaplatform.work.contracts import approved_findings, contract_metadata
@@ -46,7 +46,7 @@ def ingest(step: Step) -> Made:
     return Made({**table_metadata(step, written), **contract_metadata(contents)})
 
 
-def _refuse_quarantined(step: Step, source: FileSource, contents: SourceContents) -> None:
+def _refuse_quarantined(step: Step, source: Source, contents: SourceContents) -> None:
     found = beyond_share(source, contents, approved_findings(step.ledger, source.name))
     told = [str(each) for each in found if each.partition in {"", step.partition}]
     if told:
@@ -58,7 +58,7 @@ def _refuse_quarantined(step: Step, source: FileSource, contents: SourceContents
         )
 
 
-def _arrived(step: Step, source: FileSource, contents: SourceContents, rows: int) -> str:
+def _arrived(step: Step, source: Source, contents: SourceContents, rows: int) -> str:
     """Return the fingerprint of what was stored, as the loop finds it in the contents; of a part, where not all is."""
     if step.partition is None:
         if source.event_timestamp is None:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import ibis
 import pyarrow as pa
@@ -15,8 +14,8 @@ from metaplatform.compute.partition_profiles import moment_span, partition_profi
 from metaplatform.errors import DataError, StorageError
 from metaplatform.naming import FILE, quarantine_ref, stable_id, staged_ref
 from metaplatform.resources.engine.session import Session
-from metaplatform.resources.sources.source_files import SourceFiles, read_files
-from metaplatform.resources.sources.source_paths import find_files, fingerprint, last_change
+from metaplatform.resources.sources.readers import READERS, read_rows
+from metaplatform.resources.sources.source_reader import Place, SourceRows
 from metaplatform.resources.storage.source_contents import ContentRecords
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest
@@ -42,7 +41,7 @@ class SourceMark:
 
     mark: str
     changed_at: datetime
-    paths: tuple[Path, ...]
+    parts: tuple[str, ...]
 
 
 def mark_of(manifest: Manifest, source: SourceSpec) -> SourceMark:
@@ -51,9 +50,9 @@ def mark_of(manifest: Manifest, source: SourceSpec) -> SourceMark:
     Raises:
         DataError: if there are none.
     """
-    paths = find_files(source, manifest.root, allowed=manifest.source_folders)
-    mark = stable_id(fingerprint(paths), manifest.spec_hash(f"raw.{source.name}"))
-    return SourceMark(mark, last_change(paths), paths)
+    state = READERS.of(source.kind).state(source, Place.of(manifest))
+    mark = stable_id(state.token, manifest.spec_hash(f"raw.{source.name}"))
+    return SourceMark(mark, state.changed_at or _EPOCH, state.parts)
 
 
 def read_source(
@@ -70,7 +69,7 @@ def read_source(
     """
     ref = f"raw.{source.name}"
     before = mark_of(manifest, source)
-    files = read_files(session, source, manifest.root, allowed=manifest.source_folders)
+    files = read_rows(session, source, Place.of(manifest))
     conformed = conform(files.rows, source, arrived=arrived, keep=session.keep)
     read = _by_file(session, files.rows)
     unfit = session.keep(_named(conformed.quarantined, files), owner=ref)
@@ -97,7 +96,7 @@ def read_source(
         partitions=_partitions(session, source, faulty, arrived),
         first=first,
         last=last,
-        paths=tuple(map(str, before.paths)),
+        paths=before.parts,
         faulty=_faulty_files(session, source, files, accepted, faulty, arrived),
     )
     ContentRecords(warehouse.root_path).keep(source.name, contents)
@@ -193,7 +192,7 @@ def _bounds(source: SourceSpec, scheme: PartitionSpec, arrived: datetime) -> tup
     return first_moment(scheme), source.max_ahead.behind(arrived)
 
 
-def _named(rows: ibis.Table, files: SourceFiles) -> ibis.Table:
+def _named(rows: ibis.Table, files: SourceRows) -> ibis.Table:
     """Return rows with their files as people call them."""
     names = pa.table({FILE: list(files.names), "name": list(files.names.values())})
     joined = rows.join(ibis.memtable(names), FILE)
@@ -209,7 +208,7 @@ def _by_file(session: Session, rows: ibis.Table, column: str = FILE) -> Counter[
 def _faulty_files(
     session: Session,
     source: SourceSpec,
-    files: SourceFiles,
+    files: SourceRows,
     accepted: Counter[str],
     faulty: ibis.Table,
     arrived: datetime,

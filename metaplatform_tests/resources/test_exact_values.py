@@ -24,7 +24,8 @@ from pydantic import TypeAdapter
 from sqlglot import exp
 
 from metaplatform.compute.ingestion import REASON, conform
-from metaplatform.resources.sources.source_files import read_files
+from metaplatform.resources.sources.readers import read_rows
+from metaplatform.resources.sources.source_reader import Place
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.entities.families import SourceSpec
 from metaplatform.sql.exact_casts import exact_cast
@@ -129,7 +130,7 @@ def read(folder: Path, kind: str, columns: dict[str, str]) -> tuple[dict[int, An
     declared = {"n": "integer", **columns}
     spec = SOURCES.validate_python({"kind": kind, "name": "s", "path": f"s.{kind}", "columns": declared})
     with Warehouse(root=str(folder / "root")).session() as session:
-        conformed = conform(read_files(session, spec, str(folder)).rows, spec)
+        conformed = conform(read_rows(session, spec, Place(str(folder))).rows, spec)
         accepted = session.stream(conformed.accepted).read_all().to_pylist()
         turned_away = session.stream(conformed.quarantined).read_all().to_pylist()
     values = {row["n"]: [value for name, value in row.items() if name != "n"] for row in accepted}
@@ -254,7 +255,7 @@ def test_text_and_digits_inside_lists_and_structs_of_json_are_what_was_written(
     columns = {"tags": "varchar[]", "place": 'struct("a b" varchar, n decimal(38,12))', "words": "varchar"}
     spec = SOURCES.validate_python({"kind": "json", "name": "s", "path": "s.json", "columns": columns})
     with Warehouse(root=str(folder / "root")).session() as session:
-        conformed = conform(read_files(session, spec, str(folder)).rows, spec)
+        conformed = conform(read_rows(session, spec, Place(str(folder))).rows, spec)
         found = session.stream(conformed.accepted).read_all().to_pylist()
     wanted = [
         {"tags": row["tags"], "place": {"a b": row["place"]["a b"], "n": Decimal(row["place"]["n"])}} for row in rows

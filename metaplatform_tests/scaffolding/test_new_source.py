@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from metaplatform.cli import commands
 from metaplatform.errors import BookError, DataError
 from metaplatform.naming import staged_ref
-from metaplatform.resources.sources import sampling
+from metaplatform.resources.sources import file_sources
 from metaplatform.resources.sources.sampling import sample_source
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.entities.ingestion import CsvSource, FileSource
@@ -384,7 +384,7 @@ def test_a_file_of_thousands_of_columns_is_looked_at_within_a_minute_with_progre
 
 
 def test_of_a_wide_file_fewer_rows_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "_CELLS", 30_000)
+    monkeypatch.setattr(file_sources, "_CELLS", 30_000)
     header = ",".join(f"c{at}" for at in range(20))
     (tmp_path / "wide.csv").write_text("\n".join([header, *[",".join("1" * 20)] * 3_000]))
     spec = CsvSource(name="wide", kind="csv", path="wide.csv")

@@ -6,7 +6,7 @@ from contextlib import suppress
 from metaplatform.specs.book.columns import KnownColumns
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.entity import Entity
-from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.entities.ingestion import Source
 from metaplatform.sql.expressions import canonical_type
 
 RETYPED = "the type of its column"
@@ -50,7 +50,7 @@ def declared_types(manifest: Manifest, ref: str) -> dict[str, str]:
     Of features and predictions these are the columns that come along from a source; of a query's, none is known.
     """
     entity = manifest.entities[ref]
-    if isinstance(entity, FileSource):
+    if isinstance(entity, Source):
         return {name: canonical_type(kind) for name, kind in entity.columns.items()}
     with suppress(KeyError):
         rows = entity.described_rows(manifest)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from metaplatform.naming import stable_id
 from metaplatform.specs.book.source_contents import SourceContents
-from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.entities.ingestion import Source
 
 LEAST_FAULTY = 10
 """Rows that a file turns away at least, to be judged on its own: one bad row of two is a slip, not a bad file."""
@@ -32,9 +32,7 @@ class Quarantined:
         return f"{self.rows} of {self.of} rows{where} are in quarantine"
 
 
-def beyond_share(
-    source: FileSource, contents: SourceContents, approved: Collection[str] = ()
-) -> tuple[Quarantined, ...]:
+def beyond_share(source: Source, contents: SourceContents, approved: Collection[str] = ()) -> tuple[Quarantined, ...]:
     """Return what of a source is turned away beyond its ``quarantine_share``, without the findings approved.
 
     Copies of stored rows, and rows before the first partition, do not count: files overlap, and the book leaves history
@@ -49,14 +47,14 @@ def beyond_share(
     return tuple(each for each in (*found, *files) if each.finding not in approved)
 
 
-def _files(source: FileSource, contents: SourceContents) -> Iterator[Quarantined]:
+def _files(source: Source, contents: SourceContents) -> Iterator[Quarantined]:
     for name, held in contents.faulty.items():
         if held.quarantined >= LEAST_FAULTY and held.quarantined > source.quarantine_share * held.rows:
             finding = stable_id("quarantine", source.name, name, held.quarantined, held.rows, held.content)
             yield Quarantined(held.partition, held.quarantined, held.rows, finding, name)
 
 
-def _findings(source: FileSource, contents: SourceContents) -> Iterator[Quarantined]:
+def _findings(source: Source, contents: SourceContents) -> Iterator[Quarantined]:
     placed = {key: held for key, held in contents.partitions.items() if held.quarantined}
     homeless = contents.quarantined + contents.rejected - contents.excused
     homeless -= sum(held.quarantined for held in placed.values())

@@ -76,6 +76,11 @@ class CsvFormat(FileFormat[CsvSource]):
         delimiter = next((found for found, _ in reversed(heads.values())), None)
         return KnownFiles(columns, rows, rejected=lambda: _told_of_rejects(connection, scans), delimiter=delimiter)
 
+    def in_lines(self, name: str) -> bool:
+        """Tell that a row is a line, but for line breaks in quotes."""
+        del name
+        return True
+
     def refuse_unnamed(
         self, connection: duckdb.DuckDBPyConnection, spec: CsvSource, file: OpenedFile, columns: Sequence[str]
     ) -> None:

@@ -3,17 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from metaplatform.resources.sources.opened_files import OpenedFile
+from metaplatform.resources.sources.source_reader import Types
 from metaplatform.specs.entities.ingestion import FileSource
 
 S = TypeVar("S", bound=FileSource)
-Types = Literal["text", "inferred", "own"]
-"""Where types come from: from what all values say, for all are ``text``; ``inferred`` by DuckDB; or the files' own."""
 MOST_FILES = 8
 """So many files are opened to look at their rows, at most."""
 
@@ -72,6 +71,11 @@ class FileFormat(ABC, Generic[S]):
     def held(self, files: Iterable[OpenedFile]) -> list[OpenedFile]:
         """Return the files that hold anything; all of them if none does."""
         return with_content(files)
+
+    def in_lines(self, name: str) -> bool:
+        """Tell whether the first lines of a file of this name, in lower case, can be read alone."""
+        del name
+        return False
 
     def typed(
         self,

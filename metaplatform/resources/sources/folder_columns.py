@@ -8,13 +8,13 @@ from ibis.util import gen_name
 from sqlglot import exp
 
 from metaplatform.resources.sources.source_paths import hive_values
-from metaplatform.specs.entities.families import SourceSpec
+from metaplatform.specs.entities.ingestion import FileSource
 
 FolderValues = tuple[tuple[str, str | None], ...]
 """Column → value, as text, of all files of one folder."""
 
 
-def folder_values(path: Path, spec: SourceSpec) -> FolderValues:
+def folder_values(path: Path, spec: FileSource) -> FolderValues:
     """Return what the folders of a file say of the source's ``hive_columns``.
 
     Raises:

@@ -77,6 +77,10 @@ class JsonFormat(FileFormat[JsonSource]):
 
         return KnownFiles(columns, rows)
 
+    def in_lines(self, name: str) -> bool:
+        """Tell whether the file holds an object a line, rather than an array of them."""
+        return not name.endswith(".json")
+
     def typed(
         self,
         connection: duckdb.DuckDBPyConnection,

@@ -9,8 +9,7 @@ from pathlib import Path
 from metaplatform.errors import DataError
 from metaplatform.naming import stable_id
 from metaplatform.resources.sources.source_paths import name_for_people
-from metaplatform.specs.entities.families import SourceSpec
-from metaplatform.specs.fields.file_endings import ARCHIVE, ENDINGS
+from metaplatform.specs.entities.ingestion import ARCHIVE, FileSource
 
 _PATTERN = frozenset("*?[")
 
@@ -24,7 +23,7 @@ class OpenedFile:
     origin: Path
 
 
-def opened(paths: Sequence[Path], spec: SourceSpec, project_root: str, folder: Path) -> tuple[OpenedFile, ...]:
+def opened(paths: Sequence[Path], spec: FileSource, project_root: str, folder: Path) -> tuple[OpenedFile, ...]:
     """Return the files to read; archives are unpacked below ``folder``.
 
     Raises:
@@ -40,13 +39,13 @@ def opened(paths: Sequence[Path], spec: SourceSpec, project_root: str, folder: P
     return tuple(found)
 
 
-def members_of(archive: zipfile.ZipFile, spec: SourceSpec, name: str) -> list[str]:
+def members_of(archive: zipfile.ZipFile, spec: FileSource, name: str) -> list[str]:
     """Return the names of an archive's members that are of the source's kind, sorted.
 
     Raises:
         DataError: if there are none; ``name`` is the archive's for people.
     """
-    endings = ENDINGS[spec.kind]
+    endings = spec.endings
     wanted = sorted(member for member in archive.namelist() if member.lower().endswith(endings))
     found = [member for member in wanted if not member.startswith("__MACOSX/")]
     if not found:
@@ -55,7 +54,7 @@ def members_of(archive: zipfile.ZipFile, spec: SourceSpec, name: str) -> list[st
     return found
 
 
-def _unzipped(archive: Path, name: str, spec: SourceSpec, folder: Path) -> list[OpenedFile]:
+def _unzipped(archive: Path, name: str, spec: FileSource, folder: Path) -> list[OpenedFile]:
     folder.mkdir(exist_ok=True)
     found = []
     try:

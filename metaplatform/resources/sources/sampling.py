@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -10,9 +10,7 @@ import duckdb
 from metaplatform.errors import DataError
 from metaplatform.resources.engine.duckdb_connections import memory_connection
 from metaplatform.resources.sources.column_facts import Step, column_facts
-from metaplatform.resources.sources.first_rows import ROWS, first_rows
-from metaplatform.resources.sources.formats import FORMATS
-from metaplatform.resources.sources.opened_files import OpenedFile, opened
+from metaplatform.resources.sources.readers import READERS
 from metaplatform.resources.sources.sampled_columns import (
     composite_keys,
     numbered_columns,
@@ -21,23 +19,8 @@ from metaplatform.resources.sources.sampled_columns import (
 )
 from metaplatform.resources.sources.sampled_times import time_facts
 from metaplatform.resources.sources.samples import Sample
-from metaplatform.resources.sources.source_files import unreadable
-from metaplatform.resources.sources.source_paths import find_files, name_for_people
+from metaplatform.resources.sources.source_reader import Place
 from metaplatform.specs.entities.families import SourceSpec
-
-_CELLS, _FEWEST_ROWS = 10_000_000, 1_000
-"""Of a wide file fewer rows are looked at: so many values in all, but not fewer rows than that."""
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """What :class:`Sample` says of the files that its rows are from."""
-
-    whole: bool
-    inferred: bool
-    delimiter: str | None
-    rejected: str
-    not_everywhere: frozenset[str]
 
 
 def sample_source(
@@ -55,17 +38,13 @@ def sample_source(
     Raises:
         DataError: if there is no file, none can be read, or there is no row.
     """
-    paths = find_files(spec, project_root, allowed=allowed)
+    place = Place(project_root, allowed)
     with tempfile.TemporaryDirectory() as folder, memory_connection(Path(folder)) as connection:
-        files = opened(paths, spec, project_root, Path(folder))
-        try:
-            table, ends = _ends(connection, spec, files)
-            if not _count(connection, table):
-                raise _without_rows(spec, name_for_people(paths[0], spec, project_root), ends.rejected)
-            found = look_at(connection, table, twins_of=twins_of, step=step)
-            return replace(found, paths=paths, **asdict(ends))
-        except (duckdb.Error, OSError) as error:
-            raise unreadable(f"raw.{spec.name}", str(error), files) from error
+        rows = READERS.of(spec.kind).sample(connection, spec, place, Path(folder))
+        if not _count(connection, rows.table):
+            raise _without_rows(spec, rows.name, rows.rejected)
+        facts = {name: value for name, value in vars(rows).items() if name not in {"table", "name"}}
+        return replace(look_at(connection, rows.table, twins_of=twins_of, step=step), **facts)
 
 
 def look_at(
@@ -91,25 +70,6 @@ def look_at(
         times,
         earlier,
         twins=twin_columns(connection, table, columns, twins_of, rows),
-    )
-
-
-def _ends(connection: duckdb.DuckDBPyConnection, spec: SourceSpec, files: Sequence[OpenedFile]) -> tuple[str, "_Ends"]:
-    """Return a table of the first rows of the first file and of the last."""
-    form = FORMATS.of(spec.kind)
-    held = form.held(files)
-    ends = list(dict.fromkeys([held[0], held[-1]]))
-    known = form.known(connection, spec, ends, looked_at=ROWS)
-    for file in ends:
-        form.refuse_unnamed(connection, spec, file, known.columns.get(file, ()))
-    widest = max((len(columns) for columns in known.columns.values()), default=0) or 1
-    found = first_rows(connection, spec, form, known, ends, rows=max(_FEWEST_ROWS, min(ROWS, _CELLS // widest)))
-    return found.table, _Ends(
-        whole=found.whole and len(ends) == len(held),
-        inferred=form.types == "inferred",
-        delimiter=known.delimiter,
-        rejected=known.rejected(),
-        not_everywhere=frozenset() if form.sparse else found.columns[0] ^ found.columns[-1],
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.ingestion import FileSource, TimedTable
+from metaplatform.specs.entities.ingestion import Source, TimedTable
 from metaplatform.specs.unknown import until_unknown
 from metaplatform.sql.expressions import shared_query
 from metaplatform.sql.query_columns import Columns, QueryColumns, query_columns
@@ -54,7 +54,7 @@ class KnownColumns:
 
     def _find(self, ref: str) -> Columns:
         entity = self._manifest.entities.get(ref)
-        if isinstance(entity, FileSource):
+        if isinstance(entity, Source):
             found = entity.columns or self._real.get(entity.name)
             return (*found, *entity.derive) if found else None
         if entity is None or entity.query is not None:

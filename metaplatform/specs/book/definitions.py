@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from metaplatform.naming import stable_id
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.ingestion import FileSource, TableSpec
+from metaplatform.specs.entities.ingestion import Source, TableSpec
 from metaplatform.sql.expressions import canonical_fields, canonical_sql, referenced_columns, referenced_tables
 
 
@@ -50,7 +50,7 @@ def redefined_for(manifest: Manifest, model: str, learnt: Mapping[str, str]) -> 
 def _table(manifest: Manifest, ref: str) -> str:
     """Return a hash of what the book computes of a table's columns, up to the sources."""
     match manifest.entities.get(ref):
-        case FileSource() as source:
+        case Source() as source:
             return stable_id(ref, json.dumps(canonical_fields({"derive": source.derive}), sort_keys=True))
         case TableSpec() as table:
             fields = json.dumps(canonical_fields(table.semantic_fields()), sort_keys=True)

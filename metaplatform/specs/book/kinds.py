@@ -9,7 +9,7 @@ from sqlglot import exp
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
-from metaplatform.specs.entities.ingestion import FileSource, TimedTable
+from metaplatform.specs.entities.ingestion import Source, TimedTable
 from metaplatform.specs.unknown import until_unknown
 from metaplatform.sql.expressions import shared_expression, shared_query
 from metaplatform.sql.query_columns import HIDDEN
@@ -69,7 +69,7 @@ class KnownKinds:
 
     def _find(self, ref: str) -> Kinds:
         entity = self._manifest.entities.get(ref)
-        if isinstance(entity, FileSource):
+        if isinstance(entity, Source):
             return self._source(entity)
         if entity is None or entity.query is not None:
             found = self.query(ref).output
@@ -78,7 +78,7 @@ class KnownKinds:
             return self._of_described(entity, entity.described_rows(self._manifest) or "")
         return None
 
-    def _source(self, source: FileSource) -> Kinds:
+    def _source(self, source: Source) -> Kinds:
         types = source.columns or self._types.get(source.name)
         if not types:
             return None

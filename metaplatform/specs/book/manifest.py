@@ -15,7 +15,7 @@ from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.entities.families import MonitorSpec, OutputSpec, SourceSpec
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.inference import PredictionSpec
-from metaplatform.specs.entities.ingestion import FileSource, TableSpec, TimedTable
+from metaplatform.specs.entities.ingestion import Source, TableSpec, TimedTable
 from metaplatform.specs.entities.monitoring import Monitor
 from metaplatform.specs.entities.reactions import ReactionSpec
 from metaplatform.specs.entities.training import ModelSpec
@@ -137,7 +137,7 @@ class Manifest:
         while current is not None and current in self.entities and current not in seen:
             seen.add(current)
             entity = self.entities[current]
-            if isinstance(entity, FileSource):
+            if isinstance(entity, Source):
                 return entity.partitions
             current = entity.partition_parent(self)
         return None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from metaplatform.naming import stable_id
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.entities.ingestion import Source
 
 EMPTY = stable_id("empty")
 """Fingerprint of a partition without a row."""
@@ -73,7 +73,7 @@ class SourceContents:
             return None
         return self.first, self.last + _TICK
 
-    def fingerprints(self, source: FileSource, closed: datetime) -> dict[str, str]:
+    def fingerprints(self, source: Source, closed: datetime) -> dict[str, str]:
         """Return the fingerprint of each partition; of the rows visible at ``closed`` (key ``""``) without partitions.
 
         A source that moves without partitions counts as changed when its rows before ``closed`` do, to the day: within

@@ -15,7 +15,7 @@ from metaplatform.specs.entities.features import (
     LookupFeatures,
     WindowFeatures,
 )
-from metaplatform.specs.entities.ingestion import CsvSource, FileSource, JsonSource, ParquetSource
+from metaplatform.specs.entities.ingestion import CsvSource, JsonSource, ParquetSource, Source
 from metaplatform.specs.entities.monitoring import DriftMonitor, Monitor, PerformanceMonitor
 from metaplatform.specs.entities.notifications import AppriseNotification, FileNotification, Notification
 from metaplatform.specs.entities.outputs import FileOutput, Output, ReportOutput, ViewsOutput
@@ -69,14 +69,14 @@ def _added(family: str, extension: Extension, base: type[Spec], known: dict[str,
 
 
 if TYPE_CHECKING:
-    SourceSpec = FileSource
+    SourceSpec = Source
     FeatureBlock = FeaturesBlock
     ModelKind = ModelSpec
     OutputSpec = Output
     MonitorSpec = Monitor
     NotificationSpec = Notification
 else:
-    SourceSpec = union_of("sources", FileSource, CsvSource, ParquetSource, JsonSource)
+    SourceSpec = union_of("sources", Source, CsvSource, ParquetSource, JsonSource)
     FeatureBlock = union_of("features", FeaturesBlock, ExpressionFeatures, LookupFeatures, AsOfFeatures, WindowFeatures)
     ModelKind = union_of("models", ModelSpec, XGBoostModel)
     OutputSpec = union_of("outputs", Output, FileOutput, ViewsOutput, ReportOutput)

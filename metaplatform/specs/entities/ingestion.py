@@ -1,18 +1,22 @@
 """Chapters ``sources`` and ``tables``: what is read from outside, and SQL over it."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.entities.query_entity import QueryEntity, query_reads
+from metaplatform.specs.fields.addresses import shown_path
 from metaplatform.specs.fields.base import ColumnName, Expression, Interval, Many, Query, Ref, Spec
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.specs.fields.reads import WHOLE, Reach
 from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.sql.expressions import referenced_tables
+
+ARCHIVE = ".zip"
+"""Ending of an archive, whose members are read one by one."""
 
 
 class OutcomeSpec(Spec):
@@ -50,32 +54,27 @@ class TimedTable(Entity):
             yield "its event timestamp changes"
 
 
-class FileSource(TimedTable):
-    """Files read into one raw table.
+class Source(TimedTable):
+    """Rows from outside, read into one raw table.
 
-    ``path`` is a file or a glob, relative to the book's project folder, or to the folder of an installed
-    ``package``; a ``.zip`` is read through. ``columns`` declares column types in DuckDB's words; with
+    ``columns`` declares column types in DuckDB's words; with
     it, rows that do not fit go to quarantine and ``contract`` decides whether a new column, and one that
     some of the files lack, is an error (``freeze``) or is added and null there (``evolve``). Without it the
     types are inferred: such that no value changes, otherwise it is text. ``derive`` adds columns,
-    each an expression over the others. ``hive_columns`` are columns that the files do not have: their values
-    stand in the names of folders, as in ``region=EU/``.
+    each an expression over the others.
 
-    Files are read once they have not changed for ``settle``. A row whose event timestamp lies further ahead of the
+    Rows are read once they have not changed for ``settle``. A row whose event timestamp lies further ahead of the
     moment it is read than ``max_ahead``, or before the first partition, goes to quarantine. Where more than
     ``quarantine_share`` of a partition's rows, of all rows, or of a file's (10 at least), are turned away, nothing is
-    made of them until better files come or a person approves. ``deletes`` says whether a partition that the files hold
+    made of them until better ones come or a person approves. ``deletes`` says whether a partition that the source holds
     no row of any more is emptied, with all that is made of it (``follow``), or stays as it is (``keep``).
     """
 
     if TYPE_CHECKING:  # Each kind has the field after those that all have.
         kind: str
-    path: str = Field(min_length=1)
-    package: str | None = None
     columns: dict[ColumnName, str] = Field(default_factory=dict)
     contract: Literal["freeze", "evolve"] = "freeze"
     derive: dict[ColumnName, Expression] = Field(default_factory=dict)
-    hive_columns: Many[ColumnName] = ()
     partitions: PartitionSpec | None = None
     settle: Interval = Duration(seconds=5)
     max_ahead: Interval = Duration(seconds=86_400)
@@ -83,14 +82,19 @@ class FileSource(TimedTable):
     deletes: Literal["follow", "keep"] = "follow"
 
     @property
+    def origin(self) -> tuple[Path, str]:
+        """Return the field that says where the rows are, and what of it messages may show: never a secret."""
+        return ("kind",), self.kind
+
+    @property
     def asset_kinds(self) -> tuple[str, ...]:
-        """Return the kind of the files, and that of the raw table."""
+        """Return the kind of what is read, and that of the raw table."""
         return (self.kind, "deltalake")
 
     @property
     def told(self) -> str:
         """Return where the rows are from."""
-        return f"Rows of {self.path}."
+        return f"Rows of {self.origin[1]}."
 
     def expressions(self) -> Iterator[tuple[Path, str]]:
         """Yield the derived columns."""
@@ -98,24 +102,54 @@ class FileSource(TimedTable):
 
     @property
     def policy_fields(self) -> frozenset[str]:
-        """Return what decides when files are read and followed, not what a row of theirs becomes."""
+        """Return what decides when rows are read and followed, not what becomes of a row."""
         return frozenset({"settle", "quarantine_share", "deletes"})
 
     @property
     def later_fields(self) -> frozenset[str]:
         """Return the fields without which a raw table has the hash that earlier releases gave it."""
-        return frozenset({"max_ahead", "hive_columns"})
+        return frozenset({"max_ahead"})
+
+    @model_validator(mode="after")
+    def _partitions_need_time(self) -> "Source":
+        if self.partitions and not self.event_timestamp:
+            raise ValueError("a partitioned source needs an event_timestamp")
+        return self
+
+
+class FileSource(Source):
+    """Rows that are read from files.
+
+    ``path`` is a file or a glob, relative to the book's project folder, or to the folder of an installed
+    ``package``; a ``.zip`` is read through. ``hive_columns`` are columns that the files do not have: their values
+    stand in the names of folders, as in ``region=EU/``.
+    """
+
+    endings: ClassVar[tuple[str, ...]] = ()
+    """The endings of its files' names, lower case: by them a kind is told from others."""
+    path: str = Field(min_length=1)
+    package: str | None = None
+    hive_columns: Many[ColumnName] = ()
+
+    @property
+    def origin(self) -> tuple[Path, str]:
+        """Return the path, of which nothing that looks like a secret is shown."""
+        return ("path",), shown_path(self.path)
+
+    @property
+    def told(self) -> str:
+        """Return where the rows are from."""
+        return f"Rows of {self.path}."
+
+    @property
+    def later_fields(self) -> frozenset[str]:
+        """Return the fields without which a raw table has the hash that earlier releases gave it."""
+        return super().later_fields | {"hive_columns"}
 
     @property
     def columns_of_files(self) -> dict[ColumnName, str]:
         """Return the declared columns that stand in the files themselves."""
         return {name: kind for name, kind in self.columns.items() if name not in self.hive_columns}
-
-    @model_validator(mode="after")
-    def _partitions_need_time(self) -> "FileSource":
-        if self.partitions and not self.event_timestamp:
-            raise ValueError("a partitioned source needs an event_timestamp")
-        return self
 
     @model_validator(mode="after")
     def _hive_columns_are_declared(self) -> "FileSource":
@@ -131,6 +165,7 @@ class CsvSource(FileSource):
     ``delimiter`` stands between the values of a line (default: found from the file).
     """
 
+    endings = (".csv", ".tsv", ".tab", ".txt")
     kind: Literal["csv"]
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     null_values: Many[str] = ("",)
@@ -139,12 +174,14 @@ class CsvSource(FileSource):
 class ParquetSource(FileSource):
     """Parquet files."""
 
+    endings = (".parquet", ".pq")
     kind: Literal["parquet"]
 
 
 class JsonSource(FileSource):
     """JSON or newline-delimited JSON files."""
 
+    endings = (".json", ".jsonl", ".ndjson")
     kind: Literal["json"]
 
 

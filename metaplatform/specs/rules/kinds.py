@@ -6,7 +6,7 @@ from typing import Literal
 from metaplatform.errors import Issue
 from metaplatform.specs.book.kinds import kind_in
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
-from metaplatform.specs.entities.ingestion import FileSource
+from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.sql.dialect import sql_text
@@ -120,7 +120,7 @@ def inexact_keys(book: Book) -> Iterator[Issue]:
 def _expressions(book: Book, ref: str) -> Iterator[tuple[Path, str, Kinds]]:
     """Yield the expressions of an entity that are not features, with the kinds of the columns they read."""
     entity = book.manifest.entities[ref]
-    if isinstance(entity, FileSource):
+    if isinstance(entity, Source):
         kinds: dict[str, Kind] = dict(book.kinds.of(ref) or {})
         # A later derivation may hide nothing that an earlier one reads: names are unique.
         yield from ((("derive", name), sql, kinds) for name, sql in entity.derive.items())
@@ -183,7 +183,7 @@ def _as_issue(book: Book, ref: str, path: Path, fault: KindFault) -> Issue:
     )
 
 
-def _types(book: Book, source: FileSource) -> dict[str, str]:
+def _types(book: Book, source: Source) -> dict[str, str]:
     """Return the types of a source's columns as declared, or else as its files have them."""
     look = book.looks.get(source.name)
     types = source.columns or (look.columns if look else {})

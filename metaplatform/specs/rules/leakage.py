@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.families import FeatureBlock
-from metaplatform.specs.entities.ingestion import FileSource, TimedTable
+from metaplatform.specs.entities.ingestion import Source, TimedTable
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.references import Path
@@ -93,7 +93,7 @@ def leaked_targets(book: Book) -> Iterator[Issue]:
 def outcomes_of(table: TimedTable) -> set[str]:
     """Return the table's outcome columns and what a source derives from them, lower case."""
     outcomes = _folded(table.outcomes.columns) if table.outcomes else set()
-    if isinstance(table, FileSource) and outcomes:
+    if isinstance(table, Source) and outcomes:
         for name, sql in table.derive.items():
             if outcomes & _folded(facts_of(sql).columns):
                 outcomes.add(name.lower())

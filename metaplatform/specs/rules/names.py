@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS
-from metaplatform.specs.entities.ingestion import FileSource, TimedTable
+from metaplatform.specs.entities.ingestion import Source, TimedTable
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 
@@ -21,7 +21,7 @@ Named = tuple[Path, str, bool]
 def name_clashes(book: Book) -> Iterator[Issue]:
     """Yield columns of one table whose names differ in nothing but case, or not at all."""
     for ref, entity in book.entities():
-        if isinstance(entity, FileSource):
+        if isinstance(entity, Source):
             columns = [(("columns", name), name, True) for name in entity.columns]
             derived = [(("derive", name), name, True) for name in entity.derive]
             yield from _clashes(book, ref, (), [*columns, *derived])

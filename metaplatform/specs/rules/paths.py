@@ -6,9 +6,9 @@ from itertools import chain
 from pathlib import PurePosixPath
 
 from metaplatform.errors import Issue
+from metaplatform.specs.entities.file_kinds import kind_of_file
 from metaplatform.specs.entities.ingestion import FileSource
 from metaplatform.specs.fields.addresses import holds_credentials, is_url, shown_path
-from metaplatform.specs.fields.file_endings import kind_of_file
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.unknown import readable
 
@@ -23,7 +23,7 @@ def impossible_paths(book: Book) -> Iterator[Issue]:
     book does not say what the machine gives away.
     """
     folders = [PurePosixPath(folder) for folder in (book.manifest.root, *book.manifest.source_folders)]
-    for name, source in book.manifest.sources.items():
+    for name, source in _file_sources(book):
         yield from readable(_impossible_path(book, name, source, folders))
         if source.package is not None and not source.package.isidentifier():
             # To find a package within another, Python would run the other.
@@ -33,6 +33,10 @@ def impossible_paths(book: Book) -> Iterator[Issue]:
             )
             culprit = source.package[:80]
             yield book.issue("invalid-value", f"raw.{name}", ("package",), culprit=culprit, message=message, fix=fix)
+
+
+def _file_sources(book: Book) -> Iterator[tuple[str, FileSource]]:
+    yield from ((name, source) for name, source in book.manifest.sources.items() if isinstance(source, FileSource))
 
 
 def _impossible_path(book: Book, name: str, source: FileSource, folders: Sequence[PurePosixPath]) -> Iterator[Issue]:
@@ -45,7 +49,7 @@ def _impossible_path(book: Book, name: str, source: FileSource, folders: Sequenc
 
 def paths_of_another_kind(book: Book) -> Iterator[Issue]:
     """Warn of sources whose files, by their ending, are of another kind."""
-    for name, source in book.manifest.sources.items():
+    for name, source in _file_sources(book):
         kind = source.kind
         other = kind_of_file(source.path) or kind
         if other != kind:

@@ -5,8 +5,7 @@ from typing import assert_never
 
 from metaplatform.errors import Issue
 from metaplatform.specs.book.source_looks import Misfit, SourceLook
-from metaplatform.specs.entities.ingestion import FileSource
-from metaplatform.specs.fields.addresses import shown_path
+from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.text.nearest import nearest_name
@@ -22,10 +21,9 @@ def unreadable_sources(book: Book) -> Iterator[Issue]:
     for name, source in book.manifest.sources.items():
         look = book.looks.get(name)
         if look is not None and look.fault is not None:
-            culprit, fix = look.fault
-            yield book.issue(
-                "unreadable-source", f"raw.{name}", ("path",), culprit=shown_path(source.path), message=culprit, fix=fix
-            )
+            message, fix = look.fault
+            path, shown = source.origin
+            yield book.issue("unreadable-source", f"raw.{name}", path, culprit=shown, message=message, fix=fix)
 
 
 def contents_unlike_the_book(book: Book) -> Iterator[Issue]:
@@ -35,7 +33,7 @@ def contents_unlike_the_book(book: Book) -> Iterator[Issue]:
         if look is None or look.fault is not None:
             continue
         ref = f"raw.{name}"
-        yield from _repeated_columns(book, ref, look)
+        yield from _repeated_columns(book, ref, source, look)
         yield from _lacking_columns(book, ref, source, look)
         if source.columns and source.contract == "freeze":
             yield from _undeclared_columns(book, ref, source, look)
@@ -43,7 +41,7 @@ def contents_unlike_the_book(book: Book) -> Iterator[Issue]:
             yield _misfit(book, ref, source, look, misfit)
 
 
-def _repeated_columns(book: Book, ref: str, look: SourceLook) -> Iterator[Issue]:
+def _repeated_columns(book: Book, ref: str, source: Source, look: SourceLook) -> Iterator[Issue]:
     twice: dict[str, list[str]] = {}
     for file, names in look.headers.items():
         folded = [name.casefold() for name in names]
@@ -52,11 +50,11 @@ def _repeated_columns(book: Book, ref: str, look: SourceLook) -> Iterator[Issue]
     for name, files in twice.items():
         message = f"column '{name}' is there more than once, letter case aside, in {_shown(files)}"
         yield book.issue(
-            "repeated-column", ref, ("path",), culprit=name, message=message, fix="rename one in the files"
+            "repeated-column", ref, source.origin[0], culprit=name, message=message, fix="rename one in the files"
         )
 
 
-def _lacking_columns(book: Book, ref: str, source: FileSource, look: SourceLook) -> Iterator[Issue]:
+def _lacking_columns(book: Book, ref: str, source: Source, look: SourceLook) -> Iterator[Issue]:
     for name in source.columns:
         lacking = [file for file, names in look.headers.items() if name not in names]
         spared = source.contract == "evolve" and len(lacking) < len(look.headers)
@@ -74,7 +72,7 @@ def _lacking_columns(book: Book, ref: str, source: FileSource, look: SourceLook)
             )
 
 
-def _undeclared_columns(book: Book, ref: str, source: FileSource, look: SourceLook) -> Iterator[Issue]:
+def _undeclared_columns(book: Book, ref: str, source: Source, look: SourceLook) -> Iterator[Issue]:
     new: dict[str, list[str]] = {}
     for file, names in look.headers.items():
         for name in names:
@@ -92,7 +90,7 @@ def _undeclared_columns(book: Book, ref: str, source: FileSource, look: SourceLo
         )
 
 
-def _misfit(book: Book, ref: str, source: FileSource, look: SourceLook, misfit: Misfit) -> Issue:
+def _misfit(book: Book, ref: str, source: Source, look: SourceLook, misfit: Misfit) -> Issue:
     of = f"{misfit.rows:,} of the {counted(look.rows, 'row')} looked at"
     path: Path
     match misfit.kind:

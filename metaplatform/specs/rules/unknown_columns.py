@@ -6,7 +6,7 @@ from metaplatform.errors import Issue
 from metaplatform.specs.entities.families import FeatureBlock
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.features import FeaturesBlock
-from metaplatform.specs.entities.ingestion import FileSource, TimedTable
+from metaplatform.specs.entities.ingestion import Source, TimedTable
 from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
@@ -30,7 +30,7 @@ def unknown_columns_of_tables(book: Book) -> Iterator[Issue]:
         known = book.columns.of(ref)
         if known is not None:
             yield from (_plain(book, ref, path, name, known) for path, name in _named_by(table) if name not in known)
-        if isinstance(table, FileSource) and table.columns:
+        if isinstance(table, Source) and table.columns:
             available = list(table.columns)
             for name, sql in table.derive.items():
                 yield from readable(_in_sql(book, ref, ("derive", name), sql, available))

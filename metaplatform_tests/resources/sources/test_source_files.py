@@ -19,8 +19,9 @@ from pydantic import TypeAdapter
 from metaplatform.compute.ingestion import conform
 from metaplatform.errors import DataError
 from metaplatform.naming import FILE
-from metaplatform.resources.sources.source_files import read_files
+from metaplatform.resources.sources.readers import read_rows
 from metaplatform.resources.sources.source_paths import find_files, fingerprint
+from metaplatform.resources.sources.source_reader import Place
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.entities.families import SourceSpec
 from metaplatform.specs.entities.ingestion import CsvSource, JsonSource, ParquetSource
@@ -35,7 +36,7 @@ def csv_source(path: str, **settings: object) -> CsvSource:
 def read(tmp_path: Path, spec: SourceSpec) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """Return rows and rejects of a source below ``tmp_path``."""
     with Warehouse(root=str(tmp_path / "root")).session() as session:
-        files = read_files(session, spec, str(tmp_path))
+        files = read_rows(session, spec, Place(str(tmp_path)))
         rejects = session.stream(files.rejects).read_all().to_pylist() if files.rejects is not None else []
         return session.stream(files.rows.drop(FILE)).read_all().to_pylist(), rejects
 
@@ -229,7 +230,9 @@ class TestDeclaredCsv:
     def test_may_be_read_twice_in_one_session(self, tmp_path: Path):
         (tmp_path / "a.csv").write_text("id,name,x\n1,a,2\n")
         with Warehouse(root=str(tmp_path / "root")).session() as session:
-            both = [read_files(session, csv_source("a.csv", columns=COLUMNS), str(tmp_path)).rows for _ in range(2)]
+            both = [
+                read_rows(session, csv_source("a.csv", columns=COLUMNS), Place(str(tmp_path))).rows for _ in range(2)
+            ]
             assert [session.stream(rows).read_all().num_rows for rows in both] == [1, 1]
 
     @settings(max_examples=25)
@@ -259,7 +262,7 @@ class TestUndeclaredCsv:
     def test_of_a_header_alone_is_text_without_rows(self, tmp_path: Path):
         (tmp_path / "a.csv").write_text("id;name\n")
         with Warehouse(root=str(tmp_path / "root")).session() as session:
-            files = read_files(session, csv_source("a.csv"), str(tmp_path))
+            files = read_rows(session, csv_source("a.csv"), Place(str(tmp_path)))
             assert dict(files.rows.schema().items()).keys() == {"id", "name", FILE}
             assert all(kind.is_string() for kind in files.rows.schema().types)
 
@@ -365,9 +368,11 @@ def test_an_error_leaves_the_session_usable(tmp_path: Path):
     (tmp_path / "b.csv").write_text("id,name,x\n1,a,2\n")
     with Warehouse(root=str(tmp_path / "root")).session() as session:
         with pytest.raises(DataError) as refused:
-            read_files(session, JsonSource(kind="json", name="people", path="a.json"), str(tmp_path))
+            read_rows(session, JsonSource(kind="json", name="people", path="a.json"), Place(str(tmp_path)))
         assert not {"s3cr3t", str(tmp_path)} & set(str(refused.value).replace('"', " ").split())
-        assert session.stream(read_files(session, csv_source("b.csv"), str(tmp_path)).rows).read_all().num_rows == 1
+        assert (
+            session.stream(read_rows(session, csv_source("b.csv"), Place(str(tmp_path))).rows).read_all().num_rows == 1
+        )
 
 
 class TestGuessedTypes:
@@ -437,7 +442,7 @@ class TestTypesOfParquetFiles:
         self.write(tmp_path, pa.array([2**53 + 1]), pa.array([1.0, 1.5]))
         spec = ParquetSource(kind="parquet", name="p", path="*.parquet", columns={"id": "bigint"})
         with Warehouse(root=str(tmp_path / "root")).session() as session:
-            conformed = conform(read_files(session, spec, str(tmp_path)).rows, spec)
+            conformed = conform(read_rows(session, spec, Place(str(tmp_path))).rows, spec)
             kept = session.stream(conformed.accepted).read_all().to_pylist()
             reasons = session.stream(conformed.quarantined).read_all().to_pylist()
         assert [row["id"] for row in kept] == [2**53 + 1, 1]

@@ -1,0 +1,25 @@
+"""The readers of sources by kind: those that are built in, and those of installed distributions."""
+
+from metaplatform.extensions import WorkByKind
+from metaplatform.resources.engine.session import Session
+from metaplatform.resources.sources.csv_files import CsvFormat
+from metaplatform.resources.sources.file_sources import FileReader
+from metaplatform.resources.sources.json_files import JsonFormat
+from metaplatform.resources.sources.parquet_files import ParquetFormat
+from metaplatform.resources.sources.source_reader import Place, SourceReader, SourceRows
+from metaplatform.specs.entities.families import SourceSpec
+
+READERS: WorkByKind[SourceReader] = WorkByKind(
+    "sources",
+    {"csv": FileReader(CsvFormat()), "json": FileReader(JsonFormat()), "parquet": FileReader(ParquetFormat())},
+)
+"""What reads a source, by its kind."""
+
+
+def read_rows(session: Session, spec: SourceSpec, place: Place) -> SourceRows:
+    """Return all rows of a source, in a session.
+
+    Raises:
+        DataError: naming the source and the part, if rows or columns are missing or cannot be read.
+    """
+    return READERS.of(spec.kind).read(session, spec, place)

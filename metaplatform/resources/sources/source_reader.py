@@ -1,0 +1,139 @@
+"""What is asked of a kind of source, wherever its rows are: their state, all of them, and a look at the first."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import duckdb
+import ibis
+
+from metaplatform.errors import DataError
+from metaplatform.resources.engine.session import Session
+from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.book.source_looks import Misfit, SourceLook
+from metaplatform.specs.entities.ingestion import Source
+
+Judge = Callable[[ibis.Table, Source], tuple[Misfit, ...]]
+"""Returns what of the rows would not fit their source."""
+Types = Literal["text", "inferred", "own"]
+"""Where types come from: from what all values say, for all are ``text``; ``inferred`` by DuckDB; or their ``own``."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a book stands: its project folder, and ``folders`` that the deployment lets sources read beside it."""
+
+    root: str
+    folders: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Place":
+        """Return the place of a book."""
+        return cls(manifest.root, manifest.source_folders)
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """What tells the rows that are there from those of any other time, without any having been read.
+
+    ``token`` changes whenever the rows may have changed. ``changed_at`` is when they last did, None where that cannot
+    be told: then nothing waits for them to settle. ``parts`` are what the rows are read from, as people call it.
+    """
+
+    token: str
+    changed_at: datetime | None = None
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """What a source holds, in a session.
+
+    ``rows`` has the columns as they are: text for CSV and JSON with declared columns, typed otherwise.
+    Beside them is the part that each row is from, in the column :data:`metaplatform.naming.FILE`; ``names``
+    has what people call it: a path, for files.
+    ``rejects`` has the lines that are not rows at all (``file``, ``line``, ``reason``, ``text``); None for
+    kinds that have no such lines.
+    """
+
+    rows: ibis.Table
+    rejects: ibis.Table | None
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SampledRows:
+    """The ``table`` of a connection that holds some rows of a source; ``name`` is what people call the first part.
+
+    The rest is as :class:`samples.Sample` says.
+    """
+
+    table: str
+    name: str
+    whole: bool
+    inferred: bool = False
+    paths: tuple[Path, ...] = ()
+    delimiter: str | None = None
+    rejected: str = ""
+    not_everywhere: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How a source is looked at: by whose judgement, with how many ``threads``, with which ``folder`` to itself."""
+
+    judge: Judge
+    threads: int
+    folder: Path
+
+
+class SourceReader(Protocol):
+    """What a kind of source does; ``spec`` is of its class."""
+
+    def state(self, spec: Any, place: Place) -> SourceState:
+        """Return the state of a source's rows; asked often, so none is read for it.
+
+        Raises:
+            DataError: if they are not there.
+        """
+
+    def read(self, session: Session, spec: Any, place: Place) -> SourceRows:
+        """Return all rows of a source, in a session.
+
+        Raises:
+            DataError: naming the source and the part, if rows or columns are missing or cannot be read.
+        """
+
+    def look(self, spec: Any, place: Place, looking: Looking) -> SourceLook:
+        """Return what the first rows of a source are like, and its columns.
+
+        Raises:
+            DataError: if they are not there, or cannot be read.
+        """
+
+    def sample(self, connection: duckdb.DuckDBPyConnection, spec: Any, place: Place, folder: Path) -> SampledRows:
+        """Return some rows of a source to propose from; ``folder`` is for temporary files.
+
+        Raises:
+            DataError: if they are not there, cannot be read, or have no columns with names.
+        """
+
+
+_SAID_OF_A_LINE = ("Maximum line size", "Expected Number", "Value with unterminated", "Invalid unicode")
+_RAISED = "Detail: Python exception:"
+
+
+def unreadable(spec: Source, message: str, names: Mapping[str, str], fix: str) -> DataError:
+    """Return the error for rows that cannot be read: what DuckDB says, without its hints, by ``names`` for people."""
+    if _RAISED in message:
+        # What a reader in Python has raised stands below its traceback.
+        message = message.rstrip().splitlines()[-1]
+    told = [line.strip() for line in message.split("\n\nLINE ", maxsplit=1)[0].splitlines() if line.strip()] or [""]
+    # Never the line at fault, which DuckDB quotes: the file may hold what is nobody's business.
+    why = (line for line in told[1:] if line.startswith(_SAID_OF_A_LINE))
+    text = "; ".join((told[0].split(": ", 1)[-1], *why))
+    for path, name in names.items():
+        text = text.replace(path, name)
+    return DataError(owner=f"raw.{spec.name}", culprit=text[:300], fix=fix)
