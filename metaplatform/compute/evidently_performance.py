@@ -13,13 +13,11 @@ SAMPLE_ROWS = 10_000
 """Rows drawn in a report; metrics are judged on all rows."""
 
 
-def performance_report(
-    labels: NDArray[Any], scores: NDArray[Any], task: Task, *, metadata: Mapping[str, str], seed: int = 0
-) -> str:
+def performance_report(labels: NDArray[Any], scores: NDArray[Any], task: Task, *, metadata: Mapping[str, str]) -> str:
     """Return Evidently's report on matured rows as HTML, headed by ``metadata``; it judges nothing.
 
     ``labels`` are 0 or 1 for ``binary``, ``scores`` probabilities or predictions; pairs without both are left
-    out, and over ``SAMPLE_ROWS`` a sample by ``seed`` is drawn. Without a usable pair, with one class only, or with
+    out, and over ``SAMPLE_ROWS`` a sample is drawn. Without a usable pair, with one class only, or with
     values that Evidently cannot draw (labels that are all zero) there is no picture: ``""``.
     """
     truth, guess = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
@@ -28,7 +26,7 @@ def performance_report(
         return ""
     facts = {"matured rows": f"{len(usable):,}", **metadata}
     if len(usable) > SAMPLE_ROWS:
-        usable = np.sort(np.random.default_rng(seed).choice(usable, SAMPLE_ROWS, replace=False))
+        usable = np.sort(np.random.default_rng(0).choice(usable, SAMPLE_ROWS, replace=False))
         facts["rows drawn"] = f"{SAMPLE_ROWS:,}"
     with quiet_evidently():
         try:

@@ -24,7 +24,7 @@ def fitted(spec: type[Spec], field: str, wanted: int, *, least: int = 10) -> int
     return number if isinstance(default, int) and number < default else None
 
 
-def with_fitted(spec: type[Spec], field: str, wanted: int, *, least: int = 10) -> str:
+def with_fitted(spec: type[Spec], field: str, wanted: int) -> str:
     """Return the end of a mapping in brackets that says ``field``, empty where the default will do."""
-    number = fitted(spec, field, wanted, least=least)
+    number = fitted(spec, field, wanted)
     return "" if number is None else f", {field}: {number}"

@@ -10,8 +10,9 @@ from typer.testing import CliRunner, Result
 
 from metaplatform.cli.commands import app
 from metaplatform.errors import MetaplatformError
-from metaplatform.resources.book.book_database import BookDatabase, ConflictError
+from metaplatform.resources.book.book_database import ConflictError
 from metaplatform.specs.loading import load_book
+from metaplatform_tests.resources.book.auditing import audit_of
 from metaplatform_tests.scenario import BOOK, write_month, write_project
 
 
@@ -78,7 +79,7 @@ def test_a_push_over_an_unseen_edit_is_refused_until_pulled_or_forced(project: P
     with pytest.raises(ConflictError):
         run("push")
     assert "! models.returns: edited" in run("push", "--force", "--as", "ann")
-    assert BookDatabase(os.environ["METAPLATFORM_BOOK_URL"]).audit()[-1]["changed_by"] == "ann"
+    assert audit_of(os.environ["METAPLATFORM_BOOK_URL"])[-1]["changed_by"] == "ann"
     with pytest.raises(ConflictError):
         run("push", "--book", "copy/metadata")
 

@@ -1,8 +1,7 @@
 """`Book_Audit`: who changed what. A push writes it by entity; triggers do by row for what is changed by hand."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,9 +24,3 @@ def audit_changes(connection: sa.Connection, changes: Iterable[EntityChange], *,
     ]
     if rows:
         connection.execute(book_tables().tables[AUDIT].insert(), rows)
-
-
-def read_audit(connection: sa.Connection) -> list[Mapping[str, Any]]:
-    """Return the audit's rows, oldest first."""
-    table = book_tables().tables[AUDIT]
-    return [dict(row) for row in connection.execute(table.select().order_by(table.c.audit_id)).mappings()]

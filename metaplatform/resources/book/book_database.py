@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
 from metaplatform.errors import BookError, Issue, MetaplatformError, StorageError
 from metaplatform.naming import asset_path
-from metaplatform.resources.book.book_audit import audit_changes, read_audit
+from metaplatform.resources.book.book_audit import audit_changes
 from metaplatform.resources.book.book_connections import (
     book_engine,
     book_url,
@@ -190,11 +189,6 @@ class BookDatabase:
                 _write(connection, plan, rows, delete=delete)
             audit_changes(connection, plan.changes, by=by, now=now)
         return plan
-
-    def audit(self) -> list[Mapping[str, Any]]:
-        """Return the rows of the audit, oldest first."""
-        with transaction(self._engine) as connection:
-            return read_audit(connection)
 
 
 def _contents(connection: sa.Connection) -> BookContents:

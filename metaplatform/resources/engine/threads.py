@@ -5,6 +5,7 @@ from math import ceil
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_MOST_STEPS = 4
 
 
 def allotted_threads(declared: int, *, cgroup: Path = _CGROUP) -> int:
@@ -16,13 +17,13 @@ def allotted_threads(declared: int, *, cgroup: Path = _CGROUP) -> int:
     return min(usable, max(1, ceil(limit))) if limit else usable
 
 
-def threads_of_each(declared: int, *, most: int = 4) -> tuple[int, int]:
-    """Return how many steps of a run may work at once, at most ``most``, and the threads that each then takes.
+def threads_of_each(declared: int) -> tuple[int, int]:
+    """Return how many steps of a run may work at once, four at most, and the threads that each then takes.
 
     Together they take no more than :func:`allotted_threads`.
     """
     threads = allotted_threads(declared)
-    steps = min(most, threads)
+    steps = min(_MOST_STEPS, threads)
     return steps, threads // steps
 
 

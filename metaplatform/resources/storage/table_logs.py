@@ -65,11 +65,6 @@ class TableLogs(ABC):
             raise StorageError(owner=ref, culprit="the table does not exist yet", fix=f"materialize {ref} first")
         return arrow_schema(table)
 
-    def history(self, ref: str) -> list[dict[str, object]]:
-        """Return the table's commits, newest first, as Delta has them: version, timestamp, our metadata."""
-        table = self._open(ref)
-        return table.history() if table else []
-
     def append_new(self, ref: str, table: pa.Table, *, key: str, metadata: Mapping[str, str]) -> int:
         """Insert the rows whose ``key`` the table lacks; return how many. Again, it inserts none.
 

@@ -18,6 +18,7 @@ from metaplatform.resources.book.book_tables import book_tables
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
 from metaplatform_tests.resources import databases
+from metaplatform_tests.resources.book.auditing import audit_of
 from metaplatform_tests.scenario import BOOK, write_project
 from metaplatform_tests.specs.relational.any_books import manifests
 
@@ -136,7 +137,7 @@ def test_what_the_book_no_longer_has_is_told_and_goes_only_when_asked(url: str, 
 def test_a_push_keeps_who_changed_what_and_when(url: str, shop: Manifest, tmp_path: Path) -> None:
     push(url, shop)
     push(url, edited(tmp_path, ("rounds: 40", "rounds: 42")), BookDatabase(url).read().entity_hashes)
-    audit = BookDatabase(url).audit()
+    audit = audit_of(url)
     assert [row["change_kind"] for row in audit] == ["added"] * len(shop.entities) + ["changed"]
     last = audit[-1]
     assert (last["changed_by"], last["entity"]) == ("tester", "models.returns")

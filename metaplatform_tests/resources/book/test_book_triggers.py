@@ -18,6 +18,7 @@ from metaplatform.resources.book.book_triggers import audited_by_entity
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
 from metaplatform_tests.resources import databases
+from metaplatform_tests.resources.book.auditing import audit_of
 from metaplatform_tests.scenario import BOOK, write_project
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -37,7 +38,7 @@ def push(url: str, manifest: Manifest) -> int:
 
 
 def by_hand(url: str) -> list[Mapping[str, Any]]:
-    return [row for row in BookDatabase(url).audit() if row["changed_by"] != "tester"]
+    return [row for row in audit_of(url) if row["changed_by"] != "tester"]
 
 
 def test_each_row_changed_by_hand_is_audited_and_nothing_of_a_push(url: str, shop: Manifest) -> None:
@@ -61,7 +62,7 @@ def test_each_row_changed_by_hand_is_audited_and_nothing_of_a_push(url: str, sho
     assert (inserted["before_change"], inserted["after_change"]["depends_on"]) == (None, "raw.customers")
     assert abs(updated["changed_at"].replace(tzinfo=UTC) - datetime.now(UTC)) < timedelta(minutes=5)
     undone = push(url, shop)
-    assert len(BookDatabase(url).audit()) == pushed + 3 + undone
+    assert len(audit_of(url)) == pushed + 3 + undone
 
 
 def test_a_row_is_audited_with_whatever_sqlite_lets_a_person_write_into_it(file: Path) -> None:
@@ -140,7 +141,7 @@ def test_edits_by_hand_beside_pushes_of_another_process_are_each_audited_once(fi
         load_book(write_project(tmp_path / str(rounds), book=BOOK.replace("rounds: 40", f"rounds: {rounds}")))
         for rounds in (41, 42)
     ]
-    before = len(BookDatabase(url).audit())
+    before = len(audit_of(url))
     process.start()
     assert started.wait(60)
     changed, pushes = 0, 0
@@ -151,7 +152,7 @@ def test_edits_by_hand_beside_pushes_of_another_process_are_each_audited_once(fi
     assert process.exitcode == 0
     monitors = [row for row in by_hand(url) if row["change_kind"] == "update ml_monitors"]
     assert len(monitors) == 2 * edits, "one for each of the two monitors"
-    assert len(BookDatabase(url).audit()) == before + changed + len(monitors)
+    assert len(audit_of(url)) == before + changed + len(monitors)
 
 
 def test_an_analyst_of_postgresql_needs_no_right_to_the_audit_and_names_the_schema(server: str, shop: Manifest) -> None:
