@@ -26,7 +26,6 @@ class Use(NamedTuple):
 
 
 SENSES = {
-    "base": ("a class that others have; the folder that paths start from", r"base class|: base$|github base"),
     "diff": ("the command `book diff`, after git's", r"book diff|: diff$"),
     "lag": ("the SQL function", r"lag\(|ifnull lag last|fill first_value lag"),
     "production": ("where a project of Dagster's runs", r"in production"),
