@@ -33,6 +33,8 @@ PHRASES = {
     "say 'says that'": r"(?<!nobody could )\btells? that (?!of\b)[a-z]",
     "say 'silently', 'a message'": r"\b(without a|left) word\b|\bwith no word of\b",
     "use today's word": r"\b(thus|whereof|thereof|wherein|hitherto|lest|whilst|amongst|unto|naught|aught|forthwith)\b",
+    "say 'one file per chapter'": r"\b([Aa]|[Oo]ne) (module|row|file|class|table|page|word|run|score|CTE) an? "
+    r"(kind|chapter|step|partition|row|run|entity|feature|line|thing)\b",
     "use `counted`": r"[a-z]\(s\)",
 }
 

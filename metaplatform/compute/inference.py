@@ -106,7 +106,7 @@ class Predictor:
         self._matrix = np.empty((0, len(self._features)), np.float32)
 
     def __call__(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
-        """Return one score a row."""
+        """Return one score per row."""
         if not batch.num_rows:
             return np.empty(0)
         if len(self._matrix) < batch.num_rows:

@@ -91,7 +91,7 @@ class ServedModel:
         self._score, self._encoding, self._score_column = score, encoding, score_column
 
     def predict(self, model_input: "pd.DataFrame", params: dict[str, Any] | None = None) -> "pd.DataFrame":
-        """Return one score a row, in the rows' order; ``params`` is MLflow's and unused.
+        """Return one score per row, in the rows' order; ``params`` is MLflow's and unused.
 
         Raises:
             DataError: if a feature is missing or is of another kind than at training.

@@ -1,7 +1,7 @@
 """How SQL of the book enters ibis: parsed, composed as a tree of named steps, and given to the backend once.
 
 User text is never pasted into other text: it is parsed, its columns are resolved against the table at hand,
-and the tree becomes one SELECT with a CTE a step. No view or other object is left on the connection.
+and the tree becomes one SELECT with a CTE per step. No view or other object is left on the connection.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Does what a plan says, through the same assets that the loop runs: in order, one partition a run."""
+"""Does what a plan says, through the same assets that the loop runs: in order, one partition per run."""
 
 import logging
 from collections.abc import Collection, Iterator

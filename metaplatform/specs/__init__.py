@@ -1,1 +1,1 @@
-"""Typed metadata: one module a chapter of the book. No Dagster, no data or ML library."""
+"""Typed metadata: one module per chapter of the book. No Dagster, no data or ML library."""

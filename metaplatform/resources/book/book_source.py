@@ -47,7 +47,7 @@ class BookLook:
 
 
 class BookSource(ABC):
-    """The one source of truth of a deployment's book; a class a kind.
+    """The one source of truth of a deployment's book; a class per kind.
 
     What returns a book raises ``BookError``, with every fault, if it is not sound, and whatever asks a source raises
     ``MetaplatformError`` if it cannot be read.

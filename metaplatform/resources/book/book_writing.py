@@ -1,4 +1,4 @@
-"""A book written as YAML files for people: one file a chapter, block style, SQL of several lines as it is."""
+"""A book written as YAML files for people: one file per chapter, block style, SQL of several lines as it is."""
 
 import io
 from collections.abc import Mapping

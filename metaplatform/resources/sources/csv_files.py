@@ -216,7 +216,7 @@ def _why_no_text(file: OpenedFile, told: str) -> tuple[str, str]:
 def _rejects(
     connection: duckdb.DuckDBPyConnection, tables: list[str], files: Sequence[OpenedFile], *, owner: str
 ) -> pa.Table:
-    """Return the rejected lines of all reads, one row a line.
+    """Return the rejected lines of all reads, one row per line.
 
     Raises:
         DataError: if a line is not UTF-8: then the whole file is in another encoding.

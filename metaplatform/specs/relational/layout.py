@@ -40,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True)
 class EntityTable:
-    """One row an entity of ``chapter``, by ``name``, in book order of ``position``."""
+    """One row per entity of ``chapter``, by ``name``, in book order of ``position``."""
 
     name: str
     chapter: str
@@ -50,7 +50,7 @@ class EntityTable:
 
 @dataclass(frozen=True)
 class PartTable:
-    """At most one row an entity: the mapping at ``path``, which is there if the row is."""
+    """At most one row per entity: the mapping at ``path``, which is there if the row is."""
 
     name: str
     chapter: str
@@ -109,7 +109,7 @@ _TIME = (
 SETTINGS = "settings"
 """The column that holds the fields which only kinds of installed distributions have, as one JSON object."""
 FEATURES = "Feature_Engineering"
-"""One row a feature: its block's facts are repeated in each of the block's rows."""
+"""One row per feature: its block's facts are repeated in each of the block's rows."""
 JOINS = "Feature_Joins"
 """The columns by which a block's table is joined."""
 FEATURE_COLUMNS = (Column("name", (), "name"), Column("expression", ()))
