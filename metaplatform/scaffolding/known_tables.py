@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from metaplatform.errors import DataError
 from metaplatform.specs.book.columns import KnownColumns
-from metaplatform.specs.book.kinds import KnownKinds
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.ingestion import TimedTable
 from metaplatform.specs.rules.leakage import outcomes_of
@@ -56,7 +55,7 @@ def entity_at(manifest: Manifest, ref: str, prefixes: Sequence[str], *, owner: s
 
 def known_tables(manifest: Manifest) -> tuple[list[KnownTable], list[str]]:
     """Return the book's sources and tables whose columns it knows, and the references of those it does not."""
-    columns, kinds = KnownColumns(manifest), KnownKinds(manifest)
+    columns = KnownColumns(manifest)
     known: list[KnownTable] = []
     unknown: list[str] = []
     for ref, spec in manifest.entities.items():
@@ -66,7 +65,7 @@ def known_tables(manifest: Manifest) -> tuple[list[KnownTable], list[str]]:
         if not names:
             unknown.append(ref)
             continue
-        by_name = kinds.of(ref) or {}
+        by_name = columns.kinds(ref) or {}
         later = outcomes_of(spec)
         known.append(
             KnownTable(

@@ -1,23 +1,35 @@
-"""The columns of a SELECT: what it gives, and what it reads that is not there.
+"""The columns of a SELECT: what it gives and of which kinds, what it reads that is not there or is of a wrong kind.
 
 Names resolve as in DuckDB: without case, through CTEs, joins, correlated subqueries and aliases of the
-same SELECT. A relation whose columns are unknown makes names unjudged, never wrong.
+same SELECT. A relation whose columns are unknown makes names unjudged, never wrong; where a name could mean several
+things, its kind is unknown.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 from sqlglot import exp
 
 from metaplatform.naming import PARTITION
 from metaplatform.sql.dialect import sql_text
 from metaplatform.sql.sql_safety import position_of
+from metaplatform.sql.value_kinds import MOST_FAULTS, Kind, KindFault, expression_kind
 from metaplatform.text.nearest import nearest_name
 
-Columns = tuple[str, ...] | None
-"""Column names in order, or None where they are unknown."""
-MOST_FAULTS = 50
-"""So many faults of one SQL text are told."""
+
+class Column(NamedTuple):
+    """A column's name, and the kind of its values."""
+
+    name: str
+    kind: Kind = None
+
+
+Columns = tuple[Column, ...] | None
+"""Columns in order, or None where they are unknown."""
+Kinds = Mapping[str, Kind] | None
+"""Kind by column, lower case; None where the columns are unknown."""
 _MAX_COLUMNS = 10_000
 """Of more columns than that, nothing is known: stars over stars double them at each step."""
 HIDDEN = frozenset({PARTITION})
@@ -34,23 +46,55 @@ class ColumnFault:
     nearest: str | None = None
 
 
+_Fault = TypeVar("_Fault", ColumnFault, KindFault)
+
+
 @dataclass(frozen=True)
 class QueryColumns:
-    """What a query gives (None: unknown), and its faults in order of appearance."""
+    """What a query gives (None: unknown), its faults in order of appearance, and its conditions with their kinds."""
 
     output: Columns
-    faults: tuple[ColumnFault, ...]
+    faults: tuple[ColumnFault, ...] = ()
+    wrong_kinds: tuple[KindFault, ...] = ()
+    conditions: tuple[tuple[exp.Expr, Kind], ...] = ()
 
 
 def query_columns(query: exp.Query, columns: Callable[[str], Columns]) -> QueryColumns:
     """Return the columns of ``query``; ``columns`` tells those of a reference (``raw.flights``)."""
-    faults: list[ColumnFault] = []
-    reader = _Reader(columns, faults)
+    reader = _Reader(columns)
     output = reader.query(query, {}, None)
-    faults.extend(_output_faults(query))
+    reader.faults.extend(_output_faults(query))
     if output is not None:
-        output = tuple(name for name in output if name.lower() not in HIDDEN)
-    return QueryColumns(output, tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.place)[:MOST_FAULTS]))
+        output = tuple(column for column in output if column.name.lower() not in HIDDEN)
+    return QueryColumns(output, _in_order(reader.faults), _in_order(reader.wrong_kinds), tuple(reader.conditions))
+
+
+def _in_order(faults: list[_Fault]) -> tuple[_Fault, ...]:
+    return tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.place)[:MOST_FAULTS])
+
+
+def kinds_of(columns: Columns) -> Kinds:
+    """Return the kinds of columns by name; of a name that several columns have, only a kind that they share."""
+    if columns is None:
+        return None
+    kinds: dict[str, Kind] = {}
+    for name, kind in columns:
+        kinds[name.lower()] = kind if kinds.get(name.lower(), kind) == kind else None
+    return kinds
+
+
+def bound_names(node: exp.Expr) -> dict[str, bool]:
+    """Return the names that lambdas and list comprehensions bind within a query, and whether it is one of the latter.
+
+    They are not columns. Those of comprehensions are parsed as if they were.
+    """
+    bound: dict[str, bool] = {}
+    for found in node.find_all(exp.Lambda, exp.Comprehension):
+        of_list = isinstance(found, exp.Comprehension)
+        for name in [found.args.get("expression")] if of_list else found.expressions:
+            if isinstance(name, exp.Expr):
+                bound[name.name.lower()] = of_list or bound.get(name.name.lower(), False)
+    return bound
 
 
 @dataclass
@@ -78,8 +122,25 @@ class _Scope:
         return self.outer.find(alias) if self.outer else None
 
     def names(self) -> list[str]:
-        own = [name for columns in self.relations.values() for name in columns or ()]
+        own = [column.name for columns in self.relations.values() for column in columns or ()]
         return own + (self.outer.names() if self.outer else [])
+
+    @cached_property
+    def _kinds(self) -> dict[str, Kinds]:
+        """Return the kinds of the columns of each relation; to be asked once all relations are there."""
+        return {alias: kinds_of(columns) for alias, columns in self.relations.items()}
+
+    def kind(self, column: exp.Column) -> Kind:
+        """Return the kind of a column of this SELECT's own relations."""
+        name = column.name.lower()
+        if column.table:
+            known = self._kinds.get(column.table.lower()) if not column.args.get("db") else None
+            return (known or {}).get(name, _kind_of_hidden(name))
+        found = [known[name] for known in self._kinds.values() if known is not None and name in known]
+        all_known = None not in self._kinds.values()
+        if not found and all_known:
+            return _kind_of_hidden(name)
+        return found[0] if len(set(found)) == 1 and (len(found) > 1 or all_known) else None
 
 
 @dataclass
@@ -87,7 +148,9 @@ class _Reader:
     """Reads queries inside out, collecting faults."""
 
     columns: Callable[[str], Columns]
-    faults: list[ColumnFault]
+    faults: list[ColumnFault] = field(default_factory=list)
+    wrong_kinds: list[KindFault] = field(default_factory=list)
+    conditions: list[tuple[exp.Expr, Kind]] = field(default_factory=list)
 
     def query(self, node: exp.Expr, ctes: Mapping[str, Columns], outer: _Scope | None) -> Columns:
         """Return what a query gives."""
@@ -96,9 +159,7 @@ class _Reader:
             return self.query(node.this, ctes, outer)
         if isinstance(node, exp.SetOperation):
             left, right = self.query(node.left, ctes, outer), self.query(node.right, ctes, outer)
-            if not node.args.get("by_name") or left is None or right is None:
-                return left if not node.args.get("by_name") else None
-            return (*left, *(name for name in right if name.lower() not in _folded(left)))
+            return _by_name(left, right) if node.args.get("by_name") else _by_place(left, right)
         return self._select(node, ctes, outer) if isinstance(node, exp.Select) else None
 
     def _with(self, node: exp.Expr, ctes: Mapping[str, Columns], outer: _Scope | None) -> Mapping[str, Columns]:
@@ -124,23 +185,41 @@ class _Reader:
         for lateral in node.args.get("laterals") or ():
             scope.relations[lateral.alias.lower()] = None
         scope.aliases = {projection.alias.lower() for projection in node.expressions if projection.alias}
-        scope.aliases |= {name.name.lower() for found in node.find_all(exp.Comprehension) for name in _bound(found)}
+        bound = bound_names(node)
+        given = self._kinds(node, bound, scope)
+        scope.aliases |= {name for name, of_list in bound.items() if of_list}
         for part in _own_parts(node):
             if isinstance(part, exp.Query):
                 self.query(part, ctes, scope)
             elif isinstance(part, exp.Column) and not isinstance(part.this, exp.Star):
                 self._check(part, scope)
-        return self._output(node, scope)
+        return given
+
+    def _kinds(self, node: exp.Select, bound: Collection[str], scope: _Scope) -> Columns:
+        """Return what a SELECT gives, and keep what its expressions do with values of the wrong kind."""
+
+        def kind_of(tree: exp.Expr, hidden: Collection[str]) -> Kind:
+            found = expression_kind(tree, lambda column: None if column.name.lower() in hidden else scope.kind(column))
+            self.wrong_kinds.extend(found.faults)
+            return found.kind
+
+        kinds = [kind_of(projection, bound) for projection in node.expressions]
+        for part, is_condition in _clauses(node):
+            kind = kind_of(part, {*bound, *scope.aliases})
+            if is_condition:
+                self.conditions.append((part, kind))
+        return self._output(node, kinds, scope)
 
     def _join(self, join: exp.Join, ctes: Mapping[str, Columns], scope: _Scope) -> None:
         before = dict(scope.relations)
         self._relation(join.this, ctes, scope)
-        joined = {alias: columns for alias, columns in scope.relations.items() if alias not in before}
+        # A relation with a name that was there already has become one with the other.
+        joined = {alias: known for alias, known in scope.relations.items() if before.get(alias, 0) != known}
         for name in join.args.get("using") or ():
             scope.merged.add(name.name.lower())
             lacking = next((side for side in (before, joined) if not _may_hold(side, name.name.lower())), None)
             if lacking is not None:
-                self._unknown(name, name.name, [known for columns in lacking.values() for known in columns or ()])
+                self._unknown(name, name.name, [known.name for columns in lacking.values() for known in columns or ()])
         if join.method == "NATURAL":
             scope.merged |= {name for columns in before.values() for name in _folded(columns)}
 
@@ -160,6 +239,9 @@ class _Reader:
             given = _renamed(self.query(node, ctes, scope), node.args.get("alias"))
         else:
             given = None
+        if alias in scope.relations:
+            # DuckDB lets several relations have one name, as long as no column of theirs is in more than one.
+            given = _together(scope.relations[alias], given)
         scope.relations[alias] = given
         for join in node.args.get("joins") or ():
             self._join(join, ctes, scope)
@@ -172,7 +254,7 @@ class _Reader:
             known = owner.relations[first]
             name = parts[1].name.lower()
             if known is not None and name not in _folded(known) | HIDDEN:
-                self._unknown(parts[1], f"{parts[0].name}.{parts[1].name}", known)
+                self._unknown(parts[1], f"{parts[0].name}.{parts[1].name}", [each.name for each in known])
         elif len(parts) > 2 and scope.find(parts[1].name.lower()):  # noqa: PLR2004 — schema, table, column
             self._check(exp.Column(this=parts[2].copy(), table=parts[1].copy()), scope)
         elif not scope.knows(first):
@@ -180,13 +262,13 @@ class _Reader:
         elif len(parts) == 1 and scope.holders(first) > 1 and first not in scope.merged | scope.aliases:
             self.faults.append(ColumnFault("ambiguous-column", parts[0].name, position_of(parts[0])))
 
-    def _unknown(self, part: exp.Expr, name: str, known: list[str] | tuple[str, ...]) -> None:
+    def _unknown(self, part: exp.Expr, name: str, known: list[str]) -> None:
         near = nearest_name(name.rsplit(".", 1)[-1], known)
         self.faults.append(ColumnFault("unknown-column", name, position_of(part), near))
 
-    def _output(self, node: exp.Select, scope: _Scope) -> Columns:
-        given: list[str] = []
-        for projection in node.expressions:
+    def _output(self, node: exp.Select, kinds: list[Kind], scope: _Scope) -> Columns:
+        given: list[Column] = []
+        for projection, kind in zip(node.expressions, kinds, strict=True):
             star = projection.this if isinstance(projection, exp.Column) else projection
             if isinstance(star, exp.Star):
                 found = self._star(star, scope, projection.table.lower() if star is not projection else "")
@@ -196,7 +278,7 @@ class _Reader:
             elif projection.find(exp.Columns, exp.Unnest):
                 return None
             else:
-                given.append(projection.alias_or_name)
+                given.append(Column(projection.alias_or_name, kind))
         return tuple(given)
 
     def _star(self, star: exp.Star, scope: _Scope, alias: str) -> Columns:
@@ -205,11 +287,15 @@ class _Reader:
             return None
         dropped = {name.name.lower() for name in star.args.get("except_") or ()}
         renamed = {pair.this.name.lower(): pair.alias for pair in star.args.get("rename") or ()}
-        given: dict[str, str] = {}
-        for name in (name for columns in chosen for name in columns or ()):
-            key = name.lower() if name.lower() in scope.merged else f"{len(given)} {name}"
-            given.setdefault(key, name)
-        return tuple(renamed.get(name.lower(), name) for name in given.values() if name.lower() not in dropped)
+        replaced = {pair.alias.lower() for pair in star.args.get("replace") or ()}
+        given: dict[str, Column] = {}
+        for name, kind in (column for columns in chosen for column in columns or ()):
+            folded = name.lower()
+            key = folded if folded in scope.merged else f"{len(given)} {name}"
+            known = given.setdefault(key, Column(name, None if folded in replaced else kind))
+            given[key] = known if known.kind == kind else Column(known.name)
+        kept = (column for column in given.values() if column.name.lower() not in dropped)
+        return tuple(Column(renamed.get(name.lower(), name), kind) for name, kind in kept)
 
 
 def _width(columns: Columns) -> int:
@@ -236,10 +322,37 @@ def _columns_and_queries(node: exp.Expr | None) -> Iterator[exp.Expr]:
             yield part
 
 
-def _bound(found: exp.Comprehension) -> Iterator[exp.Expr]:
-    name = found.args.get("expression")
-    if isinstance(name, exp.Expr):
-        yield name
+def _clauses(node: exp.Select) -> Iterator[tuple[exp.Expr, bool]]:
+    """Yield the expressions of a SELECT beside its projections, and whether each is a condition."""
+    for key in ("where", "having", "qualify"):
+        clause = node.args.get(key)
+        if clause is not None:
+            yield clause.this, True
+    joins = (join.args.get("on") for join in node.args.get("joins") or ())
+    yield from ((condition, True) for condition in joins if condition is not None)
+    for key in ("group", "order"):
+        clause = node.args.get(key)
+        yield from ((part, False) for part in (clause.expressions if clause is not None else ()))
+
+
+def _together(left: Columns, right: Columns) -> Columns:
+    return None if left is None or right is None else (*left, *right)
+
+
+def _by_place(left: Columns, right: Columns) -> Columns:
+    """Return what a set operation gives: the first one's names, and kinds that both agree on."""
+    if left is None or right is None or len(left) != len(right):
+        return left if left is None else tuple(Column(name) for name, _ in left)
+    return tuple(
+        Column(name, kind if kind == other else None) for (name, kind), (_, other) in zip(left, right, strict=True)
+    )
+
+
+def _by_name(left: Columns, right: Columns) -> Columns:
+    both = _together(left, right)
+    kinds = kinds_of(both) or {}
+    first = {name.lower(): name for name, _ in reversed(both or ())}
+    return None if both is None else tuple(Column(first[folded], kind) for folded, kind in kinds.items())
 
 
 def _renamed(columns: Columns, alias: exp.Expr | None) -> Columns:
@@ -247,7 +360,8 @@ def _renamed(columns: Columns, alias: exp.Expr | None) -> Columns:
     given = [name.name for name in alias.args.get("columns") or ()] if isinstance(alias, exp.TableAlias) else []
     if not given or columns is None:
         return columns
-    return (*given, *columns[len(given) :])
+    names = (*given, *(column.name for column in columns[len(given) :]))
+    return tuple(Column(name, columns[at].kind if at < len(columns) else None) for at, name in enumerate(names))
 
 
 def _may_hold(relations: Mapping[str, Columns], name: str) -> bool:
@@ -255,7 +369,11 @@ def _may_hold(relations: Mapping[str, Columns], name: str) -> bool:
 
 
 def _folded(columns: Columns) -> frozenset[str]:
-    return frozenset(name.lower() for name in columns or ())
+    return frozenset(column.name.lower() for column in columns or ())
+
+
+def _kind_of_hidden(name: str) -> Kind:
+    return "text" if name in HIDDEN else None
 
 
 def _output_faults(query: exp.Query) -> Iterator[ColumnFault]:

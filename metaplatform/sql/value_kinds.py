@@ -15,11 +15,12 @@ from sqlglot.errors import ParseError
 from metaplatform.sql.dialect import sql_text, type_of
 from metaplatform.sql.duckdb_kinds import KIND_GIVEN, KIND_KEPT, KINDS_REFUSED, MOMENTS_GIVEN, NUMBERS_GIVEN
 from metaplatform.sql.expressions import canonical_type
-from metaplatform.sql.query_columns import MOST_FAULTS
 from metaplatform.sql.sql_safety import SqlError, is_function, position_of, written_name
 
 Kind = Literal["number", "text", "boolean", "moment"] | None
 """A kind of value; a moment is a date or a timestamp. None: unknown, or none of these."""
+MOST_FAULTS = 50
+"""So many faults of one SQL text are told."""
 _SHOWN = {"number": "a number", "text": "text", "boolean": "true or false", "moment": "a date or timestamp"}
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.IntDiv)
 _SCALING = (exp.Mul, exp.Div, exp.Mod, exp.IntDiv)
@@ -138,9 +139,11 @@ def _kind_of_function(node: exp.Expr, kinds: dict[int, Kind]) -> Kind:
         return "number" if kind == "number" else None
     if name in MOMENTS_GIVEN:
         return "moment" if kind == "moment" else None
-    if name in KIND_KEPT:
-        return _agreed([argument, *node.expressions] if argument is not node else [], kinds)
-    return None
+    # Asked for several values, `max` and `min` give a list.
+    several = name in {"max", "min"} and node.expressions
+    if name not in KIND_KEPT or argument is node or several:
+        return None
+    return _agreed([argument, *node.expressions], kinds)
 
 
 def _agreed(parts: list[exp.Expr | None], kinds: dict[int, Kind]) -> Kind:

@@ -21,7 +21,7 @@ from metaplatform.sql.expressions import (
     referenced_columns,
     referenced_tables,
 )
-from metaplatform.sql.query_columns import query_columns
+from metaplatform.sql.query_columns import Column, query_columns
 from metaplatform.sql.sql_safety import SqlError
 
 SQL = """
@@ -157,7 +157,7 @@ def test_any_text_parses_or_is_refused(text: str):
             column_uses(tree)
             assert canonical_sql(sql) == canonical_sql(canonical_sql(sql))
             if parse is parse_query:
-                query_columns(parse_query(sql), lambda _: ("a", "b"))
+                query_columns(parse_query(sql), lambda _: (Column("a"), Column("b")))
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import duckdb
 import pytest
 
-from metaplatform.specs.book.kinds import kind_in
+from metaplatform.specs.book.columns import kind_in
 from metaplatform.sql.duckdb_kinds import KIND_GIVEN, KIND_KEPT, KINDS_REFUSED, MOMENTS_GIVEN, NUMBERS_GIVEN
 from metaplatform.sql.expressions import parse_query
-from metaplatform.sql.query_kinds import query_kinds
+from metaplatform.sql.query_columns import Column, query_columns
 from metaplatform.sql.value_kinds import Kind, kind_of_type
 
 COLUMNS = {
@@ -16,6 +16,7 @@ COLUMNS = {
     "day": "DATE", "local": "TIMESTAMP", "moment": "TIMESTAMPTZ", "clock": "TIME", "many": "INTEGER[]", "raw": "JSON",
 }  # fmt: skip
 KINDS: dict[str, Kind] = {name: kind_of_type(written) for name, written in COLUMNS.items()}
+TABLE = tuple(Column(name, kind) for name, kind in KINDS.items())
 ARGUMENTS = {
     "date_part": ["'day'", "?"], "datepart": ["'day'", "?"], "date_trunc": ["'day'", "?"],
     "replace": ["?", "'a'", "'b'"],
@@ -114,10 +115,14 @@ def test_most_of_what_duckdb_refuses_for_its_kinds_is_called_a_fault(engine: duc
         ("select x + 1 as y from (select words as x from raw.t union all select words from raw.t)", (1, 8)),
         ("select sum(words) as x from (select * from raw.t)", (1, 8)),
         ("select whole from raw.t group by whole having sum(flag) > 1 and min(words) > 2", (1, 65)),
+        ("select b + 1 as x from (select whole, words from raw.t) as t(a, b)", (1, 8)),
+        ("select x + 1 as y from (select words as x from raw.t union by name select whole as z from raw.t)", (1, 8)),
+        ("select words + 1 as x from (select * exclude (day) from raw.t)", (1, 8)),
+        ("select w + 1 as x from (select * rename (words as w) from raw.t)", (1, 8)),
     ],
 )
 def test_kinds_go_through_joins_ctes_and_subqueries(sql: str, place: tuple[int, int]):
-    (fault,) = query_kinds(parse_query(sql), lambda ref: KINDS if ref == "raw.t" else None).faults
+    (fault,) = query_columns(parse_query(sql), lambda ref: TABLE if ref == "raw.t" else None).wrong_kinds
     assert (fault.certain, fault.place) == (True, place)
 
 
@@ -140,7 +145,9 @@ def test_kinds_go_through_joins_ctes_and_subqueries(sql: str, place: tuple[int, 
         "select flag > 0 as x, flag = 1 as y, sum(flag) as z, whole / real as q from raw.t",
         "select words > '5' as x, day > '2024-01-01' as y, moment = '2024-01-01' as z from raw.t",
         "select max(words) over (partition by day order by whole) as x from raw.t",
+        "select max(whole, 3) || ['a'] as x, lower(min(day, 1)::varchar) as y from raw.t",
+        "select x + 1 as y from (select words as x, whole as z from raw.t union by name select 'a' as q) as s(q, x)",
     ],
 )
 def test_what_duckdb_runs_or_the_book_cannot_know_is_no_fault(sql: str):
-    assert query_kinds(parse_query(sql), lambda ref: KINDS if ref == "raw.t" else None).faults == ()
+    assert query_columns(parse_query(sql), lambda ref: TABLE if ref == "raw.t" else None).wrong_kinds == ()

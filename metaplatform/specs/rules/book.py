@@ -7,7 +7,6 @@ from typing import Literal, Protocol
 
 from metaplatform.errors import Issue, Location
 from metaplatform.specs.book.columns import KnownColumns
-from metaplatform.specs.book.kinds import KnownKinds
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Looks, real_columns
 from metaplatform.specs.entities.entity import Entity
@@ -107,13 +106,8 @@ class Book:
 
     @cached_property
     def columns(self) -> KnownColumns:
-        """Return the columns of the book's tables."""
+        """Return the columns of the book's tables, and the kinds of their values."""
         return KnownColumns(self.manifest, real_columns(self.looks))
-
-    @cached_property
-    def kinds(self) -> KnownKinds:
-        """Return the kinds of the columns of the book's tables."""
-        return KnownKinds(self.manifest, real_columns(self.looks))
 
     def timed(self, ref: str) -> TimedTable | None:
         """Return the source or SQL table behind ``ref``, or None if it is broken, undefined or something else."""

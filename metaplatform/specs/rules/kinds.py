@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import Literal
 
 from metaplatform.errors import Issue
-from metaplatform.specs.book.kinds import kind_in
+from metaplatform.specs.book.columns import kind_in
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.sql.dialect import sql_text
 from metaplatform.sql.expressions import canonical_type
-from metaplatform.sql.query_kinds import Kinds
+from metaplatform.sql.query_columns import Kinds, kinds_of
 from metaplatform.sql.sql_safety import SqlError
 from metaplatform.sql.value_kinds import Kind, KindFault, kind_of_type, shown_kind
 
@@ -21,10 +21,10 @@ _INEXACT = ("DOUBLE", "REAL", "FLOAT")
 def wrong_kinds_in_sql(book: Book) -> Iterator[Issue]:
     """Yield operations on values that DuckDB refuses, and warn of comparisons that depend on the values."""
     for ref, entity in book.entities():
-        for fault in book.kinds.query(ref).faults:
+        for fault in book.columns.query(ref).wrong_kinds:
             yield _as_issue(book, ref, ("sql",), fault)
         if isinstance(entity, FeatureSetSpec):
-            for index, name, _, found in book.kinds.features(entity):
+            for index, name, _, found in book.columns.features(entity):
                 for fault in found.faults:
                     yield _as_issue(book, ref, ("features", index, "columns", name), fault)
         for path, sql, kinds in _expressions(book, ref):
@@ -38,7 +38,7 @@ def conditions_that_are_none(book: Book) -> Iterator[Issue]:
         for path, sql, kinds in _expressions(book, ref):
             if path[-1] in {"where", "when", "exclude"}:
                 yield from _condition(book, ref, path, sql, kind_in(sql, kinds or {}).kind)
-        for tree, kind in book.kinds.query(ref).conditions:
+        for tree, kind in book.columns.query(ref).conditions:
             yield from _condition(book, ref, ("sql",), sql_text(tree), kind)
 
 
@@ -46,7 +46,7 @@ def impossible_targets(book: Book) -> Iterator[Issue]:
     """Yield targets that are text or a moment: labels are true or false, or numbers."""
     for name, model in book.manifest.models.items():
         feature_set = book.feature_set(model)
-        kinds = book.kinds.of(feature_set.spine) if feature_set else None
+        kinds = book.columns.kinds(feature_set.spine) if feature_set else None
         kind = kind_in(model.target.sql, kinds or {}).kind
         if kind in {"text", "moment"}:
             wanted = "true or false" if model.task == "binary" else "a number"
@@ -64,9 +64,9 @@ def joins_of_different_kinds(book: Book) -> Iterator[Issue]:
     """Yield blocks that join columns of different kinds; text that may hold the other kind is a warning."""
     for name, feature_set in book.manifest.feature_sets.items():
         above: set[str] = set()
-        spine = book.kinds.of(feature_set.spine) or {}
+        spine = book.columns.kinds(feature_set.spine) or {}
         for index, block in enumerate(feature_set.features):
-            theirs = (book.kinds.of(block.joined) if block.joined else None) or {}
+            theirs = (book.columns.kinds(block.joined) if block.joined else None) or {}
             for own, their in block.matches.items():
                 pair = (spine.get(own.lower()), theirs.get(their.lower()))
                 if own.lower() not in above and None not in pair and pair[0] != pair[1]:
@@ -83,7 +83,7 @@ def wrong_event_timestamps(book: Book) -> Iterator[Issue]:
             yield _no_moment(book, f"raw.{name}", moment, written)
     for name, table in book.manifest.tables.items():
         moment = table.event_timestamp
-        kind = (book.kinds.query(f"tables.{name}").output or {}).get(moment.lower()) if moment else None
+        kind = (kinds_of(book.columns.query(f"tables.{name}").output) or {}).get(moment.lower()) if moment else None
         if moment and kind not in {None, "moment"}:
             yield _no_moment(book, f"tables.{name}", moment, shown_kind(kind))
 
@@ -121,23 +121,23 @@ def _expressions(book: Book, ref: str) -> Iterator[tuple[Path, str, Kinds]]:
     """Yield the expressions of an entity that are not features, with the kinds of the columns they read."""
     entity = book.manifest.entities[ref]
     if isinstance(entity, Source):
-        kinds: dict[str, Kind] = dict(book.kinds.of(ref) or {})
+        kinds: dict[str, Kind] = dict(book.columns.kinds(ref) or {})
         # A later derivation may hide nothing that an earlier one reads: names are unique.
         yield from ((("derive", name), sql, kinds) for name, sql in entity.derive.items())
     elif isinstance(entity, FeatureSetSpec):
         for index, block in enumerate(entity.features):
             for field, sql in block.conditions():
-                yield ("features", index, field), sql, book.kinds.of(block.joined) if block.joined else None
+                yield ("features", index, field), sql, book.columns.kinds(block.joined) if block.joined else None
     elif ref.startswith("models."):
         model = book.manifest.models[entity.name]
         feature_set = book.feature_set(model)
-        kinds_of_spine = book.kinds.of(feature_set.spine) if feature_set else None
+        kinds_of_spine = book.columns.kinds(feature_set.spine) if feature_set else None
         yield ("target", "sql"), model.target.sql, kinds_of_spine
         if model.target.exclude is not None:
             yield ("target", "exclude"), model.target.exclude, kinds_of_spine
     elif ref.startswith("reactions."):
         reaction = book.manifest.reactions[entity.name]
-        yield ("when",), reaction.when, book.kinds.of(f"predictions.{reaction.prediction}")
+        yield ("when",), reaction.when, book.columns.kinds(f"predictions.{reaction.prediction}")
 
 
 def _condition(book: Book, ref: str, path: Path, sql: str, kind: Kind) -> Iterator[Issue]:

@@ -1,8 +1,9 @@
-"""Columns: every name is one that its table has, as far as the book can tell."""
+"""Names: every name is one that its table has, as far as the book can tell."""
 
 from collections.abc import Iterable, Iterator
 
 from metaplatform.errors import Issue
+from metaplatform.specs.book.columns import Names
 from metaplatform.specs.entities.families import FeatureBlock
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.features import FeaturesBlock
@@ -11,7 +12,8 @@ from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
 from metaplatform.specs.unknown import readable, until_unknown
-from metaplatform.sql.query_columns import HIDDEN, MOST_FAULTS, Columns
+from metaplatform.sql.query_columns import HIDDEN
+from metaplatform.sql.value_kinds import MOST_FAULTS
 from metaplatform.text.nearest import nearest_name
 
 _ADVICE = {
@@ -108,26 +110,26 @@ def _named_by(table: TimedTable) -> Iterator[tuple[Path, str]]:
             yield from ((("outcomes", "columns", index), str(name)) for index, name in columns)
 
 
-def _spine_columns(book: Book, model: str) -> Columns:
+def _spine_columns(book: Book, model: str) -> Names:
     feature_set = book.feature_set(book.manifest.models.get(model))
     return book.columns.of(feature_set.spine) if feature_set and book.timed(feature_set.spine) else None
 
 
-def _spine_of(book: Book, feature_set: FeatureSetSpec) -> Columns:
+def _spine_of(book: Book, feature_set: FeatureSetSpec) -> Names:
     """Return the columns that the first block can read of the spine; None where they are unknown."""
     with until_unknown():
         return book.columns.of(feature_set.spine) if book.timed(feature_set.spine) else None
     return None
 
 
-def _with_features(known: Columns, block: FeatureBlock) -> Columns:
+def _with_features(known: Names, block: FeatureBlock) -> Names:
     """Return the columns that the block after this one can read."""
     with until_unknown():
         return None if known is None else (*known, *block.columns)
     return None
 
 
-def _own_columns(book: Book, ref: str, path: Path, block: FeatureBlock, known: Columns) -> Iterator[Issue]:
+def _own_columns(book: Book, ref: str, path: Path, block: FeatureBlock, known: Names) -> Iterator[Issue]:
     """Yield what a block of the row itself reads that its spine lacks, and features above it."""
     if known is None or block.joined is not None:
         return
@@ -137,7 +139,7 @@ def _own_columns(book: Book, ref: str, path: Path, block: FeatureBlock, known: C
         available.append(name)
 
 
-def _joining_columns(book: Book, ref: str, path: Path, block: FeatureBlock, known: Columns) -> Iterator[Issue]:
+def _joining_columns(book: Book, ref: str, path: Path, block: FeatureBlock, known: Names) -> Iterator[Issue]:
     """Yield what a block joins by that its spine lacks, and features above it."""
     for own in block.matches if known is not None else ():
         if known is not None and own not in known:

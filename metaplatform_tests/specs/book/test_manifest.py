@@ -8,7 +8,7 @@ from metaplatform.specs.book.columns import columns_of
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
 from metaplatform.sql.expressions import parse_query
-from metaplatform.sql.query_columns import query_columns
+from metaplatform.sql.query_columns import Column, query_columns
 
 METADATA = Path(__file__).parents[3] / "metadata"
 TEXTS = {path.name: path.read_text() for path in METADATA.glob("*.yaml")}
@@ -101,6 +101,7 @@ def test_partitions_flow_down_from_the_source():
     ("sql", "output", "faults"),
     [
         ("from raw.a", ("x", "y", "k"), []),
+        ("select a.x, z from raw.a as a left join raw.b as a on x = z", ("x", "z"), []),
         ("select * from raw.a join raw.b using (k)", ("x", "y", "k", "z", "s"), []),
         ("select a.*, b.z as zz from raw.a a join raw.b b on a.k = b.k", ("x", "y", "k", "zz"), []),
         ("select k from raw.a join raw.b on raw.a.k = b.k", ("k",), ["k"]),
@@ -133,6 +134,8 @@ def test_partitions_flow_down_from_the_source():
 def test_the_columns_of_a_query_are_those_duckdb_would_find(
     sql: str, output: tuple[str, ...] | None, faults: list[str]
 ):
-    found = query_columns(parse_query(sql), lambda ref: COLUMNS.get(ref.lower()))
-    assert found.output == output
+    found = query_columns(
+        parse_query(sql), lambda ref: COLUMNS.get(ref.lower()) and tuple(map(Column, COLUMNS[ref.lower()]))
+    )
+    assert (found.output and tuple(column.name for column in found.output)) == output
     assert [fault.name for fault in found.faults] == faults
