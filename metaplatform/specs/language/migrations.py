@@ -1,7 +1,7 @@
-"""From each version of the language to the next: edits of texts, in place, so that all else stays as it was written."""
+"""From version 1 of the language, metaplatform 0.1.0's, to 2: edits of texts, in place; all else stays as written."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,14 +25,6 @@ class MigrationError(ValueError):
 
 
 @dataclass(frozen=True)
-class Migration:
-    """One step of the language: ``edit`` brings the texts of a book to ``version``, from the one before."""
-
-    version: int
-    edit: Callable[[Texts], dict[str, str]]
-
-
-@dataclass(frozen=True)
 class _Scalar:
     """A scalar value as it stands in a text, from ``start`` to ``end``."""
 
@@ -48,11 +40,7 @@ def migrated(texts: Texts, version: int) -> dict[str, str]:
     Raises:
         MigrationError: if a text is not YAML, or would not mean the same.
     """
-    made = dict(texts)
-    for migration in MIGRATIONS:
-        if migration.version > version:
-            made = migration.edit(made)
-    return made if version == NEWEST_VERSION else _with_version(made)
+    return dict(texts) if version == NEWEST_VERSION else _with_version(_escape_signs(texts))
 
 
 def _escape_signs(texts: Texts) -> dict[str, str]:
@@ -68,10 +56,6 @@ def _escape_signs(texts: Texts) -> dict[str, str]:
         if _plain(_root(file, text), unescape=True) != _plain(roots[file]):
             raise MigrationError(file, "its `${` cannot be written as `$${` by itself")
     return made
-
-
-MIGRATIONS: tuple[Migration, ...] = (Migration(2, _escape_signs),)
-"""Every step of the language, oldest first; a new version of it is one more."""
 
 
 def _escaped(text: str) -> str:
