@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CODE = re.compile(r"``[^`]+``|`[^`\n]+`")
 PHRASES = {
-    "say 'fix'": r"\bmend(s|ed|ing)?\b",
+    "say 'fix'": r"\b[Mm]end(s|ed|ing)?\b",
     "say 'is not a …'": r"(?<![Tt]here )(?<!if )\b(is|are|was|were) no "
     r"(?!longer\b|more\b|other\b|such\b)(?=[A-Za-z'\"{`])",
     "say 'is not one'": r"(?<![Tt]here )\b(is|are) none\b",
@@ -25,7 +25,7 @@ PHRASES = {
     "say 'at most', 'at least'": r"\bat the (most|least)\b",
     "say 'has version', 'is a … monitor'": r"\bis of (version|kind)\b",
     "say 'because'": r", for (it|they|there|nobody|only|he|she) (is|are|was|were|may|can|has|have|waits?|had|the)\b",
-    "say 'otherwise', or 'or else'": r"(?<!or)[;,] else (?=[a-z])",
+    "say 'otherwise', or 'or else'": r"(?<!or)[;,] else (?=[a-z])|\. Else ",
     "say 'if necessary'": r"\bneed be\b",
     "say 'comes from', 'is made of'": r"\b(comes?|came) of (these|those|them|one|joining|all)\b",
     "say 'earlier'": r"\bof before\b",
