@@ -12,7 +12,7 @@ from metaplatform.specs.book.deployment import Deployment
 
 # Every command imports this: what reads a book takes longer than all the rest.
 if TYPE_CHECKING:
-    from metaplatform.resources.book.book_source import BookSource, ServedBook
+    from metaplatform.resources.book.book_source import ServedBook
     from metaplatform.specs.book.manifest import Manifest
 
 app = typer.Typer(
@@ -72,8 +72,8 @@ def book_in_files(deployment: Deployment) -> "Manifest":
     return FilesBook(deployment).now().manifest
 
 
-def book_now(deployment: Deployment) -> "tuple[BookSource, ServedBook]":
-    """Return where the deployment's book comes from, and the book as it is there now, having told if that is away.
+def book_now(deployment: Deployment) -> "ServedBook":
+    """Return the deployment's book as it is now at its source, having told if that is away.
 
     Raises:
         BookError: with every error of the book.
@@ -81,8 +81,14 @@ def book_now(deployment: Deployment) -> "tuple[BookSource, ServedBook]":
     """
     from metaplatform.resources.book.deployed_book import book_of
 
-    source = book_of(deployment)
-    found = source.now()
+    found = book_of(deployment).now()
     if found.trouble is not None:
         typer.echo(f"{found.trouble}\nThe book that was accepted last is used.", err=True)
-    return source, found
+    return found
+
+
+def accept_book(deployment: Deployment, book: "ServedBook") -> None:
+    """Let the deployment run from the book that a command takes, where that is for the command to say."""
+    from metaplatform.resources.book.deployed_book import book_of
+
+    book_of(deployment).accept(book)

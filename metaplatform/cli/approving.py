@@ -26,7 +26,7 @@ def approve(
     from metaplatform.work.approvals import held_back
 
     deployment = deployment_of(book, root, environment)
-    manifest, warehouse = book_now(deployment)[1].manifest, Warehouse(root=str(deployment.root))
+    manifest, warehouse = book_now(deployment).manifest, Warehouse(root=str(deployment.root))
     if ref is None:
         found = held_back(manifest, warehouse)
         for held in found:

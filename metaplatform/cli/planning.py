@@ -13,6 +13,7 @@ from metaplatform.cli.app import (
     Book,
     Environment,
     Root,
+    accept_book,
     announce,
     app,
     book_in_files,
@@ -103,7 +104,7 @@ def apply(
     from metaplatform.planning.taking import take_book
     from metaplatform.planning.text import summary
 
-    source, current = book_now(deployment)
+    current = book_now(deployment)
     manifest = current.manifest
     planned = selected(plan_of(manifest, deployment), manifest, only or ())
     if planned.empty:
@@ -113,7 +114,7 @@ def apply(
         return
     if not yes:
         confirm("Do that?")
-    source.accept(current)
+    accept_book(deployment, current)
     # Before anything is made: what arrives meanwhile is then made from this book too.
     take_book(deployment, typer.echo)
     with ApplyProgress() as progress:
@@ -136,7 +137,7 @@ def _between(before: str, after: str | None, deployment: Deployment) -> "Plan":
 def _against_the_warehouse(deployment: Deployment) -> "Plan":
     from metaplatform.planning.state import plan_of
 
-    return plan_of(book_now(deployment)[1].manifest, deployment)
+    return plan_of(book_now(deployment).manifest, deployment)
 
 
 def _from_database(variable: str, deployment: Deployment) -> "Plan":

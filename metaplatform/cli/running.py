@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 # What opens the warehouse or Dagster is imported by the command that does: `validate` needs neither.
-from metaplatform.cli.app import AsJson, Book, Environment, Root, announce, app, book_now, deployment_of
+from metaplatform.cli.app import AsJson, Book, Environment, Root, accept_book, announce, app, book_now, deployment_of
 from metaplatform.errors import MetaplatformError
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.records.ledger import Decision, Promotion
@@ -47,7 +47,7 @@ def replay(
     from metaplatform.cli.tables import replay_table
     from metaplatform.replay.history import replay_history
 
-    source, current = book_now(deployment)
+    current = book_now(deployment)
     # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
     gc.set_threshold(_COLLECT_AFTER)
     with Progress(current.manifest.timezone) as progress:
@@ -58,7 +58,7 @@ def replay(
             fresh=fresh,
             with_reactions=reactions,
             progress=progress,
-            accept=lambda: source.accept(current),
+            accept=lambda: accept_book(deployment, current),
             resume=resume,
         )
     if json_file:
@@ -152,7 +152,7 @@ def decisions(
 def _present_book(deployment: Deployment, past: "Past") -> "Manifest":
     """Return the book as it is now; the one that last ran where there is none that is sound."""
     try:
-        return book_now(deployment)[1].manifest
+        return book_now(deployment).manifest
     except MetaplatformError:
         from metaplatform.specs.snapshots import past_manifest
 
