@@ -1,6 +1,5 @@
 """Does what a plan says, through the same assets that the loop runs: in order, one partition per run."""
 
-import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -17,6 +16,7 @@ from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.mount import STANDALONE
 from metaplatform.naming import stable_id
 from metaplatform.planning.state import plan_of
+from metaplatform.resources.process.quiet import hush_loggers
 from metaplatform.resources.storage.build_records import BuildRecords
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.book.manifest import Manifest
@@ -80,8 +80,7 @@ def apply_plan(
         StorageError: if a replay or another apply is at work there, or a run of the loop on the same assets.
         MetaplatformError: if the plan breaks readers and ``allow_breaking`` is not given, or a run fails.
     """
-    for name in ("dagster", "mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    hush_loggers()
     with sole_apply(deployment.root):
         chosen = selected(plan_of(manifest, deployment), manifest, only)
         if not allow_breaking:

@@ -1,6 +1,5 @@
 """Replays a book over the time its sources cover, and sums up what the loop did."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from metaplatform.replay.summary import summarise
 from metaplatform.replay.ticks import partition_schemes, replay_ticks
 from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.process.peak_memory import peak_memory
+from metaplatform.resources.process.quiet import hush_loggers
 from metaplatform.resources.storage.root_use import root_alone
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.book.manifest import Manifest
@@ -68,8 +68,7 @@ def replay_history(
         MetaplatformError: if the sources cannot be read.
     """
     started = time.monotonic()
-    for name in ("dagster", "mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    hush_loggers()
     with root_alone(deployment.root):
         standing = make_room(deployment, fresh=fresh, resume=resume)
         accept()

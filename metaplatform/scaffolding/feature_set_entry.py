@@ -11,6 +11,7 @@ from metaplatform.scaffolding.known_tables import KnownTable, entity_at, known_t
 from metaplatform.scaffolding.tried_tables import sample_table
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.fields.chapters import TIMED
 from metaplatform.sql.value_kinds import kind_of_type
 
 CATEGORIES = 64
@@ -23,7 +24,7 @@ def feature_set_entry(manifest: Manifest, name: str, *, spine: str) -> tuple[str
     Raises:
         DataError: if the spine is not a source or a table, or the book does not know its columns.
     """
-    entity_at(manifest, spine, ("raw", "tables"), owner="new feature-set")
+    entity_at(manifest, spine, TIMED, owner="new feature-set")
     known, unknown = known_tables(manifest)
     table = next((each for each in known if each.ref == spine), None)
     if table is None:

@@ -18,6 +18,7 @@ from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.ingestion import TableSpec
 from metaplatform.specs.entities.training import METRICS, Metric, PromotionSpec, Task, TrainingSpec
+from metaplatform.specs.fields.chapters import TIMED
 from metaplatform.sql.dialect import literal
 from metaplatform.sql.value_kinds import kind_of_type, shown_kind
 from metaplatform.text.nearest import nearest_name
@@ -96,7 +97,7 @@ def model_entries(manifest: Manifest, name: str, *, target: str, table: str) -> 
 
 
 def _spine(manifest: Manifest, table: str) -> KnownTable:
-    found = entity_at(manifest, table, ("raw", "tables"), owner="new model")
+    found = entity_at(manifest, table, TIMED, owner="new model")
     spine = next((each for each in known_tables(manifest)[0] if each.ref == table), None)
     facts = (
         ("columns", spine is not None),

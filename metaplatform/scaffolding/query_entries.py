@@ -10,9 +10,8 @@ from metaplatform.specs.book.columns import columns_of
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS, PredictionSpec
 from metaplatform.specs.entities.ingestion import TimedTable
+from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.rules.leakage import outcomes_of
-
-STORED = ("raw", "tables", "features", "predictions", "outputs")
 
 
 def table_entry(manifest: Manifest, name: str, *, source: str) -> tuple[str, ...]:

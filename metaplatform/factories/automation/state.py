@@ -30,6 +30,7 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_contents import SourceContents, closed_until
 from metaplatform.specs.entities.inference import PredictionSpec
 from metaplatform.specs.entities.training import ModelSpec
+from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.records.ledger import Approval, Arrival, Decision, Observation, Promotion
 from metaplatform.work.inference import redefined_features
 from metaplatform.work.label_counting import kept_counts, mature_until, prospect_of
@@ -45,7 +46,6 @@ NOT_FINISHED = (
 )
 LOOP_RESOURCES = ("warehouse", "registry", "clock")
 """Keys of the resources that a loop is made of."""
-TABLE_PREFIXES = frozenset({"raw", "tables", "features", "predictions", "outputs"})
 
 
 @dataclass(frozen=True)
@@ -306,7 +306,7 @@ def labels_known(loop: Loop) -> dict[str, datetime]:
 
 def built_tables(loop: Loop) -> dict[str, frozenset[str]]:
     """Return the partitions that each table was made for, those without rows too; ``""`` where there are none."""
-    tables = (ref for ref in loop.manifest.entities if ref.split(".")[0] in TABLE_PREFIXES)
+    tables = (ref for ref in loop.manifest.entities if ref.split(".")[0] in STORED)
     return {ref: frozenset(loop.warehouse.partitions(ref)) for ref in tables}
 
 

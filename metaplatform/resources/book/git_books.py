@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from metaplatform.errors import StorageError
+from metaplatform.specs.language.overlays import FOLDER as OVERLAYS
 
 _OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"})
 
@@ -30,7 +31,7 @@ def book_at(revision: str, book: Path) -> Iterator[Path]:
         raise StorageError(owner="git", culprit=f"{book} is the repository itself", fix="keep the book in a folder")
     found = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", what=revision)
     commit = found.decode().strip()
-    wanted = [inside.as_posix(), (inside.parent / "environments").as_posix()]
+    wanted = [inside.as_posix(), (inside.parent / OVERLAYS).as_posix()]
     present = _git(top, "ls-tree", "--name-only", "-z", commit, "--", *wanted).decode().split("\0")[:-1]
     if inside.as_posix() not in present:
         raise StorageError(owner="git", culprit=f"'{revision}' has no {inside}", fix="name a commit that has the book")

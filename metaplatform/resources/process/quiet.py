@@ -1,5 +1,6 @@
-"""Settings of libraries that must be in the environment before they are imported."""
+"""What libraries tell of themselves, kept down; the settings must be in the environment before they are imported."""
 
+import logging
 import os
 
 _SETTINGS = {
@@ -25,3 +26,9 @@ def quiet_libraries(*, shared: bool = False) -> None:
     """
     for name, value in (_SETTINGS if shared else _SETTINGS | _ALONE).items():
         os.environ.setdefault(name, value)
+
+
+def hush_loggers() -> None:
+    """Let the libraries at work tell of trouble alone: for commands that show their own progress."""
+    for name in ("dagster", "mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
