@@ -78,6 +78,10 @@ class WorkByKind(Generic[T]):
         """Take the family, and what is done with its built-in kinds."""
         self._family, self._known = family, dict(built_in)
 
+    def __contains__(self, kind: str) -> bool:
+        """Tell whether something is installed that does it."""
+        return kind in self._known or kind in extensions(self._family, work=True)
+
     def of(self, kind: str) -> T:
         """Return what is done with a kind.
 
@@ -90,7 +94,7 @@ class WorkByKind(Generic[T]):
                 raise MetaplatformError(
                     owner=f"{self._family} of kind '{kind}'",
                     culprit=f"no entry point '{kind}' in {_group(self._family, work=True)} says how they are made",
-                    fix="let the distribution that adds the kind name both of its entry points",
+                    fix="install the distribution that adds the kind; it has to name both of its entry points",
                 )
             self._known[kind] = found.load()
         return self._known[kind]

@@ -14,13 +14,13 @@ import polars as pl
 import pytest
 
 from metaplatform import kinds as facts
-from metaplatform.kinds import work
+from metaplatform.kinds import learning, work
 from metaplatform_tests.factories.test_keys import ACCOUNTS, accounts
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 MODULES = dict(re.findall(r'```python\n"""(acme_kinds/\w+\.py)"""\n\n(.*?)```', GUIDE, re.DOTALL))
-[DISTRIBUTION] = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+DISTRIBUTION, *_ = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
 [ENTRIES] = re.findall(r"```yml\n(.*?)```", GUIDE, re.DOTALL)
 _SOURCE, _, _REST = ACCOUNTS.partition("feature_sets:\n")
 BOOK = "spec_version: 2\n" + _SOURCE + ENTRIES + _REST.partition("\n")[2]
@@ -179,8 +179,8 @@ def test_what_a_distribution_may_import_is_what_the_public_modules_name() -> Non
     """What it imports beyond them could change with any release."""
     shown = re.findall(r"^from (metaplatform[\w.]*) import", "\n".join(MODULES.values()), re.MULTILINE)
     assert set(shown) == {"metaplatform.kinds", "metaplatform.kinds.work"}
-    for module in (facts, work):
-        public = {name for name in vars(module) if not name.startswith("_")} - {"work"}
+    for module in (facts, learning, work):
+        public = {name for name in vars(module) if not name.startswith("_")} - {"learning", "work"}
         assert public == set(module.__all__)
 
 

@@ -1,6 +1,7 @@
 """What a distribution that adds kinds to the book is written with: the base of each family, and types of fields.
 
-Beside it, :mod:`metaplatform.kinds.work` has what the work of a kind is written with. A module that says what the
+Beside it, :mod:`metaplatform.kinds.work` has what the work of a kind is written with, and
+:mod:`metaplatform.kinds.learning` that of a model. A module that says what the
 book may hold imports this one alone: it is loaded with every book, and Dagster, DuckDB and XGBoost are not.
 """
 
@@ -9,6 +10,7 @@ from metaplatform.specs.entities.features import FeaturesBlock, JoinedFeatures, 
 from metaplatform.specs.entities.monitoring import GATE, MetricLimit, Monitor
 from metaplatform.specs.entities.notifications import Notification
 from metaplatform.specs.entities.outputs import Output, TableFile
+from metaplatform.specs.entities.training import ModelSpec, Task, TrainingSpec
 from metaplatform.specs.fields.base import (
     ColumnName,
     EnvironmentVariable,
@@ -22,6 +24,7 @@ from metaplatform.specs.fields.base import (
 )
 from metaplatform.specs.fields.chapters import STORED, TIMED
 from metaplatform.specs.fields.duration import Duration
+from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.fields.reads import AS_MADE, SAME, SAME_ONLY, WHOLE, Reach
 from metaplatform.specs.fields.references import Path, Reference, named, texts_at, whole
 
@@ -38,11 +41,13 @@ __all__ = [
     "Entity",
     "EnvironmentVariable",
     "Expression",
+    "Fault",
     "FeaturesBlock",
     "Interval",
     "JoinedFeatures",
     "Many",
     "MetricLimit",
+    "ModelSpec",
     "Monitor",
     "Name",
     "Neighbours",
@@ -55,6 +60,8 @@ __all__ = [
     "Reference",
     "Spec",
     "TableFile",
+    "Task",
+    "TrainingSpec",
     "WindowFeatures",
     "named",
     "texts_at",

@@ -1,7 +1,7 @@
 """Models: train a challenger, compare it with the champion on rows neither has seen, promote or keep."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import ibis
@@ -15,7 +15,7 @@ from metaplatform.compute.encoding import encoding_query, fit, of_other_kinds
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.compute.label_counts import Prospect, shortfall
-from metaplatform.compute.learners import requirements_of
+from metaplatform.compute.learners import LEARNERS, requirements_of
 from metaplatform.compute.learners.learning import Fit
 from metaplatform.compute.policy.retraining import take_back
 from metaplatform.compute.training import TrainedModel, TrainingRefusedError, in_order, refit, train
@@ -38,6 +38,7 @@ from metaplatform.work.training_rows import TrainingRows, training_prospect, tra
 DECISION_TAG = f"{HIDDEN_TAG}decision"
 """Run tag with the retrain decision that the run answers."""
 _NO_FIT = Fit({})
+_MOST_SHARES = 10
 
 
 def retrain(step: Step) -> Made | None:
@@ -266,17 +267,22 @@ def why_outdated(
     if champion is None:
         return ""
     bundle = registry.load(model.name, champion.version)
-    lacking = [name for name in bundle.encoding.names if name not in rows.frame.columns]
+    reasons = _misfits(bundle, model, rows, redefined_for(manifest, model, champion, registry))
+    return next((f"the champion, version {champion.version}, {reason}" for reason in reasons), "")
+
+
+def _misfits(bundle: ModelBundle, model: ModelSpec, rows: TrainingRows, changed: tuple[str, ...]) -> Iterator[str]:
+    kind = bundle.judged.learnt.kind
+    if kind not in LEARNERS:
+        yield f"is a '{kind}' model, a kind that is not installed"
     if bundle.task != model.task:
-        return f"the champion, version {champion.version}, was trained for another task: {bundle.task}"
-    if lacking:
-        return f"the champion, version {champion.version}, needs features that are gone: {', '.join(lacking)}"
-    other = of_other_kinds(rows.frame, bundle.encoding)
-    if other:
-        return f"the champion, version {champion.version}, knows features as another type: {', '.join(other)}"
-    if changed := redefined_for(manifest, model, champion, registry):
-        return f"the champion, version {champion.version}, learnt another definition of {', '.join(changed)}"
-    return ""
+        yield f"was trained for another task: {bundle.task}"
+    if lacking := [name for name in bundle.encoding.names if name not in rows.frame.columns]:
+        yield f"needs features that are gone: {', '.join(lacking)}"
+    if other := of_other_kinds(rows.frame, bundle.encoding):
+        yield f"knows features as another type: {', '.join(other)}"
+    if changed:
+        yield f"learnt another definition of {', '.join(changed)}"
 
 
 def redefined_for(
@@ -356,5 +362,12 @@ def _metadata(
         "rows_excluded_on_purpose": rows.coverage.excluded,
         "rows_without_label": rows.coverage.unlabelled,
         **{f"holdout_{name}": value for name, value in candidate.bundle.metrics.items() if value is not None},
+        **({"features_by_importance": _shares(candidate.fit.importance)} if candidate.fit.importance else {}),
         **({"mlflow": Url(challenger.url)} if challenger.url else {}),
     }
+
+
+def _shares(importance: Mapping[str, float]) -> str:
+    """Return the features that matter most, each with its share."""
+    largest = sorted(importance.items(), key=lambda pair: -pair[1])[:_MOST_SHARES]
+    return ", ".join(f"{name} {share:.0%}" for name, share in largest)

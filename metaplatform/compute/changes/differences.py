@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from metaplatform.specs.fields.base import PRESENTATION
 from metaplatform.sql.expressions import canonical_fields
@@ -74,7 +74,8 @@ def _same(path: str, name: str, old: tuple[Any, Fields], new: tuple[Any, Fields]
 
 def _canonical(name: str, value: Any, siblings: Fields) -> str:
     kind = {"kind": siblings["kind"]} if "kind" in siblings and name != "kind" else {}
-    return json.dumps(canonical_fields({**kind, name: value}), sort_keys=True)
+    canonical = cast("dict[str, Any]", canonical_fields({**kind, name: value}))
+    return json.dumps(canonical[name], sort_keys=True)
 
 
 def _shown(value: Any) -> str:

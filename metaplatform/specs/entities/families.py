@@ -22,7 +22,7 @@ from metaplatform.specs.entities.outputs import FileOutput, Output, ReportOutput
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.entities.xgboost import XGBoostModel
 from metaplatform.specs.fields.base import Spec
-from metaplatform.specs.fields.spec_types import kinds_of
+from metaplatform.specs.fields.spec_types import kinds_of, models_of
 
 FAULTS: dict[tuple[str, str], MetaplatformError] = {}
 """Family and kind of what a distribution adds and what cannot be used → why: the book does without."""
@@ -47,11 +47,18 @@ def union_of(family: str, base: type[Spec], *built_in: type[Spec]) -> Any:
 
 
 def own_fields(model: type[BaseModel]) -> frozenset[str]:
-    """Return the fields that a kind of an installed distribution adds to those of the platform's classes."""
+    """Return the fields that a kind of an installed distribution adds to those of the platform's classes.
+
+    A field of theirs that holds other specs with it is one of its own.
+    """
     known = {"name", "kind", "columns"}
     for each in model.__mro__:
         if each.__module__.partition(".")[0] == __name__.partition(".")[0] and issubclass(each, BaseModel):
-            known.update(each.model_fields)
+            known.update(
+                name
+                for name, field in each.model_fields.items()
+                if models_of(model.model_fields[name].annotation) == models_of(field.annotation)
+            )
     return frozenset(model.model_fields) - known
 
 
