@@ -7,6 +7,7 @@ book may hold imports this one alone: it is loaded with every book, and Dagster,
 
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.entities.features import FeaturesBlock, JoinedFeatures, WindowFeatures
+from metaplatform.specs.entities.ingestion import FileSource, Source
 from metaplatform.specs.entities.monitoring import GATE, MetricLimit, Monitor
 from metaplatform.specs.entities.notifications import Notification
 from metaplatform.specs.entities.outputs import Output, TableFile
@@ -43,6 +44,7 @@ __all__ = [
     "Expression",
     "Fault",
     "FeaturesBlock",
+    "FileSource",
     "Interval",
     "JoinedFeatures",
     "Many",
@@ -58,6 +60,7 @@ __all__ = [
     "Reach",
     "Ref",
     "Reference",
+    "Source",
     "Spec",
     "TableFile",
     "Task",

@@ -8,8 +8,15 @@ from metaplatform.compute.features.windows import join_windows
 from metaplatform.compute.findings import Finding
 from metaplatform.compute.sql_columns import project
 from metaplatform.errors import DataError, MetaplatformError, StorageError
+from metaplatform.resources.process.secrets import secret
 from metaplatform.resources.sinks.exports import replacing
 from metaplatform.resources.sinks.notifier import Notifier
+from metaplatform.resources.sources.arrow_rows import batches, text_columns
+from metaplatform.resources.sources.file_sources import FileReader
+from metaplatform.resources.sources.opened_files import OpenedFile
+from metaplatform.resources.sources.record_files import RecordFormat, Reject, numbered_lines
+from metaplatform.resources.sources.row_sources import RowReader, RowSource
+from metaplatform.resources.sources.source_reader import Place, SourceState
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.records.messages import Message
 from metaplatform.sql.expressions import parse_expression
@@ -21,6 +28,7 @@ __all__ = [
     "DataError",
     "Described",
     "FeatureSetSpec",
+    "FileReader",
     "Finding",
     "Judged",
     "Markdown",
@@ -28,17 +36,28 @@ __all__ = [
     "Metadata",
     "MetaplatformError",
     "Notifier",
+    "OpenedFile",
+    "Place",
+    "RecordFormat",
+    "Reject",
+    "RowReader",
+    "RowSource",
+    "SourceState",
     "Spine",
     "Step",
     "StorageError",
     "Table",
     "Url",
+    "batches",
     "in_partition",
     "join_as_of",
     "join_lookup",
     "join_windows",
+    "numbered_lines",
     "parse_expression",
     "project",
     "replacing",
     "scoring_version",
+    "secret",
+    "text_columns",
 ]

@@ -47,7 +47,7 @@ def _looked(manifest: Manifest, source: SourceSpec, contents: SourceContents) ->
         yield error.culprit
         return
     if found.mark != contents.mark:
-        yield "files have changed since they were read"
+        yield f"{source.read} have changed since they were read"
 
 
 def _others(source: SourceSpec, contents: SourceContents, taken: dict[str, str]) -> Iterator[str]:

@@ -156,8 +156,8 @@ def _read_sources(
 ) -> None:
     """Read every source, by the check that reads it live: what they hold says which moments there are to walk."""
     repository = definitions.get_repository_def()
-    for name in manifest.sources:
-        reason = f"raw.{name}: files are read"
+    for name, source in manifest.sources.items():
+        reason = f"raw.{name}: {source.read} are read"
         progress.run(reason)
         tags = {REASON_TAG: reason, REPLAY_TAG: "true"}
         try:

@@ -59,9 +59,23 @@ def source_entry(
     inside = absolute.is_relative_to(project)
     shown = absolute.relative_to(project).as_posix() if inside else absolute.as_posix()
     chosen = name or _default_name(Path(path))
-    spec = kind.model_validate({"kind": kind_of_file(path), "name": _safe(chosen), "path": shown})
+    spec = _plainest(kind, {"kind": kind_of_file(path), "name": _safe(chosen), "path": shown})
     sample = sample_source(spec, str(project), step=step)
     return SourceEntry(chosen, tuple(_lines(chosen, spec, sample)))
+
+
+def _plainest(kind: type[FileSource], fields: dict[str, str | None]) -> FileSource:
+    """Return a source with no more fields than these.
+
+    Raises:
+        DataError: if its kind needs others.
+    """
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        needed = ", ".join(f"`{fault['loc'][0]}`" for fault in error.errors())
+        culprit = f"sources of kind '{fields['kind']}' need {needed}, which files do not tell"
+        raise DataError(owner="new source", culprit=culprit, fix="write the entry by hand") from error
 
 
 def _kind_of(path: str) -> type[FileSource]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import ibis
@@ -126,7 +126,11 @@ def staged_contents(session: Session, step: Step, source: SourceSpec, *, as_plan
     known = ContentRecords(warehouse.root_path).read(source.name)
     if known is not None and warehouse.exists(staged_ref(f"raw.{source.name}")):
         same = known.spec_hash == manifest.spec_hash(f"raw.{source.name}")
-        if (as_planned and same) or known.mark == mark_of(manifest, source).mark:
+        if as_planned and same:
+            return known
+        if known.mark == mark_of(manifest, source).mark:
+            if source.asked_every is not None:
+                ContentRecords(warehouse.root_path).keep(source.name, replace(known, asked_at=step.clock.now()))
             return known
     return read_source(session, manifest, source, warehouse, arrived=step.clock.now())
 
@@ -141,7 +145,7 @@ def _unchanged(
         if mark_of(manifest, source).mark != before.mark:
             raise SourceChangedError(
                 owner=f"raw.{source.name}",
-                culprit="files changed while they were read",
+                culprit=f"{source.read} changed while they were read",
                 fix="read them again once they have settled; the loop does so by itself",
             )
 

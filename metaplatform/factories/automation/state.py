@@ -9,7 +9,7 @@ import dagster as dg
 
 from metaplatform.compute.policy.arrivals import ArrivalState
 from metaplatform.compute.policy.quarantine import beyond_share
-from metaplatform.compute.policy.reading import Looked
+from metaplatform.compute.policy.reading import Looked, unseen
 from metaplatform.compute.policy.retraining import Refusal, TrainingState, taken_back
 from metaplatform.compute.policy.scoring import ScoringState, VersionState
 from metaplatform.compute.policy.stale import Stale, stale_partitions
@@ -188,6 +188,9 @@ def look_at_sources(loop: Loop) -> tuple[dict[str, Looked], list[str]]:
     faults: list[str] = []
     for name, source in loop.manifest.sources.items():
         known = loop.contents.get(name)
+        if (every := source.asked_every) is not None:
+            looks[name] = unseen(known, loop.manifest.spec_hash(f"raw.{name}"), every, loop.now)
+            continue
         try:
             found = mark_of(loop.manifest, source)
         except MetaplatformError as error:

@@ -12,16 +12,12 @@ from sqlglot import exp
 
 from metaplatform.errors import DataError
 from metaplatform.resources.sources.declared_columns import check_columns, check_headers
-from metaplatform.resources.sources.file_formats import FileFormat, FilesRead, KnownFiles, with_content
+from metaplatform.resources.sources.file_formats import REJECT_COLUMNS, FileFormat, FilesRead, KnownFiles, with_content
 from metaplatform.resources.sources.file_scans import file_type, scan
 from metaplatform.resources.sources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
 from metaplatform.resources.sources.opened_files import OpenedFile
 from metaplatform.specs.entities.ingestion import CsvSource
 
-REJECT_COLUMNS: pa.Schema = pa.schema(
-    [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())]  # type: ignore[arg-type]
-)
-"""A line that is not a row: its file, its 1-based number, why not, and what it says."""
 _DELIMITERS = (",", ";", "\t", "|")
 # No text has it, so that a line comes as one field.
 _NO_DELIMITER = "\x1f"

@@ -13,6 +13,10 @@ from metaplatform.resources.sources.source_reader import Types
 from metaplatform.specs.entities.ingestion import FileSource
 
 S = TypeVar("S", bound=FileSource)
+REJECT_COLUMNS: pa.Schema = pa.schema(
+    [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())]  # type: ignore[arg-type]
+)
+"""A line that is not a row: its file, its 1-based number, why not, and what it says."""
 MOST_FILES = 8
 """So many files are opened to look at their rows, at most."""
 
@@ -22,7 +26,7 @@ class FilesRead:
     """The ``table``, or view, of a connection that has all rows of some files, and their rejected lines.
 
     Each row has the path of its file beside, in the column :data:`metaplatform.naming.FILE`. ``rejects`` are as
-    ``csv_files.REJECT_COLUMNS`` says; None for formats without lines.
+    :data:`REJECT_COLUMNS` says; None for formats without lines.
     """
 
     table: str

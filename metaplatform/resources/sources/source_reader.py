@@ -33,6 +33,20 @@ class Place:
         """Return the place of a book."""
         return cls(manifest.root, manifest.source_folders)
 
+    def file(self, path: str, *, owner: str) -> Path:
+        """Return a file, named from the project's folder, for kinds whose rows are inside of one.
+
+        Raises:
+            DataError: if it is not there, or lies outside of the folders that sources may read.
+        """
+        found = Path(self.root, path)
+        if not any(found.resolve().is_relative_to(Path(home).resolve()) for home in (self.root, *self.folders)):
+            culprit, fix = f"'{path}' leads out of the folders that sources may read", "move it below the project's"
+            raise DataError(owner=owner, culprit=culprit, fix=fix)
+        if not found.is_file():
+            raise DataError(owner=owner, culprit=f"there is no file '{path}'", fix="correct its path, or put it there")
+        return found
+
 
 @dataclass(frozen=True)
 class SourceState:

@@ -11,7 +11,7 @@ from metaplatform.specs.book.source_contents import FileContent, PartitionConten
 
 """Below the storage root."""
 _ABOUT = "what the source held"
-_TIMES = ("arrived_at", "first", "last")
+_TIMES = ("arrived_at", "first", "last", "asked_at")
 
 
 class ContentRecords:
@@ -31,10 +31,11 @@ class ContentRecords:
         if kept is None:
             return None
         try:
-            times = {name: datetime.fromisoformat(kept[name]) if kept[name] else None for name in _TIMES}
+            times = {name: datetime.fromisoformat(kept[name]) if kept.get(name) else None for name in _TIMES}
+            arrived = datetime.fromisoformat(kept["arrived_at"])
             partitions = {key: PartitionContent(**found) for key, found in kept["partitions"].items()}
             faulty = {name: FileContent(**found) for name, found in kept.get("faulty", {}).items()}
-            plain = {**kept, **times, "paths": tuple(kept["paths"])}
+            plain = {**kept, **times, "arrived_at": arrived, "paths": tuple(kept["paths"])}
             return SourceContents(**{**plain, "partitions": partitions, "faulty": faulty})
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise damaged(path, _ABOUT) from error

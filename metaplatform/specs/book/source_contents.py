@@ -49,7 +49,8 @@ class SourceContents:
     whole is ``""`` where there is neither. ``read`` counts rows and ``rejected`` lines that are not rows: each row is
     ``stored`` or ``quarantined``. ``excused`` of the quarantined have no fault: they are copies of stored rows, or lie
     before the first partition. ``first`` and ``last`` are the outermost event timestamps. ``paths`` are the files;
-    ``faulty`` has those with rows that are turned away for a fault, by their names for people.
+    ``faulty`` has those with rows that are turned away for a fault, by their names for people. ``asked_at`` is when a
+    run last found that the mark is still this one, None if none has asked since.
     """
 
     mark: str
@@ -65,6 +66,7 @@ class SourceContents:
     last: datetime | None = None
     paths: tuple[str, ...] = ()
     faulty: Mapping[str, FileContent] = field(default_factory=dict)
+    asked_at: datetime | None = None
 
     @property
     def span(self) -> tuple[datetime, datetime] | None:

@@ -70,6 +70,8 @@ class Source(TimedTable):
     no row of any more is emptied, with all that is made of it (``follow``), or stays as it is (``keep``).
     """
 
+    read: ClassVar[str] = "rows"
+    """What is read, as messages call it."""
     if TYPE_CHECKING:  # Each kind has the field after those that all have.
         kind: str
     columns: dict[ColumnName, str] = Field(default_factory=dict)
@@ -85,6 +87,15 @@ class Source(TimedTable):
     def origin(self) -> tuple[Path, str]:
         """Return the field that says where the rows are, and what of it messages may show: never a secret."""
         return ("kind",), self.kind
+
+    @property
+    def asked_every(self) -> Duration | None:
+        """Return how long after a run has asked for the state of the rows the loop has another run ask for it.
+
+        None where each look of the loop asks, every few seconds, which must then cost as little as looking at a file's
+        time.
+        """
+        return Duration(seconds=900)
 
     @property
     def asset_kinds(self) -> tuple[str, ...]:
@@ -125,6 +136,7 @@ class FileSource(Source):
     stand in the names of folders, as in ``region=EU/``.
     """
 
+    read = "files"
     endings: ClassVar[tuple[str, ...]] = ()
     """The endings of its files' names, lower case: by them a kind is told from others."""
     path: str = Field(min_length=1)
@@ -135,6 +147,10 @@ class FileSource(Source):
     def origin(self) -> tuple[Path, str]:
         """Return the path, of which nothing that looks like a secret is shown."""
         return ("path",), shown_path(self.path)
+
+    @property
+    def asked_every(self) -> None:
+        """Return that each look of the loop may look at names, sizes and times of the files."""
 
     @property
     def told(self) -> str:

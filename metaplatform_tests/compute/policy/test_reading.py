@@ -1,11 +1,14 @@
 """Readings: files that changed are read once they have settled, each state of theirs once."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaplatform.compute.policy.reading import Looked, plan_readings
+from metaplatform.compute.policy.reading import Looked, plan_readings, unseen
+from metaplatform.specs.book.source_contents import SourceContents
+from metaplatform.specs.fields.duration import Duration
 from metaplatform_tests.compute.policy.books import SHOP, book
 from metaplatform_tests.compute.policy.world import at
 
@@ -55,3 +58,42 @@ def test_each_change_is_a_run_of_its_own_and_the_same_change_the_same_run() -> N
 
     assert key("B", "A", "2024-02-01") == key("B", "A", "2024-02-01")
     assert len({key("B", "A", "2024-02-01"), key("B", "A", "2024-02-03"), key("C", "A", "2024-02-01")}) == 3
+
+
+CONTENTS = SourceContents("A", "contract", 1, 1, 0, 0, 0, arrived_at=NOW)
+QUARTER = Duration(seconds=900)
+
+
+def keys(contents: SourceContents | None, *moments: datetime, contract: str = "contract") -> list[str]:
+    """Return the keys of the runs that are planned at each moment, empty for none."""
+    found = [
+        plan_readings(BOOK, {"orders": unseen(contents, contract, QUARTER, moment)}, moment).plans for moment in moments
+    ]
+    return [plans["orders"].key if plans else "" for plans in found]
+
+
+def minutes(count: float) -> datetime:
+    return NOW + timedelta(minutes=count)
+
+
+def test_what_only_runs_ask_is_due_so_long_after_one_has_and_once_in_each_interval() -> None:
+    early, due, again, later = keys(CONTENTS, minutes(14), minutes(15), minutes(29), minutes(31))
+    assert early == ""
+    assert due == again != ""
+    assert later not in {"", due}, "a run that failed is tried again"
+
+
+def test_a_run_that_finds_nothing_new_puts_the_next_one_off() -> None:
+    asked = replace(CONTENTS, asked_at=minutes(15))
+    first, second = keys(asked, minutes(29), minutes(31))
+    assert first == ""
+    assert second not in {"", *keys(CONTENTS, minutes(31))}
+
+
+def test_what_was_never_read_or_by_another_contract_is_due_at_once() -> None:
+    assert all(keys(None, NOW, minutes(15)))
+    assert all(keys(CONTENTS, NOW, minutes(15), contract="another"))
+
+
+def test_a_moment_before_the_reading_as_in_a_replay_asks_for_nothing() -> None:
+    assert keys(CONTENTS, minutes(-100_000)) == [""]

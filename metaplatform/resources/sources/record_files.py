@@ -1,0 +1,95 @@
+"""Formats of files that are read in Python, file by file and batch by batch."""
+
+import io
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
+
+import duckdb
+import pyarrow as pa
+from ibis.util import gen_name
+from sqlglot import exp
+
+from metaplatform.naming import FILE
+from metaplatform.resources.sources.declared_columns import check_headers
+from metaplatform.resources.sources.file_formats import REJECT_COLUMNS, FileFormat, FilesRead, KnownFiles, S
+from metaplatform.resources.sources.file_scans import file_type
+from metaplatform.resources.sources.folder_columns import folder_values, union_of, with_folder_values
+from metaplatform.resources.sources.opened_files import OpenedFile
+from metaplatform.sql.dialect import sql_text
+
+Reject = Callable[[int, str, str], None]
+"""Takes what is not a row: the number of its line, why not, and what it says."""
+
+
+class RecordFormat(FileFormat[S]):
+    """A format that Python reads: all there is to write is :meth:`records`.
+
+    By default the values are ``text``: their types are declared by the book, or told by what all values say. With
+    ``types = "own"`` the types are those of the batches' columns.
+    """
+
+    types = "text"
+
+    @abstractmethod
+    def records(self, spec: S, file: OpenedFile, reject: Reject) -> pa.RecordBatchReader:
+        """Return the rows of one file as they are read; what is not a row goes to ``reject``.
+
+        The columns must be known before the first batch is asked for. What is raised is told with the name of the file.
+        """
+
+    def known(
+        self, connection: duckdb.DuckDBPyConnection, spec: S, files: Sequence[OpenedFile], *, looked_at: int
+    ) -> KnownFiles:
+        """Return the files with the columns that their streams have."""
+        del looked_at
+        rejected: list[tuple[int, str, str]] = []
+
+        def rows(file: OpenedFile) -> duckdb.DuckDBPyRelation:
+            return connection.from_arrow(self.records(spec, file, lambda *line: rejected.append(line)))
+
+        return KnownFiles({file: self._columns(spec, file) for file in files}, rows, lambda: _told(rejected))
+
+    def read(self, connection: duckdb.DuckDBPyConnection, spec: S, files: Sequence[OpenedFile]) -> FilesRead:
+        """Return a table with the rows of the files, and what is not a row.
+
+        Raises:
+            DataError: if the columns of a file do not go with the declared ones.
+        """
+        check_headers({file.name: self._columns(spec, file) for file in files}, spec)
+        rejected: list[tuple[str, int, str, str]] = []
+        tables, paths = [], file_type(connection, files)
+        for file in files:
+            tables.append(gen_name("rows"))
+            stream = self.records(spec, file, lambda *line, name=file.name: rejected.append((name, *line)))
+            path = exp.Cast(this=exp.Literal.string(str(file.path)), to=exp.DataType.build(paths, udt=True))
+            rows = connection.from_arrow(stream).project(f"*, {sql_text(exp.alias_(path, FILE, quoted=True))}")
+            with_folder_values(rows, folder_values(file.origin, spec)).create(tables[-1])
+        lines = [dict(zip(REJECT_COLUMNS.names, each, strict=True)) for each in rejected]
+        return FilesRead(union_of(connection, tables), pa.Table.from_pylist(lines, schema=REJECT_COLUMNS))
+
+    def _columns(self, spec: S, file: OpenedFile) -> tuple[str, ...]:
+        return tuple(self.records(spec, file, lambda *_: None).schema.names)
+
+
+def numbered_lines(file: OpenedFile) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a file of text in UTF-8 with their numbers, from 1; a compressed one is decompressed.
+
+    Raises:
+        ValueError: if a line is not UTF-8.
+    """
+    with pa.input_stream(str(file.path), compression="detect") as stream:
+        for number, line in enumerate(io.BufferedReader(cast("io.RawIOBase", stream)), start=1):
+            try:
+                yield number, line.decode().rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{file.name}: line {number} is not UTF-8") from error
+
+
+def _told(rejected: Sequence[tuple[int, str, str]]) -> str:
+    """Return what is said of the lines that are not rows."""
+    if not rejected:
+        return ""
+    told = "1 line is not a row:" if len(rejected) == 1 else f"{len(rejected):,} lines are not rows, the first of them"
+    number, reason, _ = rejected[0]
+    return f"{told} line {number}: {reason}"
