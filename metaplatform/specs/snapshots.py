@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from metaplatform.errors import BookError, Issue
+from metaplatform.errors import Issue
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Look
 from metaplatform.specs.entities.entity import Entity
@@ -36,24 +36,6 @@ def snapshot_of(manifest: Manifest) -> dict[str, dict[str, dict[str, Any]]]:
     }
 
 
-def manifest_of(
-    snapshot: Snapshot, *, root: str | PurePath, origin: str, source_folders: Sequence[str] = ()
-) -> Manifest:
-    """Return the manifest of a snapshot; ``root`` is the folder that relative source paths start from.
-
-    ``source_folders`` are others that sources may read.
-
-    ``origin`` stands for the database in errors and in locations.
-
-    Raises:
-        BookError: with every fault, if the snapshot is not a sound book.
-    """
-    manifest, issues = read_snapshot(snapshot, root=root, origin=origin, source_folders=source_folders)
-    if manifest is None:
-        raise BookError(issues)
-    return manifest
-
-
 def read_snapshot(
     snapshot: Snapshot,
     *,
@@ -65,8 +47,9 @@ def read_snapshot(
 ) -> tuple[Manifest | None, tuple[Issue, ...]]:
     """Return the manifest of a snapshot, or None if there are errors, and every issue, warnings too.
 
-    ``look`` says what the sources' files hold, so that they are held against the book too. ``whole`` is false where
-    there is more in the book than in its snapshot.
+    ``root`` is the folder that relative source paths start from, ``source_folders`` are others that sources may read;
+    ``origin`` stands for the database in errors and in locations. ``look`` says what the sources' files hold, so that
+    they are held against the book too. ``whole`` is false where there is more in the book than in its snapshot.
     """
     issues: list[Issue] = []
     places = TablePlaces(origin)

@@ -7,7 +7,7 @@ import duckdb
 from hypothesis import HealthCheck, given, settings
 
 from metaplatform.specs.loading import read_book
-from metaplatform.specs.snapshots import manifest_of, snapshot_of
+from metaplatform.specs.snapshots import read_snapshot, snapshot_of
 from metaplatform_tests.specs.sound_books import Body, Columns, as_yaml, sound_books
 
 relaxed = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
@@ -24,7 +24,8 @@ def test_a_sound_book_has_neither_errors_nor_warnings(book: dict[str, dict[str, 
     assert [str(issue) for issue in issues] == []
     assert manifest is not None
     assert set(manifest.entities) == set(manifest.locations)
-    again = manifest_of(snapshot_of(manifest), root=root, origin="copy")
+    again, _ = read_snapshot(snapshot_of(manifest), root=root, origin="copy")
+    assert again is not None
     assert again.entities == manifest.entities
 
 
