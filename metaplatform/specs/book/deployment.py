@@ -3,15 +3,16 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from metaplatform import places
-from metaplatform.specs.entities.alerts import AlertSpec
-from metaplatform.specs.entities.families import NotificationSpec
-from metaplatform.specs.entities.notifications import AppriseNotification, FileNotification
+from metaplatform.specs.entities.notifications import AppriseNotification, FileNotification, Notification
 from metaplatform.specs.fields.base import EnvironmentVariable, Spec
+
+if TYPE_CHECKING:
+    from metaplatform.specs.entities.alerts import AlertSpec
 
 MLFLOW_LINK, REPORTS_LINK = "/mlflow", "/reports"
 """Where links on Dagster's pages find MLflow and the reports: below those pages, whatever ports and hosts there are."""
@@ -91,12 +92,12 @@ class Deployment(Spec):
         """Return the folder of the models' files below the root."""
         return self.root / places.MODEL_FILES
 
-    def channels(self, alerts: Iterable[AlertSpec]) -> tuple[NotificationSpec, ...]:
+    def channels(self, alerts: "Iterable[AlertSpec]") -> tuple[Notification, ...]:
         """Return where the platform's own messages go: a file, and what the deployment says, or else the book.
 
         Each channel is named once.
         """
-        told = [channel for alert in alerts for channel in alert.notify]
+        told: list[Notification] = [channel for alert in alerts for channel in alert.notify]
         if self.notify_url_env:
             told = [AppriseNotification(kind="apprise", url_env=self.notify_url_env)]
         return tuple(dict.fromkeys((FileNotification(kind="file"), *told)))
