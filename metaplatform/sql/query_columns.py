@@ -8,32 +8,31 @@ things, its kind is unknown.
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from sqlglot import exp
 
-from metaplatform.naming import PARTITION
+from metaplatform.sql.columns import (
+    HIDDEN,
+    Column,
+    Columns,
+    Kinds,
+    folded,
+    kind_of_hidden,
+    kinds_of,
+    readable_names,
+    renamed_by,
+    together,
+    united_by_name,
+    united_by_place,
+)
 from metaplatform.sql.dialect import sql_text
 from metaplatform.sql.sql_safety import position_of
 from metaplatform.sql.value_kinds import MOST_FAULTS, Kind, KindFault, expression_kind
 from metaplatform.text.nearest import nearest_name
 
-
-class Column(NamedTuple):
-    """A column's name, and the kind of its values."""
-
-    name: str
-    kind: Kind = None
-
-
-Columns = tuple[Column, ...] | None
-"""Columns in order, or None where they are unknown."""
-Kinds = Mapping[str, Kind] | None
-"""Kind by column, lower case; None where the columns are unknown."""
 _MAX_COLUMNS = 10_000
 """Of more columns than that, nothing is known: stars over stars double them at each step."""
-HIDDEN = frozenset({PARTITION})
-"""Columns that may be read of a stored table, but are not among those that ``*`` gives."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,6 @@ def _in_order(faults: list[_Fault]) -> tuple[_Fault, ...]:
     return tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.place)[:MOST_FAULTS])
 
 
-def kinds_of(columns: Columns) -> Kinds:
-    """Return the kinds of columns by name; of a name that several columns have, only a kind that they share."""
-    if columns is None:
-        return None
-    kinds: dict[str, Kind] = {}
-    for name, kind in columns:
-        kinds[name.lower()] = kind if kinds.get(name.lower(), kind) == kind else None
-    return kinds
-
-
 def bound_names(node: exp.Expr) -> dict[str, bool]:
     """Return the names that lambdas and list comprehensions bind within a query, and whether it is one of the latter.
 
@@ -107,7 +96,7 @@ class _Scope:
     aliases: set[str] = field(default_factory=set)
 
     def holders(self, name: str) -> int:
-        return sum(name in _folded(columns) for columns in self.relations.values())
+        return sum(name in folded(columns) for columns in self.relations.values())
 
     def knows(self, name: str) -> bool:
         if any(columns is None for columns in self.relations.values()):
@@ -120,6 +109,17 @@ class _Scope:
         if alias in self.relations:
             return self
         return self.outer.find(alias) if self.outer else None
+
+    def owner(self, alias: str, name: str) -> "_Scope | None":
+        """Return the scope whose relation a name is of: an outer one, where the nearest of this alias lacks it."""
+        nearest = found = self.find(alias)
+        while (
+            found is not None
+            and found.relations[alias] is not None
+            and name not in readable_names(found.relations[alias])
+        ):
+            found = found.outer.find(alias) if found.outer else None
+        return found or nearest
 
     def names(self) -> list[str]:
         own = [column.name for columns in self.relations.values() for column in columns or ()]
@@ -135,11 +135,11 @@ class _Scope:
         name = column.name.lower()
         if column.table:
             known = self._kinds.get(column.table.lower()) if not column.args.get("db") else None
-            return (known or {}).get(name, _kind_of_hidden(name))
+            return (known or {}).get(name, kind_of_hidden(name))
         found = [known[name] for known in self._kinds.values() if known is not None and name in known]
         all_known = None not in self._kinds.values()
         if not found and all_known:
-            return _kind_of_hidden(name)
+            return kind_of_hidden(name)
         return found[0] if len(set(found)) == 1 and (len(found) > 1 or all_known) else None
 
 
@@ -159,7 +159,7 @@ class _Reader:
             return self.query(node.this, ctes, outer)
         if isinstance(node, exp.SetOperation):
             left, right = self.query(node.left, ctes, outer), self.query(node.right, ctes, outer)
-            return _by_name(left, right) if node.args.get("by_name") else _by_place(left, right)
+            return united_by_name(left, right) if node.args.get("by_name") else united_by_place(left, right)
         return self._select(node, ctes, outer) if isinstance(node, exp.Select) else None
 
     def _with(self, node: exp.Expr, ctes: Mapping[str, Columns], outer: _Scope | None) -> Mapping[str, Columns]:
@@ -172,7 +172,7 @@ class _Reader:
             if clause.args.get("recursive"):
                 known[name] = None
             given = self.query(cte.this, known, outer)
-            known[name] = _renamed(given, cte.args.get("alias"))
+            known[name] = renamed_by(given, cte.args.get("alias"))
         return known
 
     def _select(self, node: exp.Select, ctes: Mapping[str, Columns], outer: _Scope | None) -> Columns:
@@ -221,7 +221,7 @@ class _Reader:
             if lacking is not None:
                 self._unknown(name, name.name, [known.name for columns in lacking.values() for known in columns or ()])
         if join.method == "NATURAL":
-            scope.merged |= {name for columns in before.values() for name in _folded(columns)}
+            scope.merged |= {name for columns in before.values() for name in folded(columns)}
 
     def _relation(self, node: exp.Expr, ctes: Mapping[str, Columns], scope: _Scope) -> None:
         """Add what stands in FROM or JOIN to the scope."""
@@ -234,14 +234,14 @@ class _Reader:
         elif isinstance(node, exp.Table):
             plain = isinstance(node.this, exp.Identifier)
             known = self.columns(f"{node.db}.{node.name}") if node.db else ctes.get(node.name.lower())
-            given = _renamed(known if plain else None, node.args.get("alias"))
+            given = renamed_by(known if plain else None, node.args.get("alias"))
         elif isinstance(node, exp.Subquery):
-            given = _renamed(self.query(node, ctes, scope), node.args.get("alias"))
+            given = renamed_by(self.query(node, ctes, scope), node.args.get("alias"))
         else:
             given = None
         if alias in scope.relations:
             # DuckDB lets several relations have one name, as long as no column of theirs is in more than one.
-            given = _together(scope.relations[alias], given)
+            given = together(scope.relations[alias], given)
         scope.relations[alias] = given
         for join in node.args.get("joins") or ():
             self._join(join, ctes, scope)
@@ -249,11 +249,10 @@ class _Reader:
     def _check(self, column: exp.Column, scope: _Scope) -> None:
         parts = [part for part in column.parts if isinstance(part, exp.Identifier)]
         first = parts[0].name.lower()
-        owner = scope.find(first) if len(parts) > 1 else None
+        owner = scope.owner(first, parts[1].name.lower()) if len(parts) > 1 else None
         if owner is not None:
             known = owner.relations[first]
-            name = parts[1].name.lower()
-            if known is not None and name not in _folded(known) | HIDDEN:
+            if known is not None and parts[1].name.lower() not in readable_names(known):
                 self._unknown(parts[1], f"{parts[0].name}.{parts[1].name}", [each.name for each in known])
         elif len(parts) > 2 and scope.find(parts[1].name.lower()):  # noqa: PLR2004 — schema, table, column
             self._check(exp.Column(this=parts[2].copy(), table=parts[1].copy()), scope)
@@ -335,45 +334,8 @@ def _clauses(node: exp.Select) -> Iterator[tuple[exp.Expr, bool]]:
         yield from ((part, False) for part in (clause.expressions if clause is not None else ()))
 
 
-def _together(left: Columns, right: Columns) -> Columns:
-    return None if left is None or right is None else (*left, *right)
-
-
-def _by_place(left: Columns, right: Columns) -> Columns:
-    """Return what a set operation gives: the first one's names, and kinds that both agree on."""
-    if left is None or right is None or len(left) != len(right):
-        return left if left is None else tuple(Column(name) for name, _ in left)
-    return tuple(
-        Column(name, kind if kind == other else None) for (name, kind), (_, other) in zip(left, right, strict=True)
-    )
-
-
-def _by_name(left: Columns, right: Columns) -> Columns:
-    both = _together(left, right)
-    kinds = kinds_of(both) or {}
-    first = {name.lower(): name for name, _ in reversed(both or ())}
-    return None if both is None else tuple(Column(first[folded], kind) for folded, kind in kinds.items())
-
-
-def _renamed(columns: Columns, alias: exp.Expr | None) -> Columns:
-    """Return the columns under the names that a table alias gives the first of them (``as t(a, b)``)."""
-    given = [name.name for name in alias.args.get("columns") or ()] if isinstance(alias, exp.TableAlias) else []
-    if not given or columns is None:
-        return columns
-    names = (*given, *(column.name for column in columns[len(given) :]))
-    return tuple(Column(name, columns[at].kind if at < len(columns) else None) for at, name in enumerate(names))
-
-
 def _may_hold(relations: Mapping[str, Columns], name: str) -> bool:
-    return any(columns is None or name in _folded(columns) for columns in relations.values())
-
-
-def _folded(columns: Columns) -> frozenset[str]:
-    return frozenset(column.name.lower() for column in columns or ())
-
-
-def _kind_of_hidden(name: str) -> Kind:
-    return "text" if name in HIDDEN else None
+    return any(columns is None or name in folded(columns) for columns in relations.values())
 
 
 def _output_faults(query: exp.Query) -> Iterator[ColumnFault]:

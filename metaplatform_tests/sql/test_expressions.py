@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from metaplatform.specs.fields.spec_types import bare, hints_of, is_sql, models_of
 from metaplatform.specs.structure import CHAPTER_TYPES
+from metaplatform.sql.columns import Column
 from metaplatform.sql.expressions import (
     NAMED_BY_THE_BOOK,
     SQL_FIELDS,
@@ -21,7 +22,7 @@ from metaplatform.sql.expressions import (
     referenced_columns,
     referenced_tables,
 )
-from metaplatform.sql.query_columns import Column, query_columns
+from metaplatform.sql.query_columns import query_columns
 from metaplatform.sql.sql_safety import SqlError
 
 SQL = """

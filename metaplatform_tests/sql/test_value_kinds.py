@@ -6,9 +6,10 @@ import duckdb
 import pytest
 
 from metaplatform.specs.book.columns import kind_in
+from metaplatform.sql.columns import Column
 from metaplatform.sql.duckdb_kinds import KIND_GIVEN, KIND_KEPT, KINDS_REFUSED, MOMENTS_GIVEN, NUMBERS_GIVEN
 from metaplatform.sql.expressions import parse_query
-from metaplatform.sql.query_columns import Column, query_columns
+from metaplatform.sql.query_columns import query_columns
 from metaplatform.sql.value_kinds import Kind, kind_of_type
 
 COLUMNS = {

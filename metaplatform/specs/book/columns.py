@@ -11,17 +11,9 @@ from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import Source, TimedTable
 from metaplatform.specs.unknown import until_unknown
+from metaplatform.sql.columns import HIDDEN, Column, Columns, Kinds, kinds_of
 from metaplatform.sql.expressions import shared_expression, shared_query
-from metaplatform.sql.query_columns import (
-    HIDDEN,
-    Column,
-    Columns,
-    Kinds,
-    QueryColumns,
-    bound_names,
-    kinds_of,
-    query_columns,
-)
+from metaplatform.sql.query_columns import QueryColumns, bound_names, query_columns
 from metaplatform.sql.sql_safety import SqlError
 from metaplatform.sql.value_kinds import ExpressionKind, Kind, expression_kind, kind_of_type
 

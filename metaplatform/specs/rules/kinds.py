@@ -9,9 +9,9 @@ from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
+from metaplatform.sql.columns import Kinds, kinds_of
 from metaplatform.sql.dialect import sql_text
 from metaplatform.sql.expressions import canonical_type
-from metaplatform.sql.query_columns import Kinds, kinds_of
 from metaplatform.sql.sql_safety import SqlError
 from metaplatform.sql.value_kinds import Kind, KindFault, kind_of_type, shown_kind
 

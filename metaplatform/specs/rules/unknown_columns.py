@@ -12,7 +12,7 @@ from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
 from metaplatform.specs.unknown import readable, until_unknown
-from metaplatform.sql.query_columns import HIDDEN
+from metaplatform.sql.columns import HIDDEN
 from metaplatform.sql.value_kinds import MOST_FAULTS
 from metaplatform.text.nearest import nearest_name
 

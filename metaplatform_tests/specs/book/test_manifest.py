@@ -7,8 +7,9 @@ import pytest
 from metaplatform.specs.book.columns import columns_of
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
+from metaplatform.sql.columns import Column
 from metaplatform.sql.expressions import parse_query
-from metaplatform.sql.query_columns import Column, query_columns
+from metaplatform.sql.query_columns import query_columns
 
 METADATA = Path(__file__).parents[3] / "metadata"
 TEXTS = {path.name: path.read_text() for path in METADATA.glob("*.yaml")}
@@ -110,6 +111,8 @@ def test_partitions_flow_down_from_the_source():
         ("with c as (select x as xx from raw.a) select xx, x from c", ("xx", "x"), ["x"]),
         ("with c(one, two) as (select x, y from raw.a) select one, x from c", ("one", "x"), ["x"]),
         ("select x from raw.a where exists (select 1 from raw.b where b.k = a.k and a.no)", ("x",), ["a.no"]),
+        ("select x from raw.a as d where exists (select 1 from raw.b as d where d.z = d.x)", ("x",), []),
+        ("select x from raw.a as d where exists (select 1 from raw.b as d where d.no)", ("x",), ["d.no"]),
         ("select b.s.f as f, x as n, n * 2 as m from raw.a join raw.b using (k) order by all", ("f", "n", "m"), []),
         ("select * exclude (y, no) from raw.a", ("x", "k"), ["no"]),
         ("select * rename (y as z) from raw.a", ("x", "z", "k"), []),
