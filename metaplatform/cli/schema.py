@@ -26,6 +26,6 @@ def schema(
         write_whole(write, text.encode())
     except OSError as error:
         raise MetaplatformError(
-            owner="schema", culprit=f"{write} cannot be written: {error.strerror}", fix="name a file that can be"
+            owner="schema", culprit=f"{write} cannot be written: {error.strerror}", fix="name a writable file"
         ) from error
     typer.echo(f"{write}: the JSON Schema of the book")

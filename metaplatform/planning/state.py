@@ -20,7 +20,7 @@ from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.outputs import ReportOutput
 
-_UNTOLD = "it was made before the platform kept from what"
+_UNTOLD = "it was made by a release that did not record its inputs"
 _TABLES = ("raw.", "tables.", "features.", "predictions.")
 
 

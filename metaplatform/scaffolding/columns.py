@@ -74,7 +74,7 @@ def _text(facts: ColumnFacts, taken: Collection[str], marks: Sequence[str]) -> t
     """Return type, note and derived column of a column of text."""
     count = facts.values
     if not count:
-        return "varchar", "no value to tell by: check", None
+        return "varchar", "no value to infer from: check", None
     fits = facts.fits
     value = without(sql_column(facts.name), marks)
     told = f", and {_quoted(marks)} for nothing" if marks else ""
@@ -145,7 +145,7 @@ def _typed(facts: ColumnFacts, *, as_text: bool) -> tuple[str, str, None]:
     kind = facts.type
     nested = kind.startswith(_NESTED) or kind.endswith("]")
     if not facts.values and kind in {'"NULL"', "JSON"}:
-        return "varchar", "no value to tell by: check", None
+        return "varchar", "no value to infer from: check", None
     if nested and as_text:
         return "varchar", "nested: kept as JSON text", None
     if kind == "TIMESTAMP" and as_text:

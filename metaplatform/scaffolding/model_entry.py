@@ -83,7 +83,7 @@ def model_entries(manifest: Manifest, name: str, *, target: str, table: str) -> 
         hint = f"; did you mean '{near}'?" if near else ""
         raise DataError(owner=table, culprit=f"it has no column '{target}'{hint}", fix="name one of its columns")
     if target in spine.identity:
-        fix = "name what is to be known of the row"
+        fix = "name a column that is to be predicted"
         raise DataError(owner=table, culprit=f"'{target}' says which row this is, or when", fix=fix)
     sample = _sample(manifest, spine, target)
     label = _label(spine, sample, target)

@@ -108,7 +108,7 @@ def _evidence(sample: Sample, found: Moments, key: Key, *, by_file: bool, now: d
         "its moments have a time of day": 2.0 * clocked,
         _pace(facts): next((weight for least, weight in _SPARSE if facts.daily >= least), _SPARSEST),
         "it lies in the future": -9.0 * _ahead(facts, now),
-        "one moment stands in all rows": -2.0 * (facts.distinct == 1 and len(sample.times) > 1),
+        "all rows have the same moment": -2.0 * (facts.distinct == 1 and len(sample.times) > 1),
         "rows are in its order": (facts.in_order >= _MOSTLY) * (rows >= _ENOUGH) * 1.0,
         "rows are not in its order": -0.5 * (facts.in_order < _COVERED),
     }

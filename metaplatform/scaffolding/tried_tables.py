@@ -75,7 +75,7 @@ class _Tried:
         table = self.manifest.entities.get(ref)
         if not isinstance(table, TableSpec):
             fix = "write the entry by hand, or let the table read sources and tables alone"
-            raise DataError(owner=ref, culprit="it is made by runs alone, and the files do not tell its rows", fix=fix)
+            raise DataError(owner=ref, culprit="only runs make it: its rows cannot be told from the files", fix=fix)
         inputs = {other: self.rows(other) for other in referenced_tables(table.sql)}
         parent, scheme = table.partitioned_by, self.manifest.partitions(ref)
         if parent is None or scheme is None:

@@ -97,7 +97,7 @@ def check_query(tree: exp.Query) -> None:
 
 def _check_node(node: exp.Expr) -> None:
     if isinstance(node, _STATEMENTS):
-        raise _fault(node, "the book's SQL only reads", "keep to SELECT")
+        raise _fault(node, "the book's SQL only reads", "write a SELECT")
     if isinstance(node, _PARAMETERS):
         raise _fault(node, "parameters have no value here", "write the value, or the column's name")
     if isinstance(node, _IMPURE_NODES):

@@ -96,7 +96,7 @@ def test_what_was_inferred_and_how_sure_is_said_beside_each_line(project: Path) 
     assert "# Inferred from all 28 rows of 1 file" in text
     assert "Bestell Nr: bigint  # all 28 values are whole numbers" in text
     assert "see betrag_number; 1 of 28 missing" in text
-    assert "no value to tell by: check; 28 of 28 missing" in text
+    assert "no value to infer from: check; 28 of 28 missing" in text
     assert "unique and never null in the sample" in text
     assert list((project / "metadata").iterdir()) == [project / "metadata" / "shop.yaml"]
 

@@ -167,7 +167,7 @@ class WindowFeatures(JoinedFeatures):
         """Yield a window of no length; a delay moves a window back as a whole."""
         if not self.window.longest:
             why = f"no row lies in a window of {self.window}"
-            yield "window", str(self.window), why, "make 'window' longer than nothing"
+            yield "window", str(self.window), why, "make 'window' longer than zero"
 
     def conditions(self) -> Iterator[tuple[str, str]]:
         """Yield the condition on the rows that are aggregated, if there is one."""

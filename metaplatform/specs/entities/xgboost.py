@@ -133,9 +133,13 @@ class XGBoostModel(ModelSpec):
 
     def _wrong_parameter(self, parameter: str, value: object) -> tuple[str, str, str] | None:
         if parameter in _OWNED:
-            return "owned-parameter", f"'{parameter}' is not the book's to set here", _OWNED[parameter]
+            return "owned-parameter", f"'{parameter}' cannot be set here", _OWNED[parameter]
         if parameter not in _KNOWN:
-            return "unknown-parameter", f"XGBoost has no parameter '{parameter}'", "use one that its guide names"
+            return (
+                "unknown-parameter",
+                f"XGBoost has no parameter '{parameter}'",
+                "use one that XGBoost documents",
+            )
         if parameter == "objective" and value not in _OBJECTIVES[self.task]:
             fix = f"leave it out, or use one of: {', '.join(sorted(_OBJECTIVES[self.task]))}"
             return "owned-parameter", f"'{value}' is not an objective of a {self.task} model", fix

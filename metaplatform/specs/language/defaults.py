@@ -105,7 +105,7 @@ def _conflicts(chapter: str, first: Node, second: Node) -> Iterator[Issue]:
         if known.kind == value.kind == "mapping":
             yield from _conflicts(chapter, known, value)
         elif known.plain() != value.plain() or type(known.value) is not type(value.value):
-            message = f"the default of '{name.value}' is given twice, and otherwise at {key.location}"
+            message = f"the default of '{name.value}' is given twice, and differently at {key.location}"
             yield _issue("conflicting-default", chapter, name, str(name.value), message, "keep one of the two")
 
 

@@ -147,7 +147,7 @@ def _condition(book: Book, ref: str, path: Path, sql: str, kind: Kind) -> Iterat
             ref,
             path,
             culprit=sql.strip()[:80],
-            message=f"a condition is true or false, and this is {shown_kind(kind)}",
+            message=f"a condition is true or false, but this is {shown_kind(kind)}",
             fix="compare it with something",
             severity="warning",
         )

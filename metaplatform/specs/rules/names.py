@@ -95,7 +95,7 @@ def _clashes(book: Book, ref: str, taken: Iterable[str], named: Iterable[Named])
                 ref,
                 path,
                 culprit=name,
-                message=f"column '{name}' would stand beside column '{known}'",
+                message=f"column '{name}' has the same name as column '{known}'",
                 fix="rename one of them" if at_key else "take it out, or rename it in its table",
                 at_key=at_key,
             )

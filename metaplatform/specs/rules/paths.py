@@ -28,7 +28,7 @@ def impossible_paths(book: Book) -> Iterator[Issue]:
         if source.package is not None and not source.package.isidentifier():
             # To find a package within another, Python would run the other.
             message, fix = (
-                f"'{source.package}' is not a name of a package",
+                f"'{source.package}' is not a package name",
                 "name the package, and put folders into `path`",
             )
             culprit = source.package[:80]
@@ -88,7 +88,7 @@ def _path_faults(
     if not path.parts or path.parts == (path.anchor,):
         yield f"path: '{source.path}' names a folder, not files", "write a file, or a pattern such as `data/*.csv`"
     if any("**" in part and part != "**" for part in path.parts):
-        yield "path: '**' stands for folders, alone between slashes", "write `data/**/*.csv`"
+        yield "path: '**' stands for any folders, and must be alone between slashes", "write `data/**/*.csv`"
     if path.parts.count("**") > _MOST_STARS:
         yield f"path: '**' more than {_MOST_STARS} times finds each file many times over", "write it once"
     if path.is_absolute() and source.package is not None:

@@ -56,7 +56,7 @@ def impossible_schedules(book: Book) -> Iterator[Issue]:
 def _impossible_schedule(book: Book, name: str, retrain: RetrainPolicy) -> Iterator[Issue]:
     schedule = retrain.schedule
     if schedule is not None and not _comes(schedule):
-        message = f"'{schedule}' is not a schedule of five cron fields that ever comes"
+        message = f"'{schedule}' is not a cron schedule of five fields that ever ticks"
         fix = "write minute, hour, day of month, month and day of week, such as '0 6 * * 1'"
         path: Path = ("retrain", "schedule")
         yield book.issue("invalid-cron", f"models.{name}", path, culprit=schedule, message=message, fix=fix)

@@ -70,7 +70,7 @@ def _empty_feature_spans(book: Book, ref: str, feature_set: FeatureSetSpec) -> I
 
 
 def _empty(book: Book, ref: str, key: str, culprit: str, message: str) -> Issue:
-    fix = f"make 'training.{key}' longer than nothing and shorter than 'training.window'"
+    fix = f"make 'training.{key}' longer than zero and shorter than 'training.window'"
     return book.issue("empty-span", ref, ("training", key), culprit=culprit, message=message, fix=fix)
 
 
