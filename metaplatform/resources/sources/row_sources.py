@@ -59,7 +59,10 @@ class RowSource(ABC, Generic[S]):
 
     @abstractmethod
     def rows(self, spec: S, place: Place) -> pa.RecordBatchReader:
-        """Return all rows as a stream of batches, none of which is fetched before it is asked for."""
+        """Return all rows as a stream of batches, none of which is fetched before it is asked for.
+
+        The columns are known at once. Batches may be asked for from another thread, and not all of them.
+        """
 
 
 class RowReader:

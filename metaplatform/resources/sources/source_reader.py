@@ -53,7 +53,8 @@ class SourceState:
     """What tells the rows that are there from those of any other time, without any having been read.
 
     ``token`` changes whenever the rows may have changed. ``changed_at`` is when they last did, None where that cannot
-    be told: then nothing waits for them to settle. ``parts`` are what the rows are read from, as people call it.
+    be told: then nothing waits for them to settle, nor where only runs ask (``Source.asked_every``). ``parts`` are what
+    the rows are read from, as people call it; where there is none given, what ``Source.origin`` says.
     """
 
     token: str
