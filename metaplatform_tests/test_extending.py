@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 MODULES = dict(re.findall(r'```python\n"""(acme_kinds/\w+\.py)"""\n\n(.*?)```', GUIDE, re.DOTALL))
 DISTRIBUTION, *_ = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
-[ENTRIES] = re.findall(r"```yml\n(.*?)```", GUIDE, re.DOTALL)
+ENTRIES, _VISITS = re.findall(r"```yml\n(.*?)```", GUIDE, re.DOTALL)
 _SOURCE, _, _REST = ACCOUNTS.partition("feature_sets:\n")
 BOOK = "spec_version: 2\n" + _SOURCE + ENTRIES + _REST.partition("\n")[2]
 ASSETS = """
@@ -156,9 +156,11 @@ def test_dagster_shows_them_and_definitions_load_without_their_work(replayed: Pr
 
 def test_the_schema_explains_them(replayed: Project) -> None:
     definitions = json.loads(replayed.platform("schema"))["$defs"]
-    assert definitions["ShareFeatures"]["properties"]["window"]["description"].startswith("Shares of the table's rows")
-    assert definitions["VolumeMonitor"]["properties"]["least"]["anyOf"][0] == {"type": "integer"}
-    assert definitions["JsonLinesOutput"]["properties"]["kind"]["anyOf"][0]["const"] == "json_lines"
+    assert definitions["acme_kinds.ShareFeatures"]["properties"]["window"]["description"].startswith(
+        "Shares of the table's rows"
+    )
+    assert definitions["acme_kinds.VolumeMonitor"]["properties"]["least"]["anyOf"][0] == {"type": "integer"}
+    assert definitions["acme_kinds.JsonLinesOutput"]["properties"]["kind"]["anyOf"][0]["const"] == "json_lines"
 
 
 def test_the_book_as_tables_holds_them_and_gives_them_back(replayed: Project) -> None:
@@ -173,6 +175,15 @@ def test_the_book_as_tables_holds_them_and_gives_them_back(replayed: Project) ->
     before = replayed.platform("plan", "--json")
     replayed.platform("book", "pull", "--to", url, "--book", "pulled")
     assert replayed.platform("plan", "--json", "--book", "pulled") == before
+
+
+def test_the_guide_shows_the_sources_and_the_model_that_are_tested() -> None:
+    """Tested in ``test_extending_sources.py`` and ``test_extending_learners.py``."""
+    shown = dict(re.findall(r"```python\n# ([\w/]+\.py)\n(.*?)```", GUIDE, re.DOTALL))
+    assert len(shown) == 3
+    for path, text in shown.items():
+        [file] = Path(__file__).parent.glob(f"extending_*/{path}")
+        assert text == file.read_text(encoding="utf-8"), path
 
 
 def test_what_a_distribution_may_import_is_what_the_public_modules_name() -> None:

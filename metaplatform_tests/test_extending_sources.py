@@ -164,9 +164,10 @@ def test_a_look_at_the_data_says_what_will_be_turned_away_and_a_plan_finds_nothi
 
 def test_the_schema_explains_their_fields(replayed: Project) -> None:
     definitions = json.loads(replayed.platform("schema"))["$defs"]
-    assert definitions["SqliteSource"]["properties"]["database"]["description"].startswith("Rows of one `table`")
-    assert "path" not in definitions["SqliteSource"]["properties"]
-    assert {"path", "hive_columns", "names"} <= definitions["KeyValueSource"]["properties"].keys()
+    table, lines = (definitions[f"acme_sources.{name}"]["properties"] for name in ("SqliteSource", "KeyValueSource"))
+    assert table["database"]["description"].startswith("Rows of one `table`")
+    assert "path" not in table
+    assert {"path", "hive_columns", "names"} <= lines.keys()
 
 
 def test_the_book_as_tables_holds_them_and_gives_them_back(replayed: Project) -> None:

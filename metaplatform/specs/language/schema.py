@@ -86,7 +86,7 @@ class _Definitions:
         found: dict[str, list[Schema]] = {}
         for model in models_of(CHAPTER_TYPES[chapter]):
             reference = self.mapping(model)["$ref"]
-            for key in self.made[model.__name__]["properties"]:
+            for key in self.made[_definition(model)]["properties"]:
                 found.setdefault(key, []).append({"$ref": f"{reference}/properties/{key}"})
         return {
             "type": ["object", "null"],
@@ -106,18 +106,19 @@ class _Definitions:
 
     def mapping(self, model: type[BaseModel], *, required: bool = False) -> Schema:
         """Return a reference to the schema of a spec; in a list its ``required`` keys must stand."""
-        if model.__name__ not in self.made:
+        name = _definition(model)
+        if name not in self.made:
             # Known before it is made: a spec may hold its like.
-            self.made[model.__name__] = {}
+            self.made[name] = {}
             needed = [key for key, field in model.model_fields.items() if field.is_required() and key != "name"]
-            self.made[model.__name__] = {
+            self.made[name] = {
                 "type": "object",
                 "description": _text(model),
                 "properties": self._properties(model, nullable=not required),
                 **({"required": needed} if required and needed else {}),
                 "additionalProperties": False,
             }
-        return {"$ref": f"#/$defs/{model.__name__}"}
+        return {"$ref": f"#/$defs/{name}"}
 
     def _models(self, spec: Any, *, required: bool) -> Schema:
         found = [self.mapping(model, required=required) for model in models_of(spec)]
@@ -154,6 +155,12 @@ class _Definitions:
                 **({"minProperties": least} if least else {}),
             }
         return _or_parameter(_leaf(Annotated[hint, *field.metadata] if field and field.metadata else hint))
+
+
+def _definition(model: type[BaseModel]) -> str:
+    """Return the name of a spec's schema: of a spec that is not the platform's, with its module."""
+    own = model.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return model.__name__ if own else f"{model.__module__}.{model.__name__}"
 
 
 def _leaf(hint: Any) -> Schema:
