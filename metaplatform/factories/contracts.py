@@ -1,4 +1,4 @@
-"""Reading a source is an asset check, ``contract``: files are read, and their rows held against the book."""
+"""Reading a source is an asset check, ``contract``: rows are read, and held against the book."""
 
 import dagster as dg
 
@@ -24,15 +24,15 @@ def contract_op(ref: str) -> str:
 
 
 def contract_check(manifest: Manifest, name: str, mount: Mount = STANDALONE) -> dg.AssetChecksDefinition:
-    """Return the check that reads a source's files once they have changed; it needs no run of the asset itself.
+    """Return the check that reads a source once its rows have changed; it needs no run of the asset itself.
 
     It fails, and blocks what is downstream, where more rows are turned away than the book lets pass.
     """
-    ref = f"raw.{name}"
+    ref, read = f"raw.{name}", manifest.sources[name].read.capitalize()
     spec = dg.AssetCheckSpec(
         name=CONTRACT,
         asset=mount.key(ref),
-        description=f"Files of {ref} are read; of their rows at most the declared share goes to quarantine.",
+        description=f"{read} of {ref} are read; of all rows at most the declared share goes to quarantine.",
         blocking=True,
         metadata=asset_metadata(manifest, ref),
     )
@@ -43,7 +43,7 @@ def contract_check(manifest: Manifest, name: str, mount: Mount = STANDALONE) -> 
         required_resource_keys=mount.all_named(*RESOURCES),
     )
     @with_signature
-    def read(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    def look(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         verdict = judge_contract(step_of(context, manifest, ref, mount, partitioned=False))
         return dg.AssetCheckResult(
             passed=verdict.passed,
@@ -52,4 +52,4 @@ def contract_check(manifest: Manifest, name: str, mount: Mount = STANDALONE) -> 
             metadata=in_dagster(verdict.metadata),
         )
 
-    return read
+    return look
