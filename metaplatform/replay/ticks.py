@@ -48,8 +48,8 @@ def _stretches(moments: Sequence[datetime], until: datetime) -> Iterator[tuple[d
 
 def _crons(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for model in manifest.models.values():
-        if model.retrain and model.retrain.schedule:
-            yield model.retrain.schedule, model.retrain.timezone
+        if model.retrain and model.retrain.cron:
+            yield model.retrain.cron
 
 
 def cron_ticks(cron: str, timezone: str, start: datetime, until: datetime) -> tuple[datetime, ...]:

@@ -23,9 +23,9 @@ def sensors_of(manifest: Manifest) -> tuple[str, ...]:
 def schedules_of(manifest: Manifest) -> dict[str, str]:
     """Return the cron and time zone of each schedule by name."""
     return {
-        f"retrain_{model.name}": f"{model.retrain.schedule} ({model.retrain.timezone})"
+        f"retrain_{model.name}": "{} ({})".format(*cron)
         for model in manifest.models.values()
-        if model.retrain and model.retrain.schedule
+        if model.retrain and (cron := model.retrain.cron)
     }
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from metaplatform.compute.label_counts import Prospect, Shortfall, shortfall
-from metaplatform.compute.policy.votes import Vote, answered_by, failed_profile, votes_on
+from metaplatform.compute.policy.triggers import Facts, calls_of, scheduled
+from metaplatform.compute.policy.votes import Call, answered_by, failed_profile
 from metaplatform.naming import stable_id
 from metaplatform.specs.entities.training import ModelSpec, RetrainPolicy
 from metaplatform.specs.records.ledger import HELD, Decision, Observation
@@ -54,15 +55,6 @@ class TrainingState:
 
 
 @dataclass(frozen=True)
-class _Trigger:
-    """Why a retrain is asked for; ``basis`` tells this request from every other."""
-
-    name: str
-    text: str
-    basis: tuple[object, ...]
-
-
-@dataclass(frozen=True)
 class _Block:
     """What forbids a retrain now; ``basis`` tells it from what forbade it before."""
 
@@ -84,19 +76,25 @@ def decide(
         return None
     if state.champion_version is None:
         return _first(model, policy, state, now)
-    answering = [decision for decision in state.retrains if decision.decision_id not in state.void]
-    votes = votes_on(policy, state.champion_version, state.observations, answering)
-    reasons = "; ".join(vote.text for vote in votes)
-    trigger = _trigger(policy, state, votes, answering, scheduled_for)
-    if trigger is None:
-        seen = (state.champion_version, "", *(name for vote in votes for name in vote.seen))
-        return _decision(model, "wait", "", reasons, now, seen, held_by=_unasked(votes)) if votes else None
-    text = "; ".join(filter(None, (trigger.text, *(vote.text for vote in votes if vote.asks))))
-    basis = (state.champion_version, trigger.name, *trigger.basis, *sorted(state.void))
+    calls = calls_of(policy, _facts(state, state.champion_version, scheduled_for))
+    votes = [call for call in calls if call.seen]
+    first = next((call for call in calls if call.asks), None)
+    if first is None:
+        reasons, seen = "; ".join(vote.text for vote in votes), (name for vote in votes for name in vote.seen)
+        basis: tuple[object, ...] = (state.champion_version, "", *seen)
+        return _decision(model, "wait", "", reasons, now, basis, held_by=_unasked(votes)) if votes else None
+    text = "; ".join(call.text for call in calls if call is first or (call.asks and call.seen))
+    basis = (state.champion_version, first.trigger, *first.basis, *sorted(state.void))
     if block := _blocked(model, policy, state, now):
-        return _decision(model, "wait", trigger.name, text, now, (*basis, *block.basis), held_by=block.text)
-    causes = sorted({*_tick(scheduled_for), *(cause for vote in votes for cause in vote.causes)})
-    return _decision(model, "retrain", trigger.name, text, now, basis, ", ".join(causes))
+        return _decision(model, "wait", first.trigger, text, now, (*basis, *block.basis), held_by=block.text)
+    causes = sorted({cause for call in calls for cause in call.causes})
+    return _decision(model, "retrain", first.trigger, text, now, basis, ", ".join(causes))
+
+
+def _facts(state: TrainingState, version: int, scheduled_for: datetime | None) -> Facts:
+    answering = [decision for decision in state.retrains if decision.decision_id not in state.void]
+    new_rows = state.prospect.new_rows if state.prospect else 0
+    return Facts(version, state.observations, new_rows, _ids(state), answered_by(answering), scheduled_for)
 
 
 def take_back(retrain: Decision, reasons: str, now: datetime) -> Decision:
@@ -121,7 +119,7 @@ def wait_for_inputs(model: ModelSpec, inputs: Sequence[str], scheduled_for: date
     held_by = f"it waits for {', '.join(inputs)}, made of other rows than there are now"
     instant = scheduled_for.astimezone(UTC).isoformat()
     basis, causes = (AWAITS, instant), f"{AWAITS}{instant}"
-    return _decision(model, "wait", "schedule", _scheduled(scheduled_for), now, basis, causes, held_by=held_by)
+    return _decision(model, "wait", "schedule", scheduled(scheduled_for), now, basis, causes, held_by=held_by)
 
 
 def awaited_tick(model: ModelSpec, decisions: Sequence[Decision]) -> datetime | None:
@@ -132,39 +130,11 @@ def awaited_tick(model: ModelSpec, decisions: Sequence[Decision]) -> datetime | 
     return datetime.fromisoformat(newest.causes.removeprefix(AWAITS)).astimezone(ZoneInfo(model.retrain.timezone))
 
 
-def _scheduled(tick: datetime) -> str:
-    return f"scheduled for {tick:%Y-%m-%d %H:%M} {tick.tzname()}"
-
-
-def _unasked(votes: Iterable[Vote]) -> str:
+def _unasked(votes: Iterable[Call]) -> str:
     """Return why failures ask for nothing."""
     if any(vote.answered for vote in votes):
         return "an earlier retrain has answered it"
     return "more failures are needed to ask for a retrain" if any(vote.causes for vote in votes) else ""
-
-
-def _trigger(
-    policy: RetrainPolicy,
-    state: TrainingState,
-    votes: tuple[Vote, ...],
-    answering: Sequence[Decision],
-    scheduled_for: datetime | None,
-) -> _Trigger | None:
-    """Return the first trigger that asks: realized performance, drift, new rows, then the schedule."""
-    for vote in votes:
-        if vote.asks:
-            return _Trigger(vote.trigger, "", vote.causes)
-    new_rows = state.prospect.new_rows if state.prospect else 0
-    if policy.new_rows is not None and new_rows >= policy.new_rows:
-        return _Trigger("new_rows", f"{new_rows:,} new labelled rows", _ids(state))
-    if scheduled_for is not None and answered_by(answering).isdisjoint(_tick(scheduled_for)):
-        return _Trigger("schedule", _scheduled(scheduled_for), _tick(scheduled_for))
-    return None
-
-
-def _tick(scheduled_for: datetime | None) -> tuple[str, ...]:
-    """Return the cron tick as a cause, the same in every time zone."""
-    return (f"schedule/{scheduled_for.astimezone(UTC).isoformat()}",) if scheduled_for else ()
 
 
 def _first(model: ModelSpec, policy: RetrainPolicy, state: TrainingState, now: datetime) -> Decision | None:

@@ -5,46 +5,60 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from metaplatform.specs.entities.monitoring import GATE
-from metaplatform.specs.entities.training import RetrainPolicy, VoteSpec
+from metaplatform.specs.entities.training import VoteSpec
 from metaplatform.specs.records.ledger import Decision, Observation
 
 
 @dataclass(frozen=True)
-class Vote:
-    """A count of the newest evaluations by the monitors of one trigger.
+class Call:
+    """What one trigger of a retrain policy says.
 
-    ``causes`` names what failed, ``asks`` is whether that calls for a retrain: enough failed, and no
-    earlier retrain has answered all of it (then it is ``answered``). ``seen`` names all that was counted, with its
-    status.
+    ``asks`` is whether it wants a retrain; ``basis`` tells this request from every other. ``causes`` names what a
+    retrain now would answer; where an earlier one has answered all of it, it is ``answered``. ``seen`` names what
+    monitors have said of it, each with its status; it is empty where none are asked.
     """
 
     trigger: str
-    asks: bool
-    answered: bool
-    causes: tuple[str, ...]
-    seen: tuple[str, ...]
     text: str
+    asks: bool
+    basis: tuple[object, ...] = ()
+    causes: tuple[str, ...] = ()
+    answered: bool = False
+    seen: tuple[str, ...] = ()
 
 
 Evaluation = Sequence[Observation]
 """The verdicts of one monitor on one occasion, one for each of its checks."""
 
 
-def votes_on(
-    policy: RetrainPolicy, version: int, observations: Iterable[Observation], retrains: Iterable[Decision]
-) -> tuple[Vote, ...]:
-    """Return the votes on a model version, those of realized performance first; none where nothing is judged.
+def vote_on(
+    version: int, trigger: str, spec: VoteSpec, observations: Iterable[Observation], answered: frozenset[str]
+) -> Call | None:
+    """Return the vote of a trigger's monitors on a model version: their newest evaluations; None without any.
 
-    Neither the order of the observations, nor their repetition, nor their ids change anything.
+    It asks if enough of these failed, and no earlier retrain has answered all that did. Neither the order of the
+    observations, nor their repetition, nor their ids change anything.
     """
-    answered = answered_by(retrains)
     judged = sorted(
-        (seen for seen in observations if _counts(seen, version)),
+        (seen for seen in observations if seen.monitor in spec.monitors and _counts(seen, version)),
         key=lambda seen: (seen.observed_at, seen.observation_id),
     )
-    triggers = (("performance", policy.performance), ("drift", policy.drift))
-    found = (_vote(trigger, spec, judged, answered) for trigger, spec in triggers if spec is not None)
-    return tuple(vote for vote in found if vote is not None)
+    evaluations = _evaluations(judged)[-spec.of :]
+    if not evaluations:
+        return None
+    failed = [evaluation for evaluation in evaluations if _failed(evaluation)]
+    causes = tuple(sorted(_cause(evaluation) for evaluation in failed))
+    told = [seen for evaluation in failed for seen in evaluation if seen.status == "failed"] or evaluations[-1]
+    enough, is_answered = len(failed) >= spec.failures, answered.issuperset(causes)
+    return Call(
+        trigger=trigger,
+        text=f"{trigger}: {len(failed)} of {len(evaluations)} failed ({', '.join(_told(seen) for seen in told)})",
+        asks=enough and not is_answered,
+        basis=causes,
+        causes=causes,
+        answered=enough and is_answered,
+        seen=tuple(f"{_cause(evaluation)}/{_failed(evaluation)}" for evaluation in evaluations),
+    )
 
 
 def answered_by(retrains: Iterable[Decision]) -> frozenset[str]:
@@ -68,25 +82,6 @@ def failed_profile(observations: Iterable[Observation]) -> Observation | None:
 def _counts(seen: Observation, version: int) -> bool:
     # A promoted version starts with a clean slate: what was said of others is not about it.
     return seen.model_version == version and seen.status != "skipped" and seen.check != GATE and not seen.column
-
-
-def _vote(trigger: str, spec: VoteSpec, judged: Iterable[Observation], answered: frozenset[str]) -> Vote | None:
-    """Count the newest ``of`` evaluations."""
-    evaluations = _evaluations(seen for seen in judged if seen.monitor in spec.monitors)[-spec.of :]
-    if not evaluations:
-        return None
-    failed = [evaluation for evaluation in evaluations if _failed(evaluation)]
-    causes = tuple(sorted(_cause(evaluation) for evaluation in failed))
-    told = [seen for evaluation in failed for seen in evaluation if seen.status == "failed"] or evaluations[-1]
-    enough, is_answered = len(failed) >= spec.failures, answered.issuperset(causes)
-    return Vote(
-        trigger=trigger,
-        asks=enough and not is_answered,
-        answered=enough and is_answered,
-        causes=causes,
-        seen=tuple(f"{_cause(evaluation)}/{_failed(evaluation)}" for evaluation in evaluations),
-        text=f"{trigger}: {len(failed)} of {len(evaluations)} failed ({', '.join(_told(seen) for seen in told)})",
-    )
 
 
 def _evaluations(judged: Iterable[Observation]) -> list[Evaluation]:

@@ -13,9 +13,9 @@ from metaplatform.specs.entities.training import ModelSpec
 def build_schedules(manifest: Manifest, mount: Mount = STANDALONE) -> list[dg.ScheduleDefinition]:
     """Return a schedule for each model whose retrain policy has a cron."""
     return [
-        _retrain_schedule(manifest, model, model.retrain.schedule, model.retrain.timezone, mount)
+        _retrain_schedule(manifest, model, *model.retrain.cron, mount)
         for model in manifest.models.values()
-        if model.retrain and model.retrain.schedule
+        if model.retrain and model.retrain.cron
     ]
 
 

@@ -1,7 +1,7 @@
 """Chapter ``models``: what is learnt, from what, when again, and when the new one is taken."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -99,6 +99,15 @@ class RetrainPolicy(Spec):
     new_rows: int | None = Field(default=None, ge=1)
     min_new_rows: int | None = Field(default=None, ge=1)
 
+    @property
+    def cron(self) -> tuple[str, str] | None:
+        """Return the schedule and its time zone, None if there is none."""
+        return (self.schedule, self.timezone) if self.schedule else None
+
+
+VOTES = tuple(name for name, field in RetrainPolicy.model_fields.items() if VoteSpec in get_args(field.annotation))
+"""The fields of a retrain policy that are votes; a monitor says by the same name in which of them it has a say."""
+
 
 class ModelSpec(Entity):
     """What every kind of model has.
@@ -147,7 +156,7 @@ class ModelSpec(Entity):
         """Yield what the model is ordered behind, its feature set, and the monitors that can ask for a training."""
         yield from super().references()
         yield from named(self, "feature_set", "features")
-        for trigger in ("drift", "performance"):
+        for trigger in VOTES:
             yield from readable(self._voters(trigger))
 
     def _voters(self, trigger: str) -> Iterator[Reference]:

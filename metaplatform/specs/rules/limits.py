@@ -9,7 +9,7 @@ from metaplatform.errors import Issue
 from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.entities.inference import SCORE_COLUMNS
 from metaplatform.specs.entities.monitoring import MetricLimit
-from metaplatform.specs.entities.training import HIGHER_IS_BETTER
+from metaplatform.specs.entities.training import HIGHER_IS_BETTER, VOTES
 from metaplatform.specs.fields.base import Spec
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
@@ -38,7 +38,7 @@ _MIRRORED: Mapping[_Comparison, _Comparison] = {
 }
 _LISTS: tuple[tuple[str, ...], ...] = (
     *((key,) for key in ("owners", "after", "features", "exclude", "tables", "materialize", "null_values")),
-    *(("retrain", trigger, "monitors") for trigger in ("drift", "performance")),
+    *(("retrain", trigger, "monitors") for trigger in VOTES),
     ("outcomes", "columns"),
 )
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from croniter import croniter  # type: ignore[import-untyped]
 
 from metaplatform.errors import Issue
-from metaplatform.specs.entities.training import METRICS, ModelSpec, RetrainPolicy, VoteSpec
+from metaplatform.specs.entities.training import METRICS, VOTES, ModelSpec, RetrainPolicy, VoteSpec
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.unknown import readable
@@ -21,8 +21,8 @@ def wrong_monitors(book: Book) -> Iterator[Issue]:
     for name, model in book.manifest.models.items():
         retrain = model.retrain
         if retrain is not None:
-            yield from readable(_votes(book, name, "drift", retrain.drift))
-            yield from _votes(book, name, "performance", retrain.performance)
+            for trigger in VOTES:
+                yield from readable(_votes(book, name, trigger, getattr(retrain, trigger)))
 
 
 def wrong_metrics(book: Book) -> Iterator[Issue]:
