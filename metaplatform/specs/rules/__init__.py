@@ -121,26 +121,29 @@ def check_book(
     looks: Looks | None = None,
     parts: Mapping[str, Part] = _NO_PARTS,
     whole: bool = True,
+    rules: tuple[Rule, ...] = DEFAULT_RULES,
 ) -> tuple[Issue, ...]:
-    """Return what the rules find in the entities of ``manifest``, and in what ``looks`` found in its sources' files.
+    """Return what ``rules`` find in the entities of ``manifest``, and in what ``looks`` found in its sources' files.
 
     ``manifest.locations`` may name more than its entities: what is defined but broken. ``parts`` are what can be
     read of such. ``whole`` is false where there is more in the book than can be told, so that nothing is unused.
     """
     if not parts:
         book = Book(manifest, places or NoPlaces(), looks or {}, whole=whole)
-        return tuple(issue for rule in DEFAULT_RULES for issue in rule(book))
+        return tuple(issue for rule in rules for issue in rule(book))
     focused = FocusedManifest.of(manifest, parts)
-    return tuple(_one_by_one(Book(focused, places or NoPlaces(), looks or {}, parts, whole=whole), focused))
+    book = Book(focused, places or NoPlaces(), looks or {}, parts, whole=whole)
+    return tuple(_one_by_one(book, focused, rules))
 
 
-def _one_by_one(book: Book, manifest: FocusedManifest) -> Iterator[Issue]:
+def _one_by_one(book: Book, manifest: FocusedManifest, rules: tuple[Rule, ...]) -> Iterator[Issue]:
     """Yield what the rules find, of each entity as long as they meet nothing unknown."""
     for ref in tuple(manifest.entities):
         manifest.focus.ref = ref
-        for rule in DEFAULT_RULES:
+        for rule in rules:
             if rule not in WHOLE_BOOK:
                 yield from readable(rule(book))
     manifest.focus.ref = None
     for rule in WHOLE_BOOK:
-        yield from rule(book)
+        if rule in rules:
+            yield from rule(book)

@@ -88,8 +88,10 @@ def _clashes(book: Book, ref: str, taken: Iterable[str], named: Iterable[Named])
     """Yield an issue for each name that an earlier one equals; those ``taken`` come first."""
     first = {name.lower(): name for name in taken}
     for path, name, at_key in named:
-        known = first.setdefault(name.lower(), name)
-        if known is not name or (name in taken):
+        known = first.get(name.lower())
+        if known is None:
+            first[name.lower()] = name
+        else:
             yield book.issue(
                 "name-clash",
                 ref,
