@@ -14,7 +14,7 @@ def test_faults_are_told_at_their_place_with_their_severity_and_nearest_name() -
         faults_of_entities,
         shop({PARAMETERS: {"max_deph": 3, "seed": 1, "eta": 0.1}, "models/lateness/training/rounds": 20}),
         f"error unknown-parameter at {at}/parameters/max_deph (key): max_deph, perhaps max_depth | no parameter",
-        f"error owned-parameter at {at}/parameters/seed (key): seed | cannot be set | set 'training.seed'",
+        f"error owned-parameter at {at}/parameters/seed (key): seed | set 'training.seed'",
         f"warning never-stops-early at {at}: 20 | not less than rounds (20) | allow more rounds",
     )
 

@@ -77,7 +77,7 @@ def test_conditions_that_are_neither_true_nor_false(path: str, sql: str, place: 
     tells(
         conditions_that_are_none,
         shop({path: sql}),
-        f"warning no-condition at {place}: {culprit} | a condition is true or false, and this is {what} | compare it",
+        f"warning no-condition at {place}: {culprit} | true or false | this is {what} | compare it",
     )
 
 

@@ -14,8 +14,8 @@ def test_columns_of_a_source_and_what_it_derives() -> None:
     tells(
         name_clashes,
         shop({"sources/visits/columns/PAGES": "bigint", "sources/visits/derive/Seen": "seen"}),
-        "error name-clash at raw.visits/columns/PAGES (key): PAGES | beside column 'pages' | rename one of them",
-        "error name-clash at raw.visits/derive/Seen (key): Seen | beside column 'seen'",
+        "error name-clash at raw.visits/columns/PAGES (key): PAGES | column 'pages' | rename one of them",
+        "error name-clash at raw.visits/derive/Seen (key): Seen | column 'seen'",
     )
 
 
@@ -23,7 +23,7 @@ def test_columns_of_a_key() -> None:
     tells(
         name_clashes,
         shop({"sources/visits/key": ["customer", "seen", "Customer"], "tables/big/key": ["id", "id"]}),
-        "error name-clash at raw.visits/key/2: Customer | beside column 'customer' | take it out",
+        "error name-clash at raw.visits/key/2: Customer | column 'customer' | take it out",
         "error name-clash at tables.big/key/1: id",
     )
 
@@ -32,9 +32,9 @@ def test_features_of_any_block_and_the_identity_of_the_spine() -> None:
     tells(
         name_clashes,
         shop({"feature_sets/facts/features/3/columns": {"PRICE": "count(*)", "ID": "count(*)", "at": "count(*)"}}),
-        "error name-clash at features.facts/features/3/columns/PRICE (key): PRICE | beside column 'price'",
-        "error name-clash at features.facts/features/3/columns/ID (key): ID | beside column 'id'",
-        "error name-clash at features.facts/features/3/columns/at (key): at | beside column 'at'",
+        "error name-clash at features.facts/features/3/columns/PRICE (key): PRICE | column 'price'",
+        "error name-clash at features.facts/features/3/columns/ID (key): ID | column 'id'",
+        "error name-clash at features.facts/features/3/columns/at (key): at | column 'at'",
     )
 
 
@@ -47,9 +47,9 @@ def test_columns_that_a_prediction_keeps_beside_its_own() -> None:
     tells(
         name_clashes,
         shop({"predictions/lateness_scores/keep": kept}),
-        "error name-clash at predictions.lateness_scores/keep/2: Customer | beside column 'customer'",
+        "error name-clash at predictions.lateness_scores/keep/2: Customer | column 'customer'",
         "error name-clash at predictions.lateness_scores/keep/3: id",
-        "error name-clash at predictions.lateness_scores/keep/4: Scored_At | beside column 'scored_at'",
+        "error name-clash at predictions.lateness_scores/keep/4: Scored_At | column 'scored_at'",
     )
 
 
@@ -66,7 +66,7 @@ def test_a_key_of_the_spine_that_predictions_have_themselves() -> None:
     tells(
         name_clashes,
         shop({"sources/orders/key": ["Run_ID"]}),
-        "error name-clash at predictions.lateness_scores/model: Run_ID | beside column 'run_id'",
+        "error name-clash at predictions.lateness_scores/model: Run_ID | column 'run_id'",
         "error name-clash at predictions.delays/model: Run_ID",
     )
 

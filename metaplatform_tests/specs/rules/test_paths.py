@@ -75,7 +75,7 @@ def test_packages_whose_name_is_not_valid(package: str) -> None:
     tells(
         impossible_paths,
         shop({"sources/orders/package": package}),
-        f"error invalid-value at raw.orders/package: {package} | is not a name of a package | folders into `path`",
+        f"error invalid-value at raw.orders/package: {package} | package | folders into `path`",
     )
 
 

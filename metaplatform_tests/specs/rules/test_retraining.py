@@ -90,7 +90,7 @@ def test_schedules_that_never_come(cron: str) -> None:
     tells(
         impossible_schedules,
         shop({f"{RETRAIN}/schedule": cron}),
-        f"error invalid-cron at models.lateness/retrain/schedule: {cron} | five cron fields that ever comes",
+        f"error invalid-cron at models.lateness/retrain/schedule: {cron} | cron | five",
     )
 
 

@@ -104,7 +104,7 @@ def test_a_holdout_of_nothing(holdout: str) -> None:
     tells(
         empty_spans,
         shop({"models/delay/training/holdout": holdout}),
-        "error empty-span at models.delay/training/holdout: 0 seconds | no row is held out | longer than nothing",
+        "error empty-span at models.delay/training/holdout: 0 seconds | no row is held out | longer than",
     )
 
 
