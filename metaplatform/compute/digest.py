@@ -19,7 +19,7 @@ COUNTED = 100_000
 LEVEL_LENGTH = 200
 """Characters of a level that are kept."""
 LARGEST = float(np.finfo(np.float32).max)
-"""Beyond this a number counts as not finite: XGBoost holds features as 32-bit floats."""
+"""Beyond this a number counts as not finite: learners hold features as 32-bit floats."""
 
 
 @dataclass(frozen=True)

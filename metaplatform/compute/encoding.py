@@ -1,7 +1,7 @@
 """Raw features → one float column each: fitted on training rows, applied alike at training and at scoring.
 
 Numbers, booleans and decimals become floats (null where not finite); text becomes the code of its category;
-instants and dates become seconds. A null stays null, which XGBoost sends its own way.
+instants and dates become seconds. A null stays null, which each learner takes its own way.
 """
 
 from collections.abc import Sequence
