@@ -11,7 +11,8 @@ from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
-from metaplatform.sql.expressions import canonical_type, column_uses, shared_expression, shared_query
+from metaplatform.sql.column_types import column_type_error
+from metaplatform.sql.expressions import column_uses, shared_expression, shared_query
 from metaplatform.sql.sql_safety import SqlError, is_aggregate, position_of
 
 _CACHED_TEXTS = 65_536
@@ -76,11 +77,7 @@ def query_error(sql: str) -> SqlError | None:
 
 @lru_cache(maxsize=_CACHED_TEXTS)
 def _type_error(written: str) -> SqlError | None:
-    try:
-        canonical_type(written)
-    except SqlError as error:
-        return error
-    return None
+    return column_type_error(written)
 
 
 def _sql_issue(book: Book, ref: str, path: Path, error: SqlError | None) -> Iterator[Issue]:

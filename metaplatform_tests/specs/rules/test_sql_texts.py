@@ -60,7 +60,7 @@ def test_a_table_without_its_prefix_has_a_nearest_one() -> None:
     )
 
 
-@pytest.mark.parametrize("written", ["intger", "varchar("])
+@pytest.mark.parametrize("written", ["intger", "varchar(", "decimal(40, 2)", "mediumint", "list"])
 def test_types_that_duckdb_does_not_know(written: str) -> None:
     book = shop({"sources/orders/columns/days": written})
     tells(broken_sql, book, f"error unknown-type at raw.orders/columns/days:1:1: {written}")
