@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from metaplatform.composition import served_definitions
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.mount import BookEntry, Mount, mount_name
-from metaplatform.naming import stable_id
+from metaplatform.naming import ref_name, ref_prefix, stable_id
 from metaplatform.resources.process.quiet import quiet_libraries
 from metaplatform.specs.book.deployment import Deployment
 
@@ -68,8 +68,8 @@ _ResolvedTranslation = Annotated[
     TranslationFnResolver[BookEntry](
         lambda entry: {
             "ref": entry.ref,
-            "chapter": entry.ref.partition(".")[0],
-            "name": entry.ref.partition(".")[2],
+            "chapter": ref_prefix(entry.ref),
+            "name": ref_name(entry.ref),
             "entity": entry.entity,
         }
     ),

@@ -21,9 +21,14 @@ def ref_of(path: Sequence[str]) -> str:
     return ".".join(path)
 
 
+def ref_prefix(ref: str) -> str:
+    """Return what stands before the dot of a reference: ``raw.flights`` → ``raw``."""
+    return ref.partition(".")[0]
+
+
 def ref_name(ref: str) -> str:
-    """Return the entity's name of a reference: ``raw.flights`` → ``flights``."""
-    return ref.rpartition(".")[2]
+    """Return the entity's name of a reference, ``raw.flights`` → ``flights``; a text without a dot as it is."""
+    return ref.partition(".")[2] or ref
 
 
 def op_name(ref: str) -> str:

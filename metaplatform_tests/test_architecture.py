@@ -198,7 +198,7 @@ NAMES_THE_ENGINE = {
     "metaplatform/resources/sources/": "files are read by the engine's own readers, on its connection",
     "metaplatform/scaffolding/tried_tables.py": "looks at a table as the readers of sources do, on their connection",
     "metaplatform/specs/entities/outputs.py": "the kind of asset that people see: its views are a file of the engine's",
-    "metaplatform/factories/asset_specs.py": "the kind of asset that people see",
+    "metaplatform/chapters.py": "the kind of asset that people see",
 }
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import typer
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.cli import commands
 from metaplatform.resources.models.model_registry import ModelRegistry
 from metaplatform.specs.book.deployment import Deployment
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.loading import load_book, read_book
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from metaplatform.chapters import SOURCES
 from metaplatform.cli.app import Book, app, deployment_of
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def new_source(
     manifest = sound_book(folder)
     with LookProgress() as progress:
         entry = source_entry(path, folder=Path.cwd(), project=folder.parent, name=name, step=progress.columns)
-    refuse_names(manifest, [f"raw.{entry.name}"])
+    refuse_names(manifest, [SOURCES.ref(entry.name)])
     _add(folder, {"sources": entry.lines}, name=entry.name, into=into, printed=printed)
 
 
@@ -120,12 +121,12 @@ def _from_table(entry: _FromTable) -> Callable[..., None]:
     reads = typer.Option(..., entry.option, help=entry.reads)
 
     def add(name: Name, ref: str = reads, book: Book = None, into: Into = None, printed: Printed = False) -> None:
+        from metaplatform.chapters import CHAPTERS
         from metaplatform.scaffolding.book_entries import refuse_names, sound_book
-        from metaplatform.specs.fields.chapters import CHAPTERS
 
         folder = deployment_of(book, None).book
         manifest = sound_book(folder)
-        refuse_names(manifest, [f"{CHAPTERS[entry.chapter]}.{name}"])
+        refuse_names(manifest, [CHAPTERS[entry.chapter].ref(name)])
         _add(folder, {entry.chapter: entry.lines(manifest, name, ref)}, name=name, into=into, printed=printed)
 
     return add

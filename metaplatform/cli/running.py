@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 # What opens the warehouse or Dagster is imported by the command that does: `validate` needs neither.
+from metaplatform.chapters import PREDICTIONS
 from metaplatform.cli.app import AsJson, Book, Environment, Root, accept_book, announce, app, book_now, deployment_of
 from metaplatform.errors import MetaplatformError
 from metaplatform.specs.book.deployment import Deployment
@@ -130,8 +131,8 @@ def rollback(
     typer.echo(f"{model}: version {version.version} is champion again{place}.")
     for name in past.scored_by(model):
         typer.echo(
-            f"predictions.{name}: version {version.version} scores the newest partition again at the loop's next tick, "
-            "and what is made of it follows; older partitions stay as they are."
+            f"{PREDICTIONS.ref(name)}: version {version.version} scores the newest partition again at the loop's next "
+            "tick, and what is made of it follows; older partitions stay as they are."
         )
     typer.echo(f"From now on monitors and the retrain policy look at version {version.version}.")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from metaplatform.chapters import PREDICTIONS
 from metaplatform.replay.results import ReplayResult, ReplayRow
 from metaplatform.specs.entities.training import HIGHER_IS_BETTER
 from metaplatform.text.numbers import metric_text
@@ -23,7 +24,7 @@ def replay_table(result: ReplayResult) -> None:
     console = _console()
     for prediction in dict.fromkeys(row.prediction for row in result.rows):
         rows = [row for row in result.rows if row.prediction == prediction]
-        table = Table(title=f"predictions.{prediction}", show_lines=False)
+        table = Table(title=PREDICTIONS.ref(prediction), show_lines=False)
         metric = rows[0].metric
         for heading in ("partition", "rows", "drift share", "champion", f"{metric} live", f"{metric} first"):
             table.add_column(heading, justify="right", no_wrap=True)

@@ -96,7 +96,7 @@ def _summary(manifest: "Manifest | None", errors: int, warnings: int, *, failed:
     if manifest is None or failed:
         strictly = "; --strict treats warnings as errors" if not errors else ""
         return f"The book has {counted(errors, 'error')} and {counted(warnings, 'warning')}{strictly}."
-    from metaplatform.specs.fields.chapters import CHAPTERS
+    from metaplatform.chapters import CHAPTERS
 
     counts = ", ".join(
         counted(len(entities), chapter.removesuffix("s").replace("_", " "))

@@ -152,7 +152,7 @@ def _parted(reading: _Reading, spec: Source) -> tuple[str, str]:
 
 def _read(raw: ibis.Table, spec: Source, arrived: datetime | None = None) -> _Reading:
     """Return the rows with every typed and derived column, and what may be wrong with one."""
-    owner = f"raw.{spec.name}"
+    owner = spec.ref
     reading = _Reading(Steps(owner, {"file": raw}), raw, "file", Scope.of(_columns(raw), owner))
     reading = _with_nulls(_with_derived(_with_types(reading, spec), spec), spec)
     return _with_misplaced(reading, spec, arrived)

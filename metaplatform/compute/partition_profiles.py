@@ -22,7 +22,7 @@ def partition_profiles(table: ibis.Table, spec: Source, *, moment: str | None = 
     ``moment`` names the column of event timestamps where it is not the source's; rows without one are in none.
     """
     scheme = (spec.partitions or _DAYS) if spec.event_timestamp else None
-    return row_profiles(table, owner=f"raw.{spec.name}", scheme=scheme, moment=moment or spec.event_timestamp)
+    return row_profiles(table, owner=spec.ref, scheme=scheme, moment=moment or spec.event_timestamp)
 
 
 def row_profiles(
@@ -49,7 +49,7 @@ def row_profiles(
 
 def moment_span(table: ibis.Table, spec: Source) -> ibis.Table:
     """Return one row: ``first`` and ``last`` event timestamp of a conformed table, in microseconds since 1970."""
-    steps = Steps(f"raw.{spec.name}", {"rows": table})
+    steps = Steps(spec.ref, {"rows": table})
     moment = call("epoch_us", column(_column_like(table, spec.event_timestamp or "")))
     ends = [named(exp.Min(this=moment.copy()), "first"), named(exp.Max(this=moment), "last")]
     return steps.finish(exp.select(*ends).from_(source("rows")))

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from metaplatform.chapters import PREDICTIONS
 from metaplatform.compute.report import cell_text
 from metaplatform.naming import asset_path, stable_id
 from metaplatform.specs.entities.reactions import ReactionSpec
@@ -34,14 +35,14 @@ def action_message(
     where = f" in {action.partition}" if action.partition else ""
     rows = counted(action.rows, "row")
     said = (
-        f"{rows} of predictions.{action.prediction}{where}, scored by version {action.model_version} of {model}, "
+        f"{rows} of {PREDICTIONS.ref(action.prediction)}{where}, scored by version {action.model_version} of {model}, "
         f"{'meets' if action.rows == 1 else 'meet'} `{reaction.when}` and had not been acted on before."
     )
     more = action.rows - top.num_rows
     table = "\n".join((*text_table(top, zone), *([f"and {more:,} more"] if more > 0 and top.num_rows else [])))
     return Message(
         message_id=action.action_id,
-        subject=f"reactions.{reaction.name}",
+        subject=reaction.ref,
         title=f"{reaction.name}: {rows}{where}",
         body="\n\n".join(part for part in (reaction.description, said, table) if part),
         facts={
@@ -63,7 +64,7 @@ def hold_message(
     """Return the message that a failed profile holds a reaction back, and what lets it go on."""
     where = f" in {hold.partition}" if hold.partition else ""
     partition = f" --partition {hold.partition}" if hold.partition else ""
-    prediction = f"predictions.{reaction.prediction}"
+    prediction = reaction.prediction_ref
     body = (
         f"{counted(rows, 'row')} of {prediction}{where} would be acted on, but the profile of {hold.monitor} failed: "
         f"{hold.detail}. The scores may rest on faulty data, so {reaction.name} waits. It goes on when the partition "
@@ -72,7 +73,7 @@ def hold_message(
     )
     return Message(
         message_id=stable_id("held", reaction.name, hold.observation_id),
-        subject=f"reactions.{reaction.name}",
+        subject=reaction.ref,
         title=f"{reaction.name} is held back{where}: {hold.detail}"[:200],
         body=body,
         facts={"prediction": reaction.prediction, "partition": hold.partition, "monitor": hold.monitor, "rows": rows},
@@ -93,11 +94,11 @@ def lifted_message(
     where = f" in {partition}" if partition else ""
     return Message(
         message_id=stable_id("lifted", reaction.name, finding),
-        subject=f"reactions.{reaction.name}",
+        subject=reaction.ref,
         title=f"{reaction.name} is held back no longer{where}",
         body=f"Nothing holds {reaction.name} back{where} any more: {counted(rows, 'row')} to act on.",
         facts={"prediction": reaction.prediction, "partition": partition, "rows": rows},
-        links={"reaction": _asset(asset_path(f"reactions.{reaction.name}"))},
+        links={"reaction": _asset(asset_path(reaction.ref))},
         created_at=now,
     )
 
@@ -120,7 +121,7 @@ def _cell(value: object, zone: str) -> str:
 
 def _links(reaction: ReactionSpec, run_id: str, asset_path: AssetPath) -> Mapping[str, str]:
     made = {ref: _asset(asset_path(ref)) for ref in reaction.materialize}
-    return {"reaction": _asset(asset_path(f"reactions.{reaction.name}")), **made, "run": f"/runs/{run_id}"}
+    return {"reaction": _asset(asset_path(reaction.ref)), **made, "run": f"/runs/{run_id}"}
 
 
 def _asset(path: Sequence[str]) -> str:

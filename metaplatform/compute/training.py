@@ -143,4 +143,4 @@ def _check_classes(labels: Any, positives: float, rows: int, spec: ModelSpec) ->
 
 
 def _refused(spec: ModelSpec, culprit: str, fix: str) -> TrainingRefusedError:
-    return TrainingRefusedError(owner=f"models.{spec.name}", culprit=culprit, fix=fix)
+    return TrainingRefusedError(owner=spec.ref, culprit=culprit, fix=fix)

@@ -15,14 +15,6 @@ from metaplatform.specs.entities.descriptions import description_of
 from metaplatform.specs.entities.inference import PredictionSpec
 from metaplatform.specs.fields.partitions import PartitionSpec
 
-_KINDS = {
-    "raw": ("deltalake",),
-    "tables": ("sql", "deltalake"),
-    "features": ("duckdb", "deltalake"),
-    "monitoring": ("evidently", "deltalake"),
-    "reactions": ("notification",),
-}
-
 
 @lru_cache
 def partitions_definition(spec: PartitionSpec | None) -> dg.TimeWindowPartitionsDefinition | None:
@@ -66,7 +58,7 @@ def _kinds(manifest: Manifest, ref: str) -> set[str]:
     entity = manifest.entities[ref]
     if isinstance(entity, PredictionSpec):
         return {manifest.models[entity.model].kind, "deltalake"}
-    return set(entity.asset_kinds or _KINDS[asset_path(ref)[0]])
+    return set(entity.asset_kinds or entity.chapter.kinds)
 
 
 def mounted(manifest: Manifest, mount: Mount) -> Mount:

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from metaplatform.chapters import SOURCES
 from metaplatform.factories.asset_specs import asset_metadata
 from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.factories.signatures import with_signature
@@ -15,7 +16,7 @@ CONTRACT = "contract"
 
 def contract_key(source: str, mount: Mount = STANDALONE) -> dg.AssetCheckKey:
     """Return the key of the check that reads a source."""
-    return dg.AssetCheckKey(mount.key(f"raw.{source}"), CONTRACT)
+    return dg.AssetCheckKey(mount.key(SOURCES.ref(source)), CONTRACT)
 
 
 def contract_op(ref: str) -> str:
@@ -28,7 +29,7 @@ def contract_check(manifest: Manifest, name: str, mount: Mount = STANDALONE) -> 
 
     It fails, and blocks what is downstream, where more rows are turned away than the book lets pass.
     """
-    ref, read = f"raw.{name}", manifest.sources[name].read.capitalize()
+    ref, read = SOURCES.ref(name), manifest.sources[name].read.capitalize()
     spec = dg.AssetCheckSpec(
         name=CONTRACT,
         asset=mount.key(ref),

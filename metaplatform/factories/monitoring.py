@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from metaplatform.chapters import MONITORS
 from metaplatform.compute.findings import as_markdown
 from metaplatform.factories.asset_specs import asset_metadata, asset_spec, partitions_definition
 from metaplatform.factories.mount import STANDALONE, Mount
@@ -22,21 +23,21 @@ from metaplatform.work.steps import Step
 
 def check_keys(manifest: Manifest, monitor: str, mount: Mount = STANDALONE) -> tuple[dg.AssetCheckKey, ...]:
     """Return the asset check keys of a monitor; they sit on the prediction it watches."""
-    prediction = mount.key(f"predictions.{manifest.monitors[monitor].prediction}")
+    prediction = mount.key(manifest.monitors[monitor].prediction_ref)
     return tuple(dg.AssetCheckKey(prediction, f"{monitor}_{check}") for check in manifest.monitors[monitor].checks)
 
 
 def monitoring_spec(manifest: Manifest, name: str, mount: Mount = STANDALONE) -> dg.AssetSpec:
     """Return the asset that stands for a monitor's observations; its checks report what they add."""
-    prediction = mount.key(f"predictions.{manifest.monitors[name].prediction}")
-    return asset_spec(manifest, f"monitoring.{name}", mount).merge_attributes(
+    prediction = mount.key(manifest.monitors[name].prediction_ref)
+    return asset_spec(manifest, MONITORS.ref(name), mount).merge_attributes(
         metadata={"checks on": dg.MetadataValue.asset(prediction)}
     )
 
 
 def monitor_checks(manifest: Manifest, name: str, mount: Mount = STANDALONE) -> dg.AssetChecksDefinition:
     """Return the checks of a monitor as one op: Evidently is imported once, and one report holds all."""
-    ref = f"monitoring.{name}"
+    ref = MONITORS.ref(name)
     monitor = manifest.monitors[name]
     metadata = asset_metadata(manifest, ref)
     check_specs = [

@@ -5,6 +5,17 @@ from typing import Any
 
 import dagster as dg
 
+from metaplatform.chapters import (
+    FEATURE_SETS,
+    MODELS,
+    OUTPUTS,
+    PREDICTIONS,
+    REACTIONS,
+    SOURCES,
+    TABLES,
+    Chapter,
+    chapter_of,
+)
 from metaplatform.factories.automation.maintenance import maintenance_schedule
 from metaplatform.factories.automation.messages import messages_sensor
 from metaplatform.factories.automation.schedules import build_schedules
@@ -14,6 +25,7 @@ from metaplatform.factories.contracts import contract_check
 from metaplatform.factories.monitoring import monitor_checks, monitoring_spec
 from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.factories.steps import step_asset
+from metaplatform.naming import ref_name
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.work.features import make_features
 from metaplatform.work.inference import predict
@@ -24,25 +36,25 @@ from metaplatform.work.steps import Made, Step
 from metaplatform.work.tables import make_table
 from metaplatform.work.training import retrain
 
-_WORK: Mapping[str, Callable[[Step], Made | None]] = {
-    "raw": ingest,
-    "tables": make_table,
-    "features": make_features,
-    "models": retrain,
-    "predictions": predict,
-    "outputs": write_output,
-    "reactions": act,
+_WORK: Mapping[Chapter, Callable[[Step], Made | None]] = {
+    SOURCES: ingest,
+    TABLES: make_table,
+    FEATURE_SETS: make_features,
+    MODELS: retrain,
+    PREDICTIONS: predict,
+    OUTPUTS: write_output,
+    REACTIONS: act,
 }
 
 
 def entity_asset(manifest: Manifest, ref: str, mount: Mount = STANDALONE) -> dg.AssetsDefinition:
     """Return the asset of an entity that a step makes."""
-    chapter, _, name = ref.partition(".")
+    chapter = chapter_of(ref)
     metadata = {}
-    if chapter == "features":
-        metadata["dagster/column_lineage"] = column_lineage(manifest.feature_sets[name], mount)
+    if chapter is FEATURE_SETS:
+        metadata["dagster/column_lineage"] = column_lineage(manifest.feature_sets[ref_name(ref)], mount)
     # Rows that do not allow a training leave the version there is in place.
-    return step_asset(manifest, ref, _WORK[chapter], mount, skippable=chapter == "models", metadata=metadata)
+    return step_asset(manifest, ref, _WORK[chapter], mount, skippable=chapter is MODELS, metadata=metadata)
 
 
 def build_definitions(
@@ -60,7 +72,7 @@ def build_definitions(
     ``resources`` holds ``warehouse``, ``registry``, ``exports``, ``clock``, ``notifier``, ``book`` and ``mlflow``, by
     the names they have where the book has its location to itself. ``sensors`` come beside those of the loop.
     """
-    assets = [entity_asset(manifest, ref, mount) for ref in manifest.entities if ref.partition(".")[0] in _WORK]
+    assets = [entity_asset(manifest, ref, mount) for ref in manifest.entities if chapter_of(ref) in _WORK]
     return dg.Definitions(
         assets=[*assets, *(monitoring_spec(manifest, name, mount) for name in manifest.monitors)],
         asset_checks=[

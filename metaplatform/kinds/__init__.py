@@ -5,6 +5,7 @@ Beside it, :mod:`metaplatform.kinds.work` has what the work of a kind is written
 book may hold imports this one alone: it is loaded with every book, and Dagster, DuckDB and XGBoost are not.
 """
 
+from metaplatform.chapters import STORED, TIMED
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.entities.features import FeaturesBlock, JoinedFeatures, WindowFeatures
 from metaplatform.specs.entities.ingestion import FileSource, Source
@@ -23,7 +24,6 @@ from metaplatform.specs.fields.base import (
     Ref,
     Spec,
 )
-from metaplatform.specs.fields.chapters import STORED, TIMED
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.fields.reads import AS_MADE, SAME, SAME_ONLY, WHOLE, Reach

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import dagster as dg
 
+from metaplatform.chapters import MODELS, SOURCES
 from metaplatform.composition import definitions_of
 from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.errors import MetaplatformError, StorageError
@@ -14,7 +15,7 @@ from metaplatform.factories.automation.run_requests import REASON_TAG
 from metaplatform.factories.automation.state import Loop, WorkingLoop
 from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.mount import STANDALONE
-from metaplatform.naming import stable_id
+from metaplatform.naming import ref_name, stable_id
 from metaplatform.planning.state import plan_of
 from metaplatform.resources.process.quiet import hush_loggers
 from metaplatform.resources.storage.build_records import BuildRecords
@@ -148,7 +149,7 @@ def _refuse_busy(loop: Loop, plan: Plan) -> None:
 
 def _make(work: _Work, change: Change) -> int:
     """Make one asset; return in how many runs."""
-    if change.ref.startswith("raw."):
+    if SOURCES.holds(change.ref):
         _read(work, change)
     keys = change.partitions or tuple(_all_keys(work.loop, change.ref))
     work.progress.asset(change.ref, len(keys))
@@ -172,7 +173,7 @@ def _make(work: _Work, change: Change) -> int:
 
 def _read(work: _Work, change: Change) -> None:
     """Read a source's files, if they or its contract have changed: they tell in which partitions it is made."""
-    check = contract_key(change.ref.removeprefix("raw."))
+    check = contract_key(ref_name(change.ref))
     run_in_process(work.repository, work.instance, assets=(), checks=[check], tags=_tags(work, change))
 
 
@@ -192,7 +193,7 @@ def _all_keys(loop: Loop, ref: str) -> Iterator[str]:
     elif parent is not None:
         yield from sorted(key for key in loop.warehouse.partitions(parent) if key)
     else:
-        held = replace(loop).contents.get(ref.removeprefix("raw."))
+        held = replace(loop).contents.get(ref_name(ref))
         keys = held.partitions if held else ()
         yield from sorted(key for key in keys if scheme.start <= key < scheme.key_of(loop.now))
 
@@ -207,7 +208,7 @@ def _tags(work: _Work, change: Change) -> dict[str, str]:
 
 def _run(work: _Work, change: Change, partition: str) -> None:
     tags = _tags(work, change)
-    if change.ref.startswith("models."):
+    if MODELS.holds(change.ref):
         tags[DECISION_TAG] = _training_id(work, change.ref)
     run_in_process(
         work.repository, work.instance, assets=[STANDALONE.key(change.ref)], partition=partition or None, tags=tags

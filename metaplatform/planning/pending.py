@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from metaplatform.chapters import SOURCES
 from metaplatform.compute.changes.plan import Change
 from metaplatform.errors import MetaplatformError
 from metaplatform.resources.storage.ledger import Ledger
@@ -34,10 +35,10 @@ def pending_changes(manifest: Manifest, warehouse: Warehouse) -> Iterator[Change
         reasons = (
             *_looked(manifest, source, contents),
             *(["what was read of them has not been taken in yet"] if keys else []),
-            *(f"held back: {why}" for why in held.get(f"raw.{name}", ())),
+            *(f"held back: {why}" for why in held.get(SOURCES.ref(name), ())),
         )
         if reasons:
-            yield Change(f"raw.{name}", "pending", None, reasons, partitions=keys)
+            yield Change(SOURCES.ref(name), "pending", None, reasons, partitions=keys)
 
 
 def _looked(manifest: Manifest, source: SourceSpec, contents: SourceContents) -> Iterator[str]:

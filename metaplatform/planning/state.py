@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from metaplatform import places
+from metaplatform.chapters import FEATURE_SETS, MODELS, OUTPUTS, PREDICTIONS, chapter_of
 from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.compute.changes.staleness import Past, plan_changes
 from metaplatform.planning.pending import pending_changes
@@ -18,10 +19,8 @@ from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.builds import Built
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.outputs import ReportOutput
 
 _UNTOLD = "it was made by a release that did not record its inputs"
-_TABLES = ("raw.", "tables.", "features.", "predictions.")
 
 
 def plan_of(manifest: Manifest, deployment: Deployment) -> Plan:
@@ -55,7 +54,7 @@ def past_of(manifest: Manifest, warehouse: Warehouse) -> Past:
             built[ref] = found
     converted = dict(_converted_keys(manifest, warehouse, built))
     built = {ref: found for ref, found in built.items() if ref not in converted}
-    tables = (ref for ref in manifest.entities if ref.startswith(_TABLES) and ref not in built)
+    tables = (ref for ref in manifest.entities if _is_delta(ref) and ref not in built)
     untold = {ref: converted.get(ref, _UNTOLD) for ref in tables if _has_log(warehouse.path(ref))}
     return Past(records.applied(), built, untold, lost_files(manifest, built, warehouse.root_path))
 
@@ -65,9 +64,9 @@ def _converted_keys(manifest: Manifest, warehouse: Warehouse, built: Collection[
 
     Earlier releases made features of keys: of large numbers, one double stands for several.
     """
-    found = {f"features.{name}": feature_set.spine for name, feature_set in manifest.feature_sets.items()}
+    found = {FEATURE_SETS.ref(name): feature_set.spine for name, feature_set in manifest.feature_sets.items()}
     for name, prediction in manifest.predictions.items():
-        found[f"predictions.{name}"] = manifest.feature_sets[manifest.models[prediction.model].feature_set].spine
+        found[PREDICTIONS.ref(name)] = manifest.feature_sets[manifest.models[prediction.model].feature_set].spine
     for ref, spine in found.items():
         if {ref, spine} <= {*built} and warehouse.exists(ref) and warehouse.exists(spine):
             stored, true = warehouse.schema(ref), warehouse.schema(spine)
@@ -77,12 +76,17 @@ def _converted_keys(manifest: Manifest, warehouse: Warehouse, built: Collection[
 
 
 def _there(ref: str, built: Built, warehouse: Warehouse) -> bool:
-    if ref.startswith("models."):
+    if MODELS.holds(ref):
         return (warehouse.root_path / places.MLFLOW_DATABASE).exists()
-    if built.unfinished or not ref.startswith(_TABLES):
+    if built.unfinished or not _is_delta(ref):
         return True
     check_newest_commit(warehouse.path(ref))
     return _has_log(warehouse.path(ref))
+
+
+def _is_delta(ref: str) -> bool:
+    """Tell whether all that the chapter of a reference makes are tables; of outputs, each kind says it."""
+    return chapter_of(ref).stored and not OUTPUTS.holds(ref)
 
 
 def _has_log(folder: Path) -> bool:
@@ -91,7 +95,7 @@ def _has_log(folder: Path) -> bool:
 
 def _with_rows(change: Change, manifest: Manifest, warehouse: Warehouse) -> Change:
     entity = manifest.entities.get(change.ref)
-    stored = change.ref.startswith(_TABLES) or isinstance(entity, ReportOutput)
+    stored = _is_delta(change.ref) or (entity is not None and chapter_of(change.ref).stored and entity.is_table)
     if not stored or not (change.action or change.state == "gone") or not _has_log(warehouse.path(change.ref)):
         return change
     return replace(

@@ -4,7 +4,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
+from metaplatform.chapters import MODELS, PREDICTIONS
 from metaplatform.compute.changes.plan import Plan
+from metaplatform.naming import ref_name
 from metaplatform.resources.models.model_registry import ModelRegistry
 from metaplatform.resources.storage.table_logs import TableLogs
 from metaplatform.specs.book.manifest import Manifest
@@ -24,7 +26,7 @@ def with_versions(plan: Plan, manifest: Manifest, registry: ModelRegistry, logs:
     """
     told: dict[str, str] = {}
     for change in plan.changes:
-        model = manifest.models.get(change.ref.removeprefix("models.")) if change.ref.startswith("models.") else None
+        model = manifest.models.get(ref_name(change.ref)) if MODELS.holds(change.ref) else None
         if model is None or change.state != "changed" or not (changed := _learnt_otherwise(manifest, model, registry)):
             continue
         told[change.ref] = changed
@@ -56,12 +58,12 @@ def _unscored(
     until = None if able else _learns_until(manifest, model, registry, logs, now)
     if until is None:
         return {}
-    scored = f"features.{model.feature_set}"
+    scored = model.feature_set_ref
     return {
         change.ref: found
         for change in plan.work
-        if change.ref.startswith("predictions.")
-        and _asks_for_the_champion(spec := manifest.predictions[change.ref.removeprefix("predictions.")], model)
+        if PREDICTIONS.holds(change.ref)
+        and _asks_for_the_champion(spec := manifest.predictions[ref_name(change.ref)], model)
         and (found := _told(manifest, spec, change.partitions or logs.partitions(scored), until))
     }
 
@@ -83,7 +85,7 @@ def _learns_until(
 
 
 def _told(manifest: Manifest, spec: PredictionSpec, keys: Collection[str], until: datetime) -> str:
-    ref = f"predictions.{spec.name}"
+    ref = spec.ref
     scheme = manifest.partitions(ref)
     lacking = sorted(key for key in keys if scheme.has(key) and scheme.window(key).start < until) if scheme else []
     if scheme and not lacking:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import dagster as dg
 
+from metaplatform.chapters import SOURCES
 from metaplatform.composition import definitions_of
 from metaplatform.errors import MetaplatformError
 from metaplatform.execution import RunFailedError, deployment_instance, run_in_process
@@ -157,7 +158,7 @@ def _read_sources(
     """Read every source, by the check that reads it live: what they hold says which moments there are to walk."""
     repository = definitions.get_repository_def()
     for name, source in manifest.sources.items():
-        reason = f"raw.{name}: {source.read} are read"
+        reason = f"{SOURCES.ref(name)}: {source.read} are read"
         progress.run(reason)
         tags = {REASON_TAG: reason, REPLAY_TAG: "true"}
         try:

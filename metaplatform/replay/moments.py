@@ -73,7 +73,7 @@ def _maturing_hours(loop: Loop, model: ModelSpec, now: datetime, until: datetime
 
 def _rows_end(loop: Loop, model: ModelSpec) -> datetime | None:
     """Return the end of the rows that the model could learn from, None if there are none."""
-    ref = f"features.{model.feature_set}"
+    ref = model.feature_set_ref
     if scheme := loop.manifest.partitions(ref):
         newest = max(loop.warehouse.partitions(ref), default=None)
         return scheme.window(newest).end if newest else None

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
+from metaplatform.chapters import SOURCES
 from metaplatform.factories.automation.state import Loop, blocked_partitions
 from metaplatform.resources.sinks.outbox import Outbox
 from metaplatform.specs.entities.inference import PredictionSpec
@@ -15,7 +16,7 @@ def shortfalls(loop: Loop, runs: int, end: datetime) -> Iterator[str]:
     """Yield what was held back or not sent, why there was no run by ``end``, and why a prediction scored nothing."""
     held = blocked_partitions(loop)
     for (name, _), told in held.items():
-        yield f"raw.{name} is held back: {told}"
+        yield f"{SOURCES.ref(name)} is held back: {told}"
     if unsent := Outbox(loop.warehouse.root_path).waiting():
         why = next((waiting.reason for waiting in unsent if waiting.reason), "they are not due yet")
         yield f"{counted(len(unsent), 'message')} not sent, tried again by `metaplatform ui`: {why}"
@@ -23,12 +24,12 @@ def shortfalls(loop: Loop, runs: int, end: datetime) -> Iterator[str]:
         yield from _idle(loop, end, held)
         return
     for prediction in loop.manifest.predictions.values():
-        if not loop.warehouse.partitions(f"predictions.{prediction.name}"):
-            yield f"predictions.{prediction.name} scored nothing: {_unscored(loop, prediction)}"
+        if not loop.warehouse.partitions(prediction.ref):
+            yield f"{prediction.ref} scored nothing: {_unscored(loop, prediction)}"
 
 
 def _idle(loop: Loop, end: datetime, held: Collection[object]) -> Iterator[str]:
-    empty = [f"raw.{name}" for name, contents in loop.contents.items() if not contents.stored]
+    empty = [SOURCES.ref(name) for name, contents in loop.contents.items() if not contents.stored]
     if empty:
         yield f"nothing was to be done: no rows in {', '.join(empty)}"
     elif not held:
@@ -38,9 +39,9 @@ def _idle(loop: Loop, end: datetime, held: Collection[object]) -> Iterator[str]:
 def _unscored(loop: Loop, prediction: PredictionSpec) -> str:
     versions = {found.version for found in loop.registry.versions(prediction.model)}
     if prediction.version != "champion" and prediction.version not in versions:
-        return f"models.{prediction.model} has no version {prediction.version}"
+        return f"{prediction.model_ref} has no version {prediction.version}"
     if versions:
-        return f"no rows to score for models.{prediction.model}"
+        return f"no rows to score for {prediction.model_ref}"
     decisions = loop.ledger.read(Decision, model=prediction.model)
     why = decisions[-1].reasons if decisions else "nothing has asked for a training"
-    return f"models.{prediction.model} was never trained: {why}"
+    return f"{prediction.model_ref} was never trained: {why}"

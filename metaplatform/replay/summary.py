@@ -47,7 +47,7 @@ class _History:
 
     @property
     def _ref(self) -> str:
-        return f"predictions.{self.prediction.name}"
+        return self.prediction.ref
 
     @cached_property
     def _model(self) -> ModelSpec:

@@ -11,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode
 
 from metaplatform.errors import BookError, DataError
+from metaplatform.naming import ref_name
 from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.scaffolding.modeline import schema_for, with_modeline
 from metaplatform.specs.book.manifest import Manifest
@@ -46,7 +47,7 @@ def refuse_names(manifest: Manifest, refs: Sequence[str]) -> None:
         DataError: naming the first that is not a name, or all that are taken.
     """
     for ref in refs:
-        name = ref.split(".", 1)[1]
+        name = ref_name(ref)
         try:
             _NAME.validate_python(name)
         except ValidationError as error:

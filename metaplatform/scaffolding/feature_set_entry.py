@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from metaplatform.chapters import TIMED
 from metaplatform.errors import DataError
 from metaplatform.resources.sources.samples import ColumnFacts, Sample
 from metaplatform.resources.sources.sampling import sample_source
@@ -11,7 +12,6 @@ from metaplatform.scaffolding.known_tables import KnownTable, entity_at, known_t
 from metaplatform.scaffolding.tried_tables import sample_table
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.fields.chapters import TIMED
 from metaplatform.sql.value_kinds import kind_of_type
 
 CATEGORIES = 64

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metaplatform.errors import DataError
+from metaplatform.naming import ref_name, ref_prefix
 from metaplatform.specs.book.columns import KnownColumns
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.ingestion import TimedTable
@@ -24,7 +25,7 @@ class KnownTable:
     @property
     def name(self) -> str:
         """Return the table's name without its chapter."""
-        return self.ref.split(".", 1)[1]
+        return ref_name(self.ref)
 
     @property
     def entity_key(self) -> tuple[str, ...]:
@@ -43,7 +44,7 @@ def entity_at(manifest: Manifest, ref: str, prefixes: Sequence[str], *, owner: s
     Raises:
         DataError: if there is none, with the nearest.
     """
-    found = manifest.entities.get(ref) if ref.split(".", 1)[0] in prefixes else None
+    found = manifest.entities.get(ref) if ref_prefix(ref) in prefixes else None
     if found is None:
         known = [each for each in manifest.entities if each.split(".", 1)[0] in prefixes]
         near = nearest_name(ref, known)

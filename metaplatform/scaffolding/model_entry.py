@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from metaplatform.chapters import FEATURE_SETS, MODELS, MONITORS, PREDICTIONS, TIMED
 from metaplatform.errors import DataError
 from metaplatform.resources.sources.samples import Sample
 from metaplatform.resources.sources.sampling import sample_source
@@ -18,7 +19,6 @@ from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.ingestion import TableSpec
 from metaplatform.specs.entities.training import METRICS, Metric, PromotionSpec, Task, TrainingSpec
-from metaplatform.specs.fields.chapters import TIMED
 from metaplatform.sql.dialect import literal
 from metaplatform.sql.value_kinds import kind_of_type, shown_kind
 from metaplatform.text.nearest import nearest_name
@@ -62,11 +62,11 @@ class _Span:
 def refs_of(name: str) -> tuple[str, ...]:
     """Return what is added to the book for a model of this name."""
     return (
-        f"features.{name}_features",
-        f"models.{name}",
-        f"predictions.{name}_predictions",
-        f"monitoring.{name}_drift",
-        f"monitoring.{name}_performance",
+        FEATURE_SETS.ref(f"{name}_features"),
+        MODELS.ref(name),
+        PREDICTIONS.ref(f"{name}_predictions"),
+        MONITORS.ref(f"{name}_drift"),
+        MONITORS.ref(f"{name}_performance"),
     )
 
 

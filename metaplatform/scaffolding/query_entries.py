@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from metaplatform.chapters import STORED
 from metaplatform.errors import DataError
 from metaplatform.resources.sources.sampling import sample_source
 from metaplatform.scaffolding.known_tables import entity_at
@@ -10,7 +11,6 @@ from metaplatform.specs.book.columns import columns_of
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS, PredictionSpec
 from metaplatform.specs.entities.ingestion import TimedTable
-from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.rules.leakage import outcomes_of
 
 

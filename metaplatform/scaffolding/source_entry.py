@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from metaplatform.chapters import SOURCES
 from metaplatform.errors import DataError
 from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.sources.column_facts import Step
@@ -171,7 +172,7 @@ def _check_names(name: str, columns: Sequence[ColumnGuess]) -> None:
             wrong.append(repr(column.name))
     if wrong:
         raise DataError(
-            owner=f"raw.{name}",
+            owner=SOURCES.ref(name),
             culprit=f"no names of columns: {', '.join(wrong)}",
             fix="rename them in the file: 1 to 128 printable characters, no underscore in front",
         )

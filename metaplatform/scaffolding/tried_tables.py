@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import ibis
 from sqlglot import exp
 
+from metaplatform.chapters import SOURCES
 from metaplatform.compute.chosen_rows import read_by
 from metaplatform.compute.ingestion import conform
 from metaplatform.compute.local_time import in_period, key, periods_table
@@ -109,7 +110,7 @@ class _Tried:
 
 
 def _with_partition(rows: ibis.Table, found: Source, scheme: PartitionSpec) -> ibis.Table:
-    steps = Steps(f"raw.{found.name}", {"rows": rows})
+    steps = Steps(SOURCES.ref(found.name), {"rows": rows})
     moment = next(name for name in rows.columns if name.lower() == str(found.event_timestamp).lower())
     micros = call("epoch_us", column(moment, ROW))
     second = exp.Cast(

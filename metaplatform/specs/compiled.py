@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.errors import Issue, Location
 from metaplatform.naming import stable_id
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.entity import Entity
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.snapshots import Snapshot, read_snapshot, snapshot_of
 from metaplatform.specs.structure import build_entity
 

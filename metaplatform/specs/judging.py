@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from metaplatform.chapters import CHAPTERS, chapter_of
 from metaplatform.errors import Issue
+from metaplatform.naming import ref_name
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Look
 from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.fields.base import PRESENTATION
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.rules import check_book
 from metaplatform.specs.rules.book import Places
 from metaplatform.specs.structure import Part, ReadEntity
@@ -38,8 +39,7 @@ def _can_be_looked_at(part: Part) -> bool:
 
 def _chapters(entities: Mapping[str, Entity]) -> dict[str, Any]:
     """Return entities by chapter and name."""
-    chapters: dict[str, dict[str, Entity]] = {prefix: {} for prefix in CHAPTERS.values()}
+    chapters: dict[str, dict[str, Entity]] = {chapter: {} for chapter in CHAPTERS}
     for ref, entity in entities.items():
-        prefix, name = ref.split(".", 1)
-        chapters[prefix][name] = entity
-    return {chapter: chapters[prefix] for chapter, prefix in CHAPTERS.items()}
+        chapters[chapter_of(ref).name][ref_name(ref)] = entity
+    return chapters

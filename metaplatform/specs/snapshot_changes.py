@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from metaplatform.specs.fields.chapters import CHAPTERS
+from metaplatform.chapters import CHAPTERS
 from metaplatform.specs.snapshots import Snapshot, entity_fields
 from metaplatform.specs.structure import build_entity
 
@@ -56,7 +56,7 @@ def content_hash(values: Any) -> str:
 def by_reference(snapshot: Snapshot) -> dict[str, Fields]:
     """Return the entities of a snapshot by reference (``models.returns``)."""
     return {
-        f"{CHAPTERS[chapter]}.{name}": body
+        CHAPTERS[chapter].ref(name): body
         for chapter in CHAPTERS
         if chapter in snapshot
         for name, body in snapshot[chapter].items()

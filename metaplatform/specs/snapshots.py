@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.errors import Issue
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Look
 from metaplatform.specs.entities.entity import Entity
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.judging import judged
 from metaplatform.specs.relational.places import TablePlaces, fault_in_rows
@@ -28,7 +28,7 @@ def entity_fields(entity: Entity) -> dict[str, Any]:
 
 def snapshot_of(manifest: Manifest) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the book as JSON values; chapters without entities are left out."""
-    chapters: dict[str, Mapping[str, Entity]] = {chapter: getattr(manifest, chapter) for chapter in CHAPTERS}
+    chapters: dict[str, Mapping[str, Entity]] = {chapter: manifest.entries(each) for chapter, each in CHAPTERS.items()}
     return {
         chapter: {name: entity_fields(entity) for name, entity in entities.items()}
         for chapter, entities in chapters.items()
@@ -56,7 +56,7 @@ def read_snapshot(
     reads: dict[str, ReadEntity] = {}
     for chapter, bodies in snapshot.items():
         for name, body in bodies.items():
-            ref = f"{CHAPTERS[chapter]}.{name}"
+            ref = CHAPTERS[chapter].ref(name)
             reads[ref] = read_entity(chapter, name, dict(body))
             issues.extend(_issue(ref, fault_in_rows(chapter, fault), places) for fault in reads[ref].faults)
     locations = {ref: places.of(ref) for ref in reads}

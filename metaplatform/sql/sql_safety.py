@@ -5,6 +5,7 @@ from typing import TypeGuard
 
 from sqlglot import exp
 
+from metaplatform.chapters import STORED
 from metaplatform.sql.dialect import sql_text
 from metaplatform.sql.duckdb_functions import AGGREGATES, IMPURE, SCALARS, SYNTAX, TABLES, WINDOWS
 from metaplatform.text.nearest import nearest_name
@@ -41,7 +42,6 @@ _STATEMENTS = (
 )
 _PARAMETERS = (exp.Parameter, exp.Placeholder, exp.PositionalColumn, exp.SessionParameter)
 _QUERIES = (exp.Query, exp.Table, exp.Values, exp.Exists)
-_REFERENCE_PREFIXES = frozenset({"raw", "tables", "features", "predictions", "outputs"})
 
 
 class SqlError(ValueError):
@@ -159,7 +159,7 @@ def _check_table(node: exp.Table) -> None:
         if isinstance(node.this, exp.Func) and written_name(node.this) in TABLES:
             return
         raise _fault(node, "a query reads references only", "declare a source and read it as `raw.<name>`")
-    if node.catalog or (node.db and node.db not in _REFERENCE_PREFIXES):
+    if node.catalog or (node.db and node.db not in STORED):
         raise _unknown_table(node, _text(node))
     if not node.db and node.name.lower() not in set(_visible_ctes(node)):
         raise _unknown_table(node, node.name)

@@ -13,6 +13,7 @@ from filelock import FileLock
 from ibis import Table
 
 from metaplatform import places
+from metaplatform.chapters import PREDICTIONS
 from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.sql_columns import where
 from metaplatform.resources.engine.session import Session
@@ -43,9 +44,9 @@ class ActedRows:
     def __init__(self, session: Session, reaction: ReactionSpec, step: Step) -> None:
         warehouse = step.warehouse
         self._session, self._reaction, self._step = session, reaction, step
-        self._ref = f"reactions.{reaction.name}"
+        self._ref = reaction.ref
         self._identity = step.manifest.identity_of(reaction.prediction)
-        prediction = f"predictions.{reaction.prediction}"
+        prediction = reaction.prediction_ref
         self.scored = in_partition(session.table(prediction), step.partition)
         # A key that has changed its type has done so for readers of the predictions, too.
         schema = warehouse.schema(prediction)
@@ -107,7 +108,7 @@ def note_matches(session: Session, step: Step, prediction: str) -> None:
     if STAND_BY_TAG in step.tags:
         return
     warehouse, records = step.warehouse, MatchRecords(step.warehouse.root_path)
-    version = warehouse.partitions(f"predictions.{prediction}").get(step.partition or "")
+    version = warehouse.partitions(PREDICTIONS.ref(prediction)).get(step.partition or "")
     for reaction in step.manifest.reactions.values():
         if reaction.prediction != prediction:
             continue

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from metaplatform.chapters import SOURCES
 from metaplatform.compute.policy.quarantine import beyond_share
 from metaplatform.errors import MetaplatformError
 from metaplatform.naming import stable_id
@@ -75,7 +76,7 @@ def _quarantined(manifest: Manifest, warehouse: Warehouse) -> Iterator[Held]:
     for name, source in manifest.sources.items():
         contents = records.read(name)
         for each in beyond_share(source, contents) if contents else ():
-            yield Held(f"raw.{name}", each.partition, each.finding, str(each))
+            yield Held(SOURCES.ref(name), each.partition, each.finding, str(each))
 
 
 def _misshapen(manifest: Manifest, warehouse: Warehouse) -> Iterator[Held]:
@@ -87,6 +88,6 @@ def _misshapen(manifest: Manifest, warehouse: Warehouse) -> Iterator[Held]:
             newest[seen.monitor, seen.partition] = seen
     for (monitor, partition), seen in newest.items():
         if seen.status == "failed" and monitor in manifest.monitors:
-            prediction = f"predictions.{manifest.monitors[monitor].prediction}"
+            prediction = manifest.monitors[monitor].prediction_ref
             where = f" of {partition}" if partition else ""
             yield Held(prediction, partition, seen.observation_id, f"the profile{where} failed: {seen.detail}")

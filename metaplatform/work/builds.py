@@ -7,10 +7,11 @@ from functools import wraps
 
 import ibis
 
+from metaplatform.chapters import MODELS, SOURCES
 from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.partition_profiles import row_profiles
 from metaplatform.compute.policy.road import made_by_reactions
-from metaplatform.naming import PARTITION, stable_id
+from metaplatform.naming import PARTITION, ref_prefix, stable_id
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.storage.build_records import BuildRecords
 from metaplatform.resources.storage.root_use import mark_root
@@ -93,12 +94,12 @@ def stored_contents(step: Step) -> tuple[str, dict[str, dict[str, str]]]:
 
     The rows of a source's partition have their event timestamps in it; those of others need not.
     """
-    if step.ref.startswith("models.") or not step.warehouse.exists(step.ref):
+    if MODELS.holds(step.ref) or not step.warehouse.exists(step.ref):
         return "", {}
     time, schemes = step.manifest.event_timestamp(step.ref), _schemes_to_tell(step)
     with step.warehouse.session() as session:
         rows = in_partition(session.table(step.ref), step.partition)
-        rows = rows.drop(*(_NO_CONTENT.get(step.ref.split(".")[0], frozenset({PARTITION})) & set(rows.columns)))
+        rows = rows.drop(*(_NO_CONTENT.get(ref_prefix(step.ref), frozenset({PARTITION})) & set(rows.columns)))
         whole = _profile(session, row_profiles(rows, owner=step.ref))
         told = {
             scheme.calendar: _profile(session, row_profiles(rows, owner=step.ref, scheme=scheme, moment=time))
@@ -110,7 +111,7 @@ def stored_contents(step: Step) -> tuple[str, dict[str, dict[str, str]]]:
 def _schemes_to_tell(step: Step) -> tuple[PartitionSpec, ...]:
     """Return by which partitions the stored rows are told apart in time, each once by its windows."""
     manifest, own = step.manifest, step.manifest.partitions(step.ref)
-    if (step.ref.startswith("raw.") and own) or not manifest.event_timestamp(step.ref):
+    if (SOURCES.holds(step.ref) and own) or not manifest.event_timestamp(step.ref):
         return ()
     if own is not None:
         return (own,)

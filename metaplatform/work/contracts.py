@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from metaplatform.chapters import SOURCES
 from metaplatform.compute.ingestion import REASON
 from metaplatform.compute.policy.quarantine import Quarantined, beyond_share
 from metaplatform.naming import FILE, quarantine_ref
@@ -54,7 +55,7 @@ def contract_metadata(contents: SourceContents) -> dict[str, Any]:
 
 def approved_findings(ledger: Ledger, name: str) -> frozenset[str]:
     """Return the findings on a source's quarantine that a person has approved."""
-    return frozenset(kept.finding for kept in ledger.read(Approval, subject=f"raw.{name}"))
+    return frozenset(kept.finding for kept in ledger.read(Approval, subject=SOURCES.ref(name)))
 
 
 def _told(found: tuple[Quarantined, ...], share: float) -> str:

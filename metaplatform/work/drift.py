@@ -5,6 +5,7 @@ from datetime import datetime
 
 import ibis
 
+from metaplatform.chapters import PREDICTIONS
 from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.digest import Digest, digest
 from metaplatform.compute.drift import detect_drift
@@ -41,8 +42,8 @@ def judge_drift(step: Step, monitor: DriftMonitor) -> Judged:
     since = None if prediction.in_sample else bundle.lineage.trained_until
     moment = str(step.manifest.spine_of(model).event_timestamp)
     with step.warehouse.session() as session:
-        features = _judged_rows(session, f"features.{model.feature_set}", step, moment, since)
-        scores = _judged_rows(session, f"predictions.{monitor.prediction}", step, moment, since)
+        features = _judged_rows(session, model.feature_set_ref, step, moment, since)
+        scores = _judged_rows(session, monitor.prediction_ref, step, moment, since)
         current = digest(features, bundle.encoding.names).joined(digest(scores, [score_column]))
     profiled = profile(
         reference.without(monitor.exclude), current.without(monitor.exclude), monitor.profile, min_rows=monitor.min_rows
@@ -67,13 +68,13 @@ def scoring_version(step: Step, prediction: str) -> int | None:
     Raises:
         DataError: if nothing was ever scored.
     """
-    if not step.warehouse.exists(f"predictions.{prediction}"):
+    if not step.warehouse.exists(PREDICTIONS.ref(prediction)):
         raise DataError(
             owner=step.ref,
-            culprit=f"predictions.{prediction} does not exist yet",
-            fix=f"materialize predictions.{prediction} first",
+            culprit=f"{PREDICTIONS.ref(prediction)} does not exist yet",
+            fix=f"materialize {PREDICTIONS.ref(prediction)} first",
         )
-    state = step.warehouse.partitions(f"predictions.{prediction}").get(step.partition or "")
+    state = step.warehouse.partitions(PREDICTIONS.ref(prediction)).get(step.partition or "")
     return state.model_version if state else None
 
 

@@ -51,15 +51,15 @@ def version_asked_for(manifest: Manifest, spec: PredictionSpec, registry: ModelR
     version = registry.version(spec.model, int(spec.version)) if pinned else registry.champion(spec.model)
     if version is None:
         raise RegistryError(
-            owner=f"predictions.{spec.name}",
+            owner=spec.ref,
             culprit=f"model '{spec.model}' has no champion yet",
-            fix=f"materialize models.{spec.model} first; its first version becomes champion",
+            fix=f"materialize {spec.model_ref} first; its first version becomes champion",
         )
     if changed := redefined_features(manifest, version, registry):
         raise RegistryError(
-            owner=f"predictions.{spec.name}",
+            owner=spec.ref,
             culprit=f"version {version.version} learnt another definition of {', '.join(changed)}",
-            fix=f"train models.{spec.model} again (`metaplatform apply`), or take the edit back",
+            fix=f"train {spec.model_ref} again (`metaplatform apply`), or take the edit back",
         )
     return version
 
@@ -124,7 +124,7 @@ def rows_to_score(session: Session, step: Step, spec: PredictionSpec) -> ibis.Ta
     """Return the feature rows of the step's partition, with the columns of the spine that are kept."""
     manifest = step.manifest
     feature_set = manifest.feature_sets[manifest.models[spec.model].feature_set]
-    features = in_partition(session.table(f"features.{feature_set.name}"), step.partition)
+    features = in_partition(session.table(feature_set.ref), step.partition)
     extra = extra_columns(manifest, spec)
     if not extra:
         return features

@@ -47,7 +47,7 @@ def kept_counts(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, matu
     Partitions that no run has counted are taken to have a label in every row, evenly spread: so is all of a table
     without partitions, over the training window before ``mature``.
     """
-    ref, step = f"features.{model.feature_set}", counting_step(model.training)
+    ref, step = model.feature_set_ref, counting_step(model.training)
     scheme = manifest.partitions(ref)
     counted = LabelRecords(warehouse.root_path).read(model.name, _definition(manifest, model))
 
@@ -103,7 +103,7 @@ def keep_label_counts(session: Session, step: Step, feature_set: str) -> None:
         try:
             recount(session, step.manifest, model, step.warehouse, [step.partition or ""])
         except MetaplatformError as error:
-            step.log(f"the labels of models.{model.name} are not counted: {error}")
+            step.log(f"the labels of {model.ref} are not counted: {error}")
 
 
 def recount(
@@ -135,10 +135,10 @@ def _usable(session: Session, manifest: Manifest, model: ModelSpec, partitions: 
     """Return event timestamp, label and ``partition`` of the features that have a usable label."""
     moment, *_ = order = order_of(manifest, model)
     key = list(manifest.spine_of(model).key)
-    features = session.table(f"features.{model.feature_set}")
+    features = session.table(model.feature_set_ref)
     spine = session.table(manifest.feature_sets[model.feature_set].spine)
     partition = ibis.literal("")
-    if manifest.partitions(f"features.{model.feature_set}"):
+    if manifest.partitions(model.feature_set_ref):
         features, spine = (in_partitions(table, partitions) for table in (features, spine))
         partition = features[PARTITION]
     known = labels(model, spine, manifest=manifest)

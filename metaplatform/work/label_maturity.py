@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from metaplatform.chapters import SOURCES
 from metaplatform.compute.policy.maturity import arrived_until, label_sources
 from metaplatform.resources.storage.table_logs import TableLogs
 from metaplatform.specs.book.manifest import Manifest
@@ -20,7 +21,7 @@ def labels_known_at(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, 
 
 def _end(manifest: Manifest, source: str, warehouse: TableLogs) -> datetime | None:
     """Return the end of what has arrived of a source with an event timestamp, None if nothing has."""
-    spec, ref = manifest.sources[source], f"raw.{source}"
+    spec, ref = manifest.sources[source], SOURCES.ref(source)
     if spec.partitions is None:
         return warehouse.newest(ref, str(spec.event_timestamp))
     newest = max(warehouse.partitions(ref), default=None)

@@ -68,7 +68,7 @@ def labelled_frame(
     """
     spine = manifest.spine_of(model)
     check_key(session, rows, spine.key, owner=manifest.feature_sets[model.feature_set].spine)
-    features = session.table(f"features.{model.feature_set}")
+    features = session.table(model.feature_set_ref)
     wanted = [*order_of(manifest, model), *manifest.features_of(model)]
     return training_frame(
         features.select(*dict.fromkeys(wanted)),

@@ -12,6 +12,7 @@ import ibis
 import numpy as np
 import numpy.typing as npt
 
+from metaplatform.chapters import PREDICTIONS
 from metaplatform.compute.chosen_rows import in_partition
 from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.evidently_performance import performance_report
@@ -99,7 +100,7 @@ def realized_rows(step: Step, prediction: str, model: ModelSpec, *, of_all: bool
     told. Without partitions each row counts for the version that scored it first, of those that have not learnt from
     it; the newest one that has such rows is judged, on them alone, or with ``of_all`` every version on its own.
     """
-    manifest, warehouse, history = step.manifest, step.warehouse, history_ref(f"predictions.{prediction}")
+    manifest, warehouse, history = step.manifest, step.warehouse, history_ref(PREDICTIONS.ref(prediction))
     if not warehouse.exists(history):
         return _NOTHING
     key, moment = list(manifest.spine_of(model).key), str(manifest.spine_of(model).event_timestamp)

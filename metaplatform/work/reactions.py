@@ -88,7 +88,7 @@ def _top(session: Session, manifest: Manifest, reaction: ReactionSpec, rows: ibi
     score = SCORE_COLUMNS[manifest.models[prediction.model].task]
     identity = manifest.identity_of(reaction.prediction)
     shown = reaction.columns or tuple(dict.fromkeys((*identity, *prediction.keep, score)))
-    owner = f"reactions.{reaction.name}"
+    owner = reaction.ref
     ranked = with_columns(rows, {_RANK: reaction.rank_by or sql_text(identifier(score))}, owner=owner)
     first = ranked.order_by([ranked[_RANK].desc(nulls_first=False), *(ranked[name] for name in identity)])
     return session.stream(first.limit(TOP_ROWS).select(*shown), owner=owner).read_all()

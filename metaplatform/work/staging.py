@@ -51,7 +51,7 @@ def mark_of(manifest: Manifest, source: SourceSpec) -> SourceMark:
         DataError: if there are none.
     """
     state = READERS.of(source.kind).state(source, Place.of(manifest))
-    mark = stable_id(state.token, manifest.spec_hash(f"raw.{source.name}"))
+    mark = stable_id(state.token, manifest.spec_hash(source.ref))
     return SourceMark(mark, state.changed_at or _EPOCH, state.parts)
 
 
@@ -67,7 +67,7 @@ def read_source(
         SourceChangedError: if the files changed while they were read.
         StorageError: if a row was read and is neither stored nor quarantined.
     """
-    ref = f"raw.{source.name}"
+    ref = source.ref
     before = mark_of(manifest, source)
     files = read_rows(session, source, Place.of(manifest))
     conformed = conform(files.rows, source, arrived=arrived, keep=session.keep)
@@ -124,8 +124,8 @@ def staged_contents(session: Session, step: Step, source: SourceSpec, *, as_plan
     """
     manifest, warehouse = step.manifest, step.warehouse
     known = ContentRecords(warehouse.root_path).read(source.name)
-    if known is not None and warehouse.exists(staged_ref(f"raw.{source.name}")):
-        same = known.spec_hash == manifest.spec_hash(f"raw.{source.name}")
+    if known is not None and warehouse.exists(staged_ref(source.ref)):
+        same = known.spec_hash == manifest.spec_hash(source.ref)
         if as_planned and same:
             return known
         if known.mark == mark_of(manifest, source).mark:
@@ -144,7 +144,7 @@ def _unchanged(
         yield from rows
         if mark_of(manifest, source).mark != before.mark:
             raise SourceChangedError(
-                owner=f"raw.{source.name}",
+                owner=source.ref,
                 culprit=f"{source.read} changed while they were read",
                 fix="read them again once they have settled; the loop does so by itself",
             )
@@ -176,7 +176,7 @@ def _faulty(source: SourceSpec, unfit: ibis.Table) -> ibis.Table:
 def _partitions(
     session: Session, source: SourceSpec, faulty: ibis.Table, arrived: datetime
 ) -> dict[str, PartitionContent]:
-    stored = _profiles(session, partition_profiles(session.table(staged_ref(f"raw.{source.name}")), source))
+    stored = _profiles(session, partition_profiles(session.table(staged_ref(source.ref)), source))
     turned_away: dict[str, int] = {}
     if source.partitions is not None:
         bounds = _bounds(source, source.partitions, arrived)
@@ -220,7 +220,7 @@ def _faulty_files(
     """Return what of each file is turned away, lines that are not rows too; ``accepted`` counts the others."""
     scheme = source.partitions
     within = _bounds(source, scheme, arrived) if scheme else None
-    found = session.stream(faults_by_file(faulty, owner=f"raw.{source.name}", within=within)).read_all().to_pylist()
+    found = session.stream(faults_by_file(faulty, owner=source.ref, within=within)).read_all().to_pylist()
     rows = {row["file"]: row for row in found}
     lines = _by_file(session, files.rejects, "file") if files.rejects is not None else Counter[str]()
     contents = {}
@@ -242,7 +242,7 @@ def _span(session: Session, source: SourceSpec) -> tuple[datetime | None, dateti
     """Return the first and the last event timestamp, as far as Python can tell one."""
     if source.event_timestamp is None:
         return None, None
-    ends = session.stream(moment_span(session.table(staged_ref(f"raw.{source.name}")), source)).read_all().to_pylist()
+    ends = session.stream(moment_span(session.table(staged_ref(source.ref)), source)).read_all().to_pylist()
     return _moment(ends[0]["first"]), _moment(ends[0]["last"])
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from metaplatform.naming import HIDDEN_TAG, asset_path
+from metaplatform.naming import HIDDEN_TAG, asset_path, ref_name
 from metaplatform.resources.models.model_registry import ModelRegistry
 from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.sinks.exports import Exports
@@ -87,7 +87,7 @@ class Step:
     @property
     def name(self) -> str:
         """Return the name of the asset's entity in its chapter."""
-        return self.ref.partition(".")[2]
+        return ref_name(self.ref)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -130,7 +130,7 @@ def check_worth(model: ModelSpec, found: Prospect) -> None:
     """
     if missing := shortfall(model, found):
         raise TrainingRefusedError(
-            owner=f"models.{model.name}", culprit=missing.text, fix="wait for more labels, or lower what the book asks"
+            owner=model.ref, culprit=missing.text, fix="wait for more labels, or lower what the book asks"
         )
 
 
@@ -227,7 +227,7 @@ def make_bundle(
         digest(_score_table(session, SCORE_COLUMNS[model.task], [scores, unseen]))
     )
     feature_set = step.manifest.feature_sets[model.feature_set]
-    inputs = {ref: step.warehouse.version(ref) or 0 for ref in (f"features.{feature_set.name}", feature_set.spine)}
+    inputs = {ref: step.warehouse.version(ref) or 0 for ref in (feature_set.ref, feature_set.spine)}
     definitions = definitions_of(step.manifest, feature_set.name)
     lineage = TrainingLineage(
         trained_from=rows.bounds.start,

@@ -56,7 +56,7 @@ def training_prospect(
         versions=versions,
     )
     if found is None:
-        owner = f"models.{model.name}"
+        owner = model.ref
         raise TrainingRefusedError(
             owner=owner,
             culprit=f"no row has a label that is known by {shown(step.now, manifest.zone(owner), seconds=False)}",
@@ -85,7 +85,7 @@ def training_rows(session: Session, step: Step, model: ModelSpec, bounds: Bounds
 
 def _partitions(step: Step, model: ModelSpec, mature: datetime) -> Iterator[str]:
     """Yield the partitions that no run has counted, and those that a training window before ``mature`` reaches into."""
-    ref = f"features.{model.feature_set}"
+    ref = model.feature_set_ref
     scheme, known = step.manifest.partitions(ref), counted_partitions(step.manifest, model, step.warehouse)
     start = model.training.window.before(mature)
     for key in step.warehouse.partitions(ref):

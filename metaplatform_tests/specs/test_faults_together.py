@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.compute.ingestion import misfits
 from metaplatform.errors import Issue
 from metaplatform.resources.sources.source_looks import look_at_sources
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.language.book_files import BookFiles
 from metaplatform.specs.loading import WrittenBook, load_book, read_book, read_written
 from metaplatform.specs.relational.layout import FEATURES, JOINS, LIST_TABLES, PART_TABLES, ListTable
@@ -57,7 +57,7 @@ class Damage:
 
     @property
     def owner(self) -> str:
-        return f"{CHAPTERS[str(self.place[0])]}.{self.place[1]}"
+        return f"{CHAPTERS[str(self.place[0])].prefix}.{self.place[1]}"
 
     def done_to(self, book: Book) -> Book:
         damaged = deepcopy(book)

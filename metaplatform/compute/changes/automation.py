@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.compute.changes.plan import AutomationChange
 from metaplatform.specs.book.manifest import Manifest
 
@@ -17,7 +18,7 @@ SENSORS: Mapping[str, str] = {
 
 def sensors_of(manifest: Manifest) -> tuple[str, ...]:
     """Return the names of the loop's sensors."""
-    return tuple(name for name, chapter in SENSORS.items() if getattr(manifest, chapter))
+    return tuple(name for name, chapter in SENSORS.items() if manifest.entries(CHAPTERS[chapter]))
 
 
 def schedules_of(manifest: Manifest) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
+from metaplatform.chapters import SOURCES, chapter_of
+from metaplatform.naming import ref_name
 from metaplatform.specs.book.columns import KnownColumns
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.entity import Entity
@@ -11,7 +13,6 @@ from metaplatform.sql.expressions import canonical_type
 
 RETYPED = "the type of its column"
 """How the reason begins that a column has another type: rows of both cannot stand in one table."""
-_READ_BY_NOBODY = ("monitoring.", "reactions.")
 
 
 class Breaking:
@@ -24,7 +25,7 @@ class Breaking:
 
     def reasons(self, ref: str) -> tuple[str, ...]:
         """Return why a change of ``ref`` breaks its readers; nothing where it does not, as far as the book tells."""
-        if ref not in self._old.entities or ref.startswith(_READ_BY_NOBODY):
+        if ref not in self._old.entities or chapter_of(ref).action is None:
             return ()
         if ref not in self._new.entities:
             return ("it is gone",)
@@ -54,7 +55,7 @@ def declared_types(manifest: Manifest, ref: str) -> dict[str, str]:
         return {name: canonical_type(kind) for name, kind in entity.columns.items()}
     with suppress(KeyError):
         rows = entity.described_rows(manifest)
-        spine = manifest.sources.get(rows.removeprefix("raw.")) if rows and rows.startswith("raw.") else None
+        spine = manifest.sources.get(ref_name(rows)) if rows and SOURCES.holds(rows) else None
         if rows is not None and spine is not None:
             along = {*spine.identity, *entity.carried}
             return {name: kind for name, kind in declared_types(manifest, rows).items() if name in along}

@@ -1,22 +1,12 @@
 """A plan: what a book changes of what was made from another one."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from metaplatform.chapters import Action
 from metaplatform.compute.changes.differences import Difference
 
-Action = Literal["rebuild", "retrain", "rescore", "rewrite"]
 State = Literal["changed", "added", "gone", "pending"]
-ACTIONS: Mapping[str, Action] = {
-    "raw": "rebuild",
-    "tables": "rebuild",
-    "features": "rebuild",
-    "models": "retrain",
-    "predictions": "rescore",
-    "outputs": "rewrite",
-}
-"""Prefix of a reference → what is done to make it again."""
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,17 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
+from metaplatform.chapters import CHAPTERS, MODELS, PREDICTIONS, chapter_of
 from metaplatform.compute.changes.automation import automation_changes
 from metaplatform.compute.changes.breaking import RETYPED, Breaking
 from metaplatform.compute.changes.differences import Difference, differences
-from metaplatform.compute.changes.plan import ACTIONS, Change, Plan
+from metaplatform.compute.changes.plan import Change, Plan
 from metaplatform.compute.policy.road import made_by_reactions, topological_order
 from metaplatform.compute.policy.stale import stale_partitions, with_followers
+from metaplatform.naming import ref_name
 from metaplatform.specs.book.builds import Built, BuiltPartition
 from metaplatform.specs.book.fingerprints import Contents
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.snapshots import Snapshot, entity_fields, past_manifest, snapshot_of
 from metaplatform.text.plurals import counted
 
@@ -42,7 +43,7 @@ class Past:
                 {"": BuiltPartition(manifest.spec_hash(ref), dict(manifest.lineage.inputs(ref)), 0.0, "")},
             )
             for ref, entity in manifest.entities.items()
-            if ref.split(".")[0] in ACTIONS
+            if chapter_of(ref).action
         }
         return cls(snapshot_of(manifest), built)
 
@@ -50,17 +51,13 @@ class Past:
     def manifest(self) -> Manifest:
         """Return the book that all of this was made from, as far as it still is one."""
         chapters: dict[str, dict[str, Any]] = {chapter: dict(self.book.get(chapter, {})) for chapter in CHAPTERS}
-        prefixes = {prefix: chapter for chapter, prefix in CHAPTERS.items()}
         for ref, built in self.built.items():
-            prefix, name = ref.split(".", 1)
-            chapters[prefixes[prefix]][name] = built.fields
+            chapters[chapter_of(ref).name][ref_name(ref)] = built.fields
         return past_manifest(chapters)
 
     def fields(self, ref: str) -> Mapping[str, Any] | None:
         """Return an entity's fields in the book that last ran; None if it had none of that name."""
-        prefix, name = ref.split(".", 1)
-        chapter = next(chapter for chapter, other in CHAPTERS.items() if other == prefix)
-        found: Mapping[str, Any] | None = self.book.get(chapter, {}).get(name)
+        found: Mapping[str, Any] | None = self.book.get(chapter_of(ref).name, {}).get(ref_name(ref))
         return found
 
 
@@ -86,7 +83,7 @@ class _Comparison:
 
     def change(self, ref: str) -> Change | None:
         """Return what happens to an entity of the book, None if nothing does."""
-        work = self._work(ref) if ref.split(".", maxsplit=1)[0] in ACTIONS else None
+        work = self._work(ref) if chapter_of(ref).action else None
         setting = self._setting(ref)
         if work is None:
             return setting
@@ -96,7 +93,7 @@ class _Comparison:
 
     def gone(self, ref: str) -> Change:
         """Return what is said of an entity that the book no longer has."""
-        stored = ref in self._past.built and not ref.startswith("models.")
+        stored = ref in self._past.built and not MODELS.holds(ref)
         kept = f"what it made stays, orphaned, as {ref}" if stored else "nothing else is removed"
         return Change(ref, "gone", None, (kept,), breaking=self._breaking.reasons(ref))
 
@@ -123,7 +120,7 @@ class _Comparison:
         return Change(
             ref,
             "changed",
-            ACTIONS[ref.split(".", maxsplit=1)[0]],
+            chapter_of(ref).action,
             self._reasons(ref, built, stale, changed),
             changed,
             found,
@@ -147,7 +144,7 @@ class _Comparison:
         return Change(
             ref,
             "changed" if known else "added",
-            None if waits else ACTIONS[ref.split(".", maxsplit=1)[0]],
+            None if waits else chapter_of(ref).action,
             tuple(filter(None, (reason, waits))),
             anew=not waits,
         )
@@ -156,9 +153,9 @@ class _Comparison:
         """Return what a first making waits for, empty if for nothing."""
         if ref in self._on_demand:
             return "a reaction makes it"
-        if ref.startswith("predictions."):
+        if PREDICTIONS.holds(ref):
             return "the loop scores it once its model has a version"
-        if ref.startswith("models.") and self._manifest.models[ref.removeprefix("models.")].retrain:
+        if MODELS.holds(ref) and self._manifest.models[ref_name(ref)].retrain:
             return "its retrain policy trains it once its data reach far enough"
         return self._lacking(ref)
 
@@ -170,7 +167,7 @@ class _Comparison:
     def _lacking(self, ref: str) -> str:
         """Return which of what an entity needs is not there, or waits itself; empty if it can be made."""
         # A pinned version is not read again when its model is trained, and is needed all the same.
-        models = (other for other in self._manifest.upstream(ref) if other.startswith("models."))
+        models = (other for other in self._manifest.upstream(ref) if MODELS.holds(other))
         needed = dict.fromkeys((*self._manifest.reads(ref), *models))
         lacking = [other for other in needed if other in self._waiting or not self._there(other)]
         return f"it waits for {', '.join(lacking)}" if lacking else ""
@@ -240,7 +237,7 @@ class _Comparison:
         """Return a change that makes nothing: of a policy, an order, a check or a reaction."""
         entity = self._manifest.entities[ref]
         before = self._past.fields(ref)
-        watches = ref.split(".", maxsplit=1)[0] not in ACTIONS
+        watches = chapter_of(ref).action is None
         if before is None:
             return Change(ref, "added", None, ("it is new in the book",)) if watches else None
         settled = {*entity.policy_fields, "after"}

@@ -37,7 +37,7 @@ def build_features(
     Raises:
         DataError: if a column is missing, or an expression does not fit the columns' types.
     """
-    owner = f"features.{spec.name}"
+    owner = spec.ref
     described = {ref: Table.of(ref, tables[ref], manifest.timed_table(ref), owner=owner) for ref in spec.tables}
     spine = _spine(spec, Steps(owner, {ref: tables[ref] for ref in spec.tables}), described, window)
     for block in spec.features:

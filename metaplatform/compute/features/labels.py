@@ -30,7 +30,7 @@ def labels(spec: ModelSpec, spine: ibis.Table, *, manifest: Manifest) -> ibis.Ta
     Raises:
         DataError: if an expression reads a column that is not there, or does not fit the types.
     """
-    owner = f"models.{spec.name}"
+    owner = spec.ref
     ref = manifest.feature_sets[spec.feature_set].spine
     table = Table.of(ref, spine, manifest.timed_table(ref), owner=owner)
     selected = _row_columns(table)

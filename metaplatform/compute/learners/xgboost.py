@@ -154,4 +154,4 @@ def _importance(booster: Any, names: Sequence[str]) -> dict[str, float]:
 
 
 def _fault(spec: XGBoostModel, culprit: str) -> DataError:
-    return DataError(owner=f"models.{spec.name}", culprit=culprit, fix="fix training.parameters")
+    return DataError(owner=spec.ref, culprit=culprit, fix="fix training.parameters")

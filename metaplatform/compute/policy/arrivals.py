@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from metaplatform.chapters import SOURCES
 from metaplatform.compute.policy.plans import RunPlan, run_key
 from metaplatform.compute.policy.road import Road, Stock
 from metaplatform.compute.policy.stale import Stale
+from metaplatform.naming import ref_name
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_contents import EMPTY
 from metaplatform.specs.fields.partitions import PartitionSpec
@@ -68,28 +70,28 @@ def plan_arrivals(manifest: Manifest, state: ArrivalState, now: datetime) -> tup
     read. What is blocked holds up what comes after it on its road.
     """
     road, stock = Road(manifest), Stock(state.built, state.scorable)
-    fed = frozenset(ref for name in state.reading for ref in road.reach(f"raw.{name}"))
+    fed = frozenset(ref for name in state.reading for ref in road.reach(SOURCES.ref(name)))
     plain = tuple(
         name
         for name in _changed(manifest, state, None)
-        if (name, "") not in state.blocked and fed.isdisjoint(road.reach(f"raw.{name}"))
+        if (name, "") not in state.blocked and fed.isdisjoint(road.reach(SOURCES.ref(name)))
     )
     plans: list[RunPlan] = []
     claimed: set[str] = set()
     for job in sorted(_jobs(road, state, stock, now), key=lambda found: found.rank):
-        joined = tuple(f"raw.{name}" for name in plain if _feeds(road, name, job))
+        joined = tuple(SOURCES.ref(name) for name in plain if _feeds(road, name, job))
         roots = (*job.roots, *joined)
         selected = road.selection(roots, stock, scheme=job.scheme, partition=job.partition, score=job.arrival)
         held = _is_blocked(state, job) or any(not fed.isdisjoint(road.reach(root)) for root in roots)
         if not held and claimed.isdisjoint(_touched(road, selected)) and _free(road, state, selected):
             plans.append(_plan(road, state, job, roots, selected, now))
-            plain = tuple(name for name in plain if f"raw.{name}" not in joined)
+            plain = tuple(name for name in plain if SOURCES.ref(name) not in joined)
             claimed.update(joined)
         # What is held back holds back what comes after it on its road.
         claimed.update(ref for ref in selected if road.partitions[ref] is not None)
     made = frozenset(ref for plan in plans for ref in plan.refs)
     missing = (ref for ref in _to_catch_up(road, state, stock, None) if ref not in made and ref not in fed)
-    return (*_plan_plain(road, state, stock, (*(f"raw.{name}" for name in plain), *missing), now), *plans)
+    return (*_plan_plain(road, state, stock, (*(SOURCES.ref(name) for name in plain), *missing), now), *plans)
 
 
 def _plan_plain(
@@ -98,7 +100,7 @@ def _plan_plain(
     """Yield the run of sources and tables without partitions, if there are any to make."""
     selected = road.selection(roots, stock, scheme=None, partition="")
     if roots and _free(road, state, selected):
-        arrival = any(ref.startswith("raw.") for ref in roots)
+        arrival = any(SOURCES.holds(ref) for ref in roots)
         yield _plan(road, state, _Job(None, "", roots, arrival), roots, selected, now)
 
 
@@ -133,7 +135,7 @@ def _is_key(text: str, scheme: PartitionSpec) -> bool:
 
 
 def _is_blocked(state: ArrivalState, job: _Job) -> bool:
-    sources = [ref.removeprefix("raw.") for ref in job.roots if ref.startswith("raw.")]
+    sources = [ref_name(ref) for ref in job.roots if SOURCES.holds(ref)]
     return any((name, key) in state.blocked for name in sources for key in ("", job.partition))
 
 
@@ -143,7 +145,7 @@ def _jobs(road: Road, state: ArrivalState, stock: Stock, now: datetime) -> Itera
         # Keys sort as their windows do, and the partition that holds ``now`` is still open.
         first_open = scheme.key_of(now)
         due = {
-            f"raw.{name}": closed[0]
+            SOURCES.ref(name): closed[0]
             for name, keys in _changed(road.manifest, state, scheme).items()
             if (closed := [key for key in keys if scheme.start <= key < first_open])
         }
@@ -165,7 +167,7 @@ def _to_catch_up(road: Road, state: ArrivalState, stock: Stock, scheme: Partitio
 
 
 def _feeds(road: Road, source: str, job: _Job) -> bool:
-    reached = road.reach(f"raw.{source}")
+    reached = road.reach(SOURCES.ref(source))
     return any(not reached.isdisjoint(road.reach(root)) for root in job.roots)
 
 
@@ -186,7 +188,7 @@ def _plan(
     hashes = [road.manifest.spec_hash(ref) for ref in selected]
     changes = [_change(road.manifest, state, ref, job.partition) for ref in sorted(roots)]
     what = f" for {job.partition}" if job.partition else ""
-    sources = sorted(ref for ref in roots if ref.startswith("raw."))
+    sources = sorted(ref for ref in roots if SOURCES.holds(ref))
     stale = sorted(ref for ref in roots if job.partition in state.stale.get(ref, ()))
     lost = sorted(ref for ref in roots if job.partition in state.lost.get(ref, ()) and ref not in stale)
     missing = sorted(set(roots) - set(sources) - set(stale) - set(lost))
@@ -211,10 +213,10 @@ def _plan(
 
 def _change(manifest: Manifest, state: ArrivalState, ref: str, partition: str) -> str:
     """Return what tells this change from any other: content that comes back is a change again."""
-    if not ref.startswith("raw."):
+    if not SOURCES.holds(ref):
         again = (known.get(ref, {}).get(partition, "") for known in (state.stale, state.lost))
         return f"{ref}:{'+'.join(filter(None, again))}"
-    name = ref.removeprefix("raw.")
+    name = ref_name(ref)
     held = (name, partition if manifest.sources[name].partitions else "")
     found = _found(manifest, state, ref, partition)
     return f"{ref}:{state.last.get(held)}:{state.arrived.get(held)}>{found}"
@@ -222,5 +224,5 @@ def _change(manifest: Manifest, state: ArrivalState, ref: str, partition: str) -
 
 def _found(manifest: Manifest, state: ArrivalState, ref: str, partition: str) -> str:
     """Return the fingerprint of what a source holds in the partition, or as a whole if it has none."""
-    name = ref.removeprefix("raw.")
+    name = ref_name(ref)
     return _held(manifest, state, name)[partition if manifest.sources[name].partitions else ""]

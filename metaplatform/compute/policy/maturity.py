@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 from sqlglot import exp
 
+from metaplatform.chapters import SOURCES, TABLES
+from metaplatform.naming import ref_name
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.sql.expressions import parse_query, referenced_tables
@@ -36,8 +38,8 @@ def label_sources(manifest: Manifest, model: ModelSpec) -> tuple[str, ...]:
     stands in the row has arrived with it, and is known when its delay has passed.
     """
     ref = manifest.feature_sets[model.feature_set].spine
-    while ref.startswith("tables."):
-        sql = manifest.tables[ref.removeprefix("tables.")].sql
+    while TABLES.holds(ref):
+        sql = manifest.tables[ref_name(ref)].sql
         if not makes_rows_of_rows(sql):
             return tuple(dict.fromkeys(_timed_sources(manifest, ref)))
         (ref,) = referenced_tables(sql)
@@ -53,8 +55,8 @@ def makes_rows_of_rows(sql: str) -> bool:
 
 
 def _timed_sources(manifest: Manifest, ref: str) -> Iterator[str]:
-    if ref.startswith("raw."):
-        name = ref.removeprefix("raw.")
+    if SOURCES.holds(ref):
+        name = ref_name(ref)
         if manifest.sources[name].event_timestamp:
             yield name
         return

@@ -80,7 +80,7 @@ def plan_reaction(matches: OpenMatches) -> RunPlan:
     where = f" of {matches.partition}" if matches.partition else ""
     return RunPlan(
         key=run_key("reaction", reaction.name, matches.partition, found.run_id),
-        refs=(*reaction.materialize, f"reactions.{reaction.name}"),
+        refs=(*reaction.materialize, reaction.ref),
         monitors=(),
         partition=matches.partition,
         reason=f"{counted(found.rows, 'new row')}{where} by version {found.model_version} meet: {reaction.when}",

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from metaplatform.chapters import SOURCES
 from metaplatform.compute.policy.plans import RunPlan, run_key
 from metaplatform.naming import stable_id
 from metaplatform.specs.book.manifest import Manifest
@@ -62,7 +63,7 @@ def plan_readings(
     plans: dict[str, RunPlan] = {}
     notes: list[str] = []
     for name, look in looks.items():
-        ref, settle = f"raw.{name}", manifest.sources[name].settle
+        ref, settle = SOURCES.ref(name), manifest.sources[name].settle
         if look.mark == look.read or ref in busy:
             continue
         # A time in the future comes from another clock, and tells nothing.

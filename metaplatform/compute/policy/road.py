@@ -4,14 +4,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from metaplatform.chapters import OUTPUTS, PREDICTIONS, chapter_of
+from metaplatform.naming import ref_name
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.families import MonitorSpec
-from metaplatform.specs.entities.feature_sets import FeatureSetSpec
-from metaplatform.specs.entities.ingestion import TableSpec
-from metaplatform.specs.entities.outputs import FileOutput, ReportOutput, ViewsOutput
 from metaplatform.specs.fields.partitions import PartitionSpec
-
-_NO_TABLES = ("models.", "monitoring.", "reactions.")
 
 
 @dataclass(frozen=True)
@@ -41,17 +38,16 @@ class Road:
         """Return ``ref`` and all that is made of it; models end the road, because they wait for their policy."""
         reached = {ref}
         for candidate in self.order:
-            if not candidate.startswith(_NO_TABLES) and not reached.isdisjoint(self.parents[candidate]):
+            if chapter_of(candidate).stored and not reached.isdisjoint(self.parents[candidate]):
                 reached.add(candidate)
         return frozenset(reached)
 
     def inputs(self, ref: str) -> tuple[str, ...]:
         """Return the tables that ``ref`` is made behind."""
-        files = (FileOutput, ViewsOutput)
         return tuple(
             parent
             for parent in self.parents[ref]
-            if not parent.startswith(_NO_TABLES) and not isinstance(self.manifest.entities[parent], files)
+            if chapter_of(parent).stored and self.manifest.entities[parent].is_table
         )
 
     def selection(
@@ -88,7 +84,7 @@ class Road:
         """
         found: dict[str, str] = {}
         for ref in self.order:
-            made = isinstance(self.manifest.entities[ref], TableSpec | FeatureSetSpec | ReportOutput)
+            made = self.manifest.entities[ref].made_of_tables
             if not made or self.partitions[ref] != scheme or ref in self.on_demand or stock.built is None:
                 continue
             have = stock.built.get(ref, frozenset())
@@ -109,7 +105,7 @@ class Road:
                 ref not in stale
                 or self.partitions[ref] != scheme
                 or ref in self.on_demand
-                or ref.startswith(_NO_TABLES)
+                or not chapter_of(ref).stored
             ):
                 continue
             possible = (key for key in sorted(stale[ref]) if self._can_again(ref, stock, scheme, key))
@@ -127,23 +123,23 @@ class Road:
         return tuple(
             name
             for name, monitor in self.manifest.monitors.items()
-            if f"predictions.{monitor.prediction}" in selected
+            if monitor.prediction_ref in selected
             and (not monitor.waits_for_labels or self._mature(monitor, partition, known))
         )
 
     def _mature(self, monitor: MonitorSpec, partition: str, known: Mapping[str, datetime] | None) -> bool:
-        scheme = self.partitions[f"predictions.{monitor.prediction}"]
+        scheme = self.partitions[monitor.prediction_ref]
         return scheme is None or (known is not None and labels_mature(self.manifest, monitor, partition, known))
 
     def _made_by_itself(self, ref: str, scheme: PartitionSpec | None) -> bool:
-        return not ref.startswith(_NO_TABLES) and ref not in self.on_demand and self.partitions[ref] in (scheme, None)
+        return chapter_of(ref).stored and ref not in self.on_demand and self.partitions[ref] in (scheme, None)
 
     def _may_score(self, ref: str, stock: Stock, partition: str, score: bool) -> bool:  # noqa: FBT001  # private
-        if not ref.startswith("predictions."):
+        if not PREDICTIONS.holds(ref):
             return True
         scored = partition in (stock.built or {}).get(ref, frozenset())
         wanted = score or scored or self.partitions[ref] is None
-        return wanted and ref.removeprefix("predictions.") in stock.scorable
+        return wanted and ref_name(ref) in stock.scorable
 
     def _can_again(self, ref: str, stock: Stock, scheme: PartitionSpec | None, partition: str) -> bool:
         """Tell whether what was made can be made once more: views show what there is."""
@@ -191,13 +187,13 @@ def topological_order(manifest: Manifest) -> tuple[str, ...]:
 def made_by_reactions(manifest: Manifest) -> frozenset[str]:
     """Return the outputs that only a reaction makes."""
     return frozenset(
-        ref for reaction in manifest.reactions.values() for ref in reaction.materialize if ref.startswith("outputs.")
+        ref for reaction in manifest.reactions.values() for ref in reaction.materialize if OUTPUTS.holds(ref)
     )
 
 
 def labels_mature(manifest: Manifest, monitor: MonitorSpec, partition: str, known: Mapping[str, datetime]) -> bool:
     """Tell whether all labels of a scored partition are mature as of the moment that ``known`` gives for its model."""
     prediction = manifest.predictions[monitor.prediction]
-    scheme = manifest.partitions(f"predictions.{monitor.prediction}")
+    scheme = manifest.partitions(monitor.prediction_ref)
     delay = manifest.label_delay(manifest.models[prediction.model])
     return scheme is not None and delay.behind(scheme.window(partition).end) <= known[prediction.model]

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from metaplatform.chapters import PREDICTIONS
 from metaplatform.compute.policy.plans import RunPlan, run_key
 from metaplatform.compute.policy.road import Road, Stock, labels_mature
+from metaplatform.naming import ref_name
 from metaplatform.specs.book.manifest import Manifest
 
 
@@ -54,8 +56,8 @@ def plan_scoring(manifest: Manifest, state: ScoringState) -> tuple[RunPlan, ...]
     plans: list[RunPlan] = []
     claimed: set[tuple[str, str]] = set()
     for ref in road.order:
-        name = ref.removeprefix("predictions.")
-        if not ref.startswith("predictions.") or name not in state.wanted:
+        name = ref_name(ref)
+        if not PREDICTIONS.holds(ref) or name not in state.wanted:
             continue
         for partition in _outdated(road, state, name):
             scheme = road.partitions[ref]
@@ -85,7 +87,7 @@ def _plan(road: Road, state: ScoringState, name: str, partition: str, selected: 
 def _outdated(road: Road, state: ScoringState, name: str) -> tuple[str, ...]:
     wanted, scored = state.wanted[name], state.scored.get(name, {})
     features = state.features.get(name, frozenset())
-    scheme = road.partitions[f"predictions.{name}"]
+    scheme = road.partitions[PREDICTIONS.ref(name)]
     if scheme is None:
         return ("",) if features and scored.get("") != wanted.version else ()
     latest = max(scored, default="")
@@ -100,7 +102,7 @@ def plan_performance(manifest: Manifest, state: ScoringState, now: datetime) -> 
     plans = []
     known = {**dict.fromkeys(manifest.models, now), **state.known}
     for monitor in manifest.monitors.values():
-        ref = f"predictions.{monitor.prediction}"
+        ref = monitor.prediction_ref
         if not monitor.waits_for_labels or manifest.partitions(ref) is None or ref in state.busy:
             continue
         for partition in sorted(state.scored.get(monitor.prediction, {})):
@@ -108,9 +110,7 @@ def plan_performance(manifest: Manifest, state: ScoringState, now: datetime) -> 
             if not judged and labels_mature(manifest, monitor, partition, known):
                 plans.append(
                     RunPlan(
-                        key=run_key(
-                            "performance", monitor.name, partition, manifest.spec_hash(f"monitoring.{monitor.name}")
-                        ),
+                        key=run_key("performance", monitor.name, partition, manifest.spec_hash(monitor.ref)),
                         refs=(),
                         monitors=(monitor.name,),
                         partition=partition,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from metaplatform.chapters import MODELS
 from metaplatform.compute.policy.road import made_by_reactions, topological_order
 from metaplatform.naming import stable_id
 from metaplatform.specs.book.builds import Built
@@ -55,7 +56,7 @@ def with_followers(manifest: Manifest, built: Mapping[str, Built], stale: Stale)
     for ref in topological_order(manifest):
         made = built.get(ref)
         views = manifest.entities[ref].shows
-        if made is None or ref in left_out or views or ref.startswith(("raw.", "models.")):
+        if made is None or ref in left_out or views or MODELS.holds(ref):
             continue
         for other, reaches in manifest.reads(ref).items():
             if other in found:

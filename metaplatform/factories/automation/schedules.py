@@ -26,7 +26,7 @@ def _retrain_schedule(
         name=mount.named(f"retrain_{model.name}"),
         cron_schedule=cron,
         execution_timezone=timezone,
-        target=dg.AssetSelection.assets(mount.key(f"models.{model.name}")),
+        target=dg.AssetSelection.assets(mount.key(model.ref)),
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Asks the retrain policy of {model.name} when its cron ticks.",
         required_resource_keys=mount.all_named(*LOOP_RESOURCES),

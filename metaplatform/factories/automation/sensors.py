@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
+from metaplatform.chapters import MODELS, MONITORS, PREDICTIONS, SOURCES
 from metaplatform.compute.policy.arrivals import plan_arrivals
 from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.compute.policy.reacting import OpenMatches, open_matches, plan_reaction, told_of
@@ -89,7 +90,7 @@ def _made(manifest: Manifest, mount: Mount) -> dg.AssetSelection:
     """Return what the loop asks runs for: of a location that others share, the book's assets and their checks."""
     if not mount.name:
         return dg.AssetSelection.all(include_sources=False)
-    made = (ref for ref in manifest.assets if not ref.startswith("monitoring."))
+    made = (ref for ref in manifest.assets if not MONITORS.holds(ref))
     return dg.AssetSelection.assets(*(mount.key(ref) for ref in made))
 
 
@@ -133,13 +134,13 @@ def arrivals(loop: Loop, context: dg.SensorEvaluationContext) -> Plans:
         if standing_of(context.instance, plan, loop.now, loop.mount).status in {"due", "at work"}
     }
     plans = plan_arrivals(loop.manifest, arrival_state(loop, due | loop.reading), loop.now)
-    blocked = [f"raw.{name}: {told}" for (name, _), told in blocked_partitions(loop).items()]
+    blocked = [f"{SOURCES.ref(name)}: {told}" for (name, _), told in blocked_partitions(loop).items()]
     return Plans((*readings.plans.values(), *plans), readings.notes, (*faults, *blocked))
 
 
 def scoring(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
     """Bring predictions to the model version they ask for, after a promotion or a roll-back."""
-    held = [f"predictions.{name}: {why}; train it again" for name, why in held_predictions(loop).items()]
+    held = [f"{PREDICTIONS.ref(name)}: {why}; train it again" for name, why in held_predictions(loop).items()]
     return Plans(plan_scoring(loop.manifest, scoring_state(loop)), held=held)
 
 
@@ -153,7 +154,7 @@ def retraining(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
     plans: list[RunPlan] = []
     notes: list[str] = []
     for model in loop.manifest.models.values():
-        if waits := loop.made_again_for(f"models.{model.name}"):
+        if waits := loop.made_again_for(model.ref):
             notes.append(f"{model.name}: waits for {', '.join(waits)}, made of other rows than there are now")
             continue
         try:
@@ -174,7 +175,7 @@ def decision_on(loop: Loop, model: ModelSpec, scheduled_for: datetime | None = N
     A tick at which what the training reads is still to be made again waits, and is asked about when it is.
     """
     state = training_state(loop, model)
-    if scheduled_for is not None and (inputs := loop.made_again_for(f"models.{model.name}")):
+    if scheduled_for is not None and (inputs := loop.made_again_for(model.ref)):
         decision: Decision | None = wait_for_inputs(model, inputs, scheduled_for, loop.now)
     else:
         tick = scheduled_for or awaited_tick(model, loop.ledger.read(Decision, model=model.name))
@@ -199,7 +200,7 @@ def retrain_plan(decision: Decision) -> RunPlan:
     """Return the run that answers a retrain decision."""
     return RunPlan(
         key=f"retrain-{decision.decision_id}",
-        refs=(f"models.{decision.model}",),
+        refs=(MODELS.ref(decision.model),),
         monitors=(),
         partition="",
         reason=f"retrain {decision.model}: {decision.reasons}",

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import dagster as dg
 
+from metaplatform.chapters import PREDICTIONS, SOURCES, STORED
 from metaplatform.compute.policy.arrivals import ArrivalState
 from metaplatform.compute.policy.quarantine import beyond_share
 from metaplatform.compute.policy.reading import Looked, unseen
@@ -16,7 +17,7 @@ from metaplatform.compute.policy.stale import Stale, stale_partitions
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.contracts import CONTRACT, contract_op
 from metaplatform.factories.mount import STANDALONE, Mount
-from metaplatform.naming import op_name, ref_name
+from metaplatform.naming import op_name, ref_name, ref_prefix
 from metaplatform.resources.models.model_registry import ModelRegistry, ModelVersion
 from metaplatform.resources.sinks.exports import lost_files
 from metaplatform.resources.sinks.notifier import Notifier
@@ -30,7 +31,6 @@ from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_contents import SourceContents, closed_until
 from metaplatform.specs.entities.inference import PredictionSpec
 from metaplatform.specs.entities.training import ModelSpec
-from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.records.ledger import Approval, Arrival, Decision, Observation, Promotion
 from metaplatform.work.inference import redefined_features
 from metaplatform.work.label_counting import kept_counts, mature_until, prospect_of
@@ -72,7 +72,7 @@ class Loop:
         return frozenset(
             (
                 *(ref for ref in made if ref),
-                *(f"raw.{name}" for name in self.reading),
+                *(SOURCES.ref(name) for name in self.reading),
                 *(steps[key] for key in self._steps_of_jobs & steps.keys()),
             )
         )
@@ -82,7 +82,7 @@ class Loop:
         """Return the sources that unfinished runs are reading."""
         checks = (key for run in self._unfinished for key in run.asset_check_selection or ())
         read = (self.mount.ref(key.asset_key) for key in checks if key.name == CONTRACT)
-        steps = {self.mount.named(contract_op(f"raw.{name}")): name for name in self.manifest.sources}
+        steps = {self.mount.named(contract_op(SOURCES.ref(name))): name for name in self.manifest.sources}
         return frozenset(
             (*(ref_name(ref) for ref in read if ref), *(steps[key] for key in self._steps_of_jobs & steps.keys()))
         )
@@ -189,7 +189,7 @@ def look_at_sources(loop: Loop) -> tuple[dict[str, Looked], list[str]]:
     for name, source in loop.manifest.sources.items():
         known = loop.contents.get(name)
         if (every := source.asked_every) is not None:
-            looks[name] = unseen(known, loop.manifest.spec_hash(f"raw.{name}"), every, loop.now)
+            looks[name] = unseen(known, loop.manifest.spec_hash(SOURCES.ref(name)), every, loop.now)
             continue
         try:
             found = mark_of(loop.manifest, source)
@@ -271,7 +271,7 @@ def _unfit(loop: Loop, version: ModelVersion) -> tuple[str, ...]:
 def scoring_state(loop: Loop) -> ScoringState:
     """Return what re-scoring and performance checks are planned from."""
     manifest = loop.manifest
-    stored = {name: loop.warehouse.partitions(f"predictions.{name}") for name in manifest.predictions}
+    stored = {name: loop.warehouse.partitions(PREDICTIONS.ref(name)) for name in manifest.predictions}
     built = built_tables(loop)
     asked = {name: _versions_asked(loop, name) for name in manifest.predictions}
     return ScoringState(
@@ -280,8 +280,7 @@ def scoring_state(loop: Loop) -> ScoringState:
             for name, version in wanted_versions(loop).items()
         },
         features={
-            name: built[f"features.{manifest.models[spec.model].feature_set}"]
-            for name, spec in manifest.predictions.items()
+            name: built[manifest.models[spec.model].feature_set_ref] for name, spec in manifest.predictions.items()
         },
         scored={
             name: {key: asked[name].get(key) or state.model_version or 0 for key, state in states.items()}
@@ -297,7 +296,7 @@ def scoring_state(loop: Loop) -> ScoringState:
 
 def _versions_asked(loop: Loop, prediction: str) -> dict[str, int | None]:
     """Return the version that was asked to score each partition; it may have learnt from all that is stored there."""
-    kept = BuildRecords(loop.warehouse.root_path).read(f"predictions.{prediction}")
+    kept = BuildRecords(loop.warehouse.root_path).read(PREDICTIONS.ref(prediction))
     return {key: made.model_version for key, made in kept.partitions.items()} if kept else {}
 
 
@@ -309,7 +308,7 @@ def labels_known(loop: Loop) -> dict[str, datetime]:
 
 def built_tables(loop: Loop) -> dict[str, frozenset[str]]:
     """Return the partitions that each table was made for, those without rows too; ``""`` where there are none."""
-    tables = (ref for ref in loop.manifest.entities if ref.split(".")[0] in STORED)
+    tables = (ref for ref in loop.manifest.entities if ref_prefix(ref) in STORED)
     return {ref: frozenset(loop.warehouse.partitions(ref)) for ref in tables}
 
 
@@ -328,7 +327,7 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
     retrains = [decision for decision in decisions if decision.outcome == "retrain"]
     refused = taken_back(decisions)
     judged = {promotion.promotion_id for promotion in ledger.read(Promotion, model=model.name)}
-    training = f"models.{model.name}" in loop.busy
+    training = model.ref in loop.busy
     ended = [] if training else [seen.decision_id for seen in retrains if seen.decision_id not in judged]
     newest = max(refused.values(), key=lambda seen: seen.decided_at, default=None)
     known_then = counts.cut(mature_until(manifest, model, loop.warehouse, newest.decided_at)) if newest else None
@@ -341,7 +340,7 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
         void=frozenset((*ended, *refused)),
         refusal=Refusal(newest.reasons, known_then) if newest else None,
         outdated=outdated,
-        zone=manifest.zone(f"models.{model.name}"),
+        zone=manifest.zone(model.ref),
     )
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from metaplatform.chapters import chapter_of
 from metaplatform.errors import BookError, Issue, MetaplatformError, StorageError
-from metaplatform.naming import asset_path
+from metaplatform.naming import ref_name
 from metaplatform.resources.book.book_audit import audit_changes
 from metaplatform.resources.book.book_connections import (
     book_engine,
@@ -23,7 +24,6 @@ from metaplatform.resources.book.book_tables import book_tables, chapters_of_tab
 from metaplatform.resources.book.book_triggers import audited_by_entity
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Look
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.relational.reading import snapshot_of_rows
 from metaplatform.specs.relational.rows import Rows, rows_of
 from metaplatform.specs.snapshot_changes import (
@@ -232,10 +232,10 @@ def _write(connection: sa.Connection, plan: PushPlan, rows: Mapping[str, Rows], 
 
 
 def _delete_rows(connection: sa.Connection, tables: Sequence[sa.Table], ref: str) -> None:
-    prefix, _, name = ref.partition(".")
+    chapter, name = chapter_of(ref).name, ref_name(ref)
     for table in tables:
         owner, referenced = owner_columns()[str(table.name)]
-        if prefix in {CHAPTERS[chapter] for chapter in chapters_of_tables()[str(table.name)]}:
+        if chapter in chapters_of_tables()[str(table.name)]:
             connection.execute(table.delete().where(table.c[owner] == (ref if referenced else name)))
 
 
@@ -247,6 +247,4 @@ def _keep_order(connection: sa.Connection, rows: Mapping[str, Rows], changed: se
             if "position" in found[0]:
                 position, table = found[0]["position"], tables[name]
                 moved = sa.or_(table.c.position != position, table.c.position.is_(None))
-                connection.execute(
-                    table.update().where(table.c.name == asset_path(ref)[1], moved).values(position=position)
-                )
+                connection.execute(table.update().where(table.c.name == ref_name(ref), moved).values(position=position))

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.resources.book.book_tables import (
     AUDIT,
     book_tables,
@@ -13,7 +14,6 @@ from metaplatform.resources.book.book_tables import (
     content_tables,
     owner_columns,
 )
-from metaplatform.specs.fields.chapters import CHAPTERS
 
 NOBODY = "unknown"
 """Who changed a row by hand in SQLite, which knows no users."""
@@ -101,7 +101,7 @@ def _sqlite_triggers() -> Iterator[str]:
 def _entity(table: sa.Table) -> tuple[str, str]:
     """Return what stands before the owner in a reference, and the column of the owner."""
     owner, by_reference = owner_columns()[str(table.name)]
-    return "" if by_reference else f"{CHAPTERS[chapters_of_tables()[str(table.name)][0]]}.", owner
+    return "" if by_reference else CHAPTERS[chapters_of_tables()[str(table.name)][0]].ref(""), owner
 
 
 def _sqlite_row(table: sa.Table, row: str | None) -> str:

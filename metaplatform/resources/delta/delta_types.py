@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from metaplatform.chapters import SOURCES
 from metaplatform.errors import ColumnTypeError, DataError
 from metaplatform.naming import PARTITION
 
@@ -122,13 +123,13 @@ def _storable_nested(kind: pa.DataType, name: str, owner: str) -> pa.DataType:
         owner=owner,
         culprit=f"column '{name}' has type {kind}, which no Delta table can hold",
         fix="declare another type for it under `columns` of the source, such as varchar"
-        if owner.startswith("raw.")
+        if SOURCES.holds(owner)
         else "cast it in the query, for example to double, varchar or (an interval) with epoch()",
     )
 
 
 def _fix_for_values(kind: pa.DataType, owner: str) -> str:
-    if not owner.startswith("raw."):
+    if not SOURCES.holds(owner):
         return "cast it in the query, for example to varchar"
     if kind == pa.uint64():
         return "declare it under `columns` of the source as decimal(20,0), which holds every value, or as varchar"

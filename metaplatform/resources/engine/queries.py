@@ -10,6 +10,7 @@ from ibis.expr import operations as ops
 from sqlglot import exp
 
 from metaplatform.errors import DataError, StorageError
+from metaplatform.naming import ref_prefix
 from metaplatform.sql.dialect import sql_text
 
 _LINEAR = (ops.DatabaseTable, ops.Filter, ops.Project, ops.DropColumns, ops.Sort)
@@ -27,7 +28,7 @@ def with_tables(sql: exp.Query, views: Mapping[str, str], *, owner: str) -> exp.
     """
     query = sql.copy()
     by_name = {ref.casefold(): view for ref, view in views.items()}
-    prefixes = {ref.split(".", 1)[0].casefold() for ref in views}
+    prefixes = {ref_prefix(ref).casefold() for ref in views}
     for table in list(query.find_all(exp.Table)):
         if not table.db or not isinstance(table.this, exp.Identifier):
             continue

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from filelock import FileLock
 
+from metaplatform.chapters import MODELS
 from metaplatform.errors import RegistryError
 from metaplatform.resources.files.sqlite_files import damage_of
 from metaplatform.resources.models import mlflow_logging
@@ -154,7 +155,7 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
             earlier = history[:-1]
             if to is None and not earlier:
                 raise RegistryError(
-                    owner=f"models.{model}",
+                    owner=MODELS.ref(model),
                     culprit="there is no earlier champion to go back to",
                     fix="name a version to go to (see `metaplatform versions`)",
                 )
@@ -187,7 +188,7 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         if found is None:
             known = ", ".join(str(other.version) for other in self.versions(model)) or "none"
             raise RegistryError(
-                owner=f"models.{model}",
+                owner=MODELS.ref(model),
                 culprit=f"there is no version {version}",
                 fix=f"use one of the versions there are: {known}",
             )

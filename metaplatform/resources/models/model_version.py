@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from metaplatform.chapters import MODELS
 from metaplatform.errors import RegistryError
 
 PREFIX = "metaplatform."
@@ -60,7 +61,7 @@ def version_of(found: Any, *, ui_url: str) -> ModelVersion:
         trained_from, trained_until, cut = (datetime.fromisoformat(found.tags[PREFIX + name]) for name in INSTANTS)
     except (KeyError, ValueError) as error:
         raise RegistryError(
-            owner=f"models.{found.name}",
+            owner=MODELS.ref(found.name),
             culprit=f"version {found.version} was not made by this platform ({error})",
             fix="delete it in MLflow, or register it under another name",
         ) from error

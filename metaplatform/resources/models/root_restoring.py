@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from metaplatform import places
+from metaplatform.chapters import MODELS
 from metaplatform.resources.models.model_registry import CHAMPION, ModelRegistry, loss_of
 from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.warehouse import Warehouse
@@ -48,8 +49,8 @@ def _told(
     champion = registry.champion(model)
     standing = f"{CHAMPION} is version {champion.version}" if champion else f"there is no {CHAMPION}"
     numbers = ", ".join(map(str, versions))
-    yield f"models.{model}: restored {counted(len(versions), 'version')} ({numbers}); {standing}"
+    yield f"{MODELS.ref(model)}: restored {counted(len(versions), 'version')} ({numbers}); {standing}"
     gone = sorted({each.challenger_version for each in promotions if each.model == model} - set(versions))
     if gone:
         lost = ", ".join(map(str, gone))
-        yield f"models.{model}: cannot restore {lost}: no files of theirs are in {places.MODEL_FILES}"
+        yield f"{MODELS.ref(model)}: cannot restore {lost}: no files of theirs are in {places.MODEL_FILES}"

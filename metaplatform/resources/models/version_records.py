@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
+from metaplatform.chapters import MODELS
 from metaplatform.errors import RegistryError
 from metaplatform.resources.files.json_records import damaged, read_record, write_record
 from metaplatform.resources.models.mlflow_logging import BUNDLE_FOLDER, lineage_tags, log_facts
@@ -108,7 +109,7 @@ def kept_versions(model: Path, promotions: Sequence[Promotion]) -> dict[int, tup
     missing = [number for number in range(1, newest + 1) if number not in found]
     if nameless and missing and len(nameless) != len(missing):
         raise RegistryError(
-            owner=f"models.{model.name}",
+            owner=MODELS.ref(model.name),
             culprit=f"which of the versions {', '.join(map(str, missing))} are the files of "
             f"{counted(len(nameless), 'folder')} in {model / 'models'} cannot be told",
             fix="move away the folders that never became a version",

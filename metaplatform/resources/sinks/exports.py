@@ -13,6 +13,7 @@ import dagster as dg
 import ibis
 
 from metaplatform import places
+from metaplatform.chapters import OUTPUTS
 from metaplatform.errors import StorageError
 from metaplatform.naming import stable_id
 from metaplatform.resources.delta.delta_tables import storage_root
@@ -62,7 +63,7 @@ class Exports(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         path = self.file(output, partition, kind)
         with replacing(path) as temporary:
-            written = session.export(rows, temporary, kind=kind, owner=f"outputs.{output}")
+            written = session.export(rows, temporary, kind=kind, owner=OUTPUTS.ref(output))
         return ExportedFile(path, written, path.stat().st_size)
 
     def file(self, output: str, partition: str | None, ending: str) -> Path:
@@ -107,7 +108,7 @@ def lost_files(manifest: Manifest, built: Mapping[str, Built], root: Path) -> di
     """
     found: dict[str, dict[str, str]] = {}
     for name, output in manifest.outputs.items():
-        ref = f"outputs.{name}"
+        ref = OUTPUTS.ref(name)
         made, spec_hash = built.get(ref), manifest.spec_hash(ref)
         if made is None:
             continue

@@ -51,7 +51,7 @@ class CsvFormat(FileFormat[CsvSource]):
             rows = _rows(connection, spec, members, delimiter=delimiter, header=header, rejects=name, paths=paths)
             with_folder_values(rows, values).create(name)
             tables.append(name)
-        rejects = _rejects(connection, tables, files, owner=f"raw.{spec.name}")
+        rejects = _rejects(connection, tables, files, owner=spec.ref)
         empty = _empty_files([file.name for file in files if file not in held])
         return FilesRead(union_of(connection, tables), pa.concat_tables([rejects, empty]))
 
@@ -82,7 +82,7 @@ class CsvFormat(FileFormat[CsvSource]):
     ) -> None:
         """Refuse a first line that is a row, or names that no table can have."""
         del connection
-        owner = f"raw.{spec.name}"
+        owner = spec.ref
         for name in columns:
             if not name.strip() or _is_value(name):
                 raise DataError(
@@ -164,7 +164,7 @@ def _read_header(
     Raises:
         DataError: if there is no such line, or it is not UTF-8.
     """
-    owner = f"raw.{spec.name}"
+    owner = spec.ref
     paths: Any = [str(file.path)]
     try:
         # A result not read to its end keeps its transaction open, which the next error would then abort.

@@ -41,11 +41,11 @@ def check_headers(headers: Mapping[str, Sequence[str]], spec: FileSource) -> Non
     somewhere = {name for found in headers.values() for name in found}
     for label, found in headers.items():
         spared = [] if frozen else [name for name in declared if name in somewhere and name not in found]
-        check_columns([*found, *spared], declared, frozen=frozen, owner=f"raw.{spec.name}", culprit=label)
+        check_columns([*found, *spared], declared, frozen=frozen, owner=spec.ref, culprit=label)
         both = [name for name in found if name.casefold() in {each.casefold() for each in spec.hive_columns}]
         if both:
             raise DataError(
-                owner=f"raw.{spec.name}",
+                owner=spec.ref,
                 culprit=f"{label} has the column '{both[0]}' itself, which `hive_columns` takes from its folder",
                 fix="take it out of `hive_columns`, or rename it in the files",
             )

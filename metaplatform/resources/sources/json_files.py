@@ -50,7 +50,7 @@ class JsonFormat(FileFormat[JsonSource]):
         if types == _NO_OBJECTS and _is_empty(connection, files):
             types = dict.fromkeys(declared, "VARCHAR")
         frozen = spec.contract == "freeze"
-        check_columns(list(types), declared, frozen=frozen, owner=f"raw.{spec.name}", culprit=spec.path)
+        check_columns(list(types), declared, frozen=frozen, owner=spec.ref, culprit=spec.path)
         groups: dict[FolderValues, list[OpenedFile]] = {}
         for file in files:
             groups.setdefault(folder_values(file.origin, spec), []).append(file)
@@ -114,7 +114,7 @@ class JsonFormat(FileFormat[JsonSource]):
             connection.read_json(str(file.path), records="true", hive_partitioning=False)
         except duckdb.BinderException as error:
             fix = "give JSON objects with columns"
-            raise DataError(owner=f"raw.{spec.name}", culprit=f"{file.name} holds no objects", fix=fix) from error
+            raise DataError(owner=spec.ref, culprit=f"{file.name} holds no objects", fix=fix) from error
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, files: Sequence[OpenedFile], *, sample_size: int) -> dict[str, str]:

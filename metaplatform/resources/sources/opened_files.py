@@ -50,7 +50,7 @@ def members_of(archive: zipfile.ZipFile, spec: FileSource, name: str) -> list[st
     found = [member for member in wanted if not member.startswith("__MACOSX/")]
     if not found:
         culprit = f"{name} holds no {' or '.join(endings)} file"
-        raise DataError(owner=f"raw.{spec.name}", culprit=culprit, fix="correct `path` or `kind`")
+        raise DataError(owner=spec.ref, culprit=culprit, fix="correct `path` or `kind`")
     return found
 
 
@@ -67,7 +67,7 @@ def _unzipped(archive: Path, name: str, spec: FileSource, folder: Path) -> list[
                 found.append(OpenedFile(target, f"{name}/{member}", archive))
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         fix = "give an intact archive without password"
-        raise DataError(owner=f"raw.{spec.name}", culprit=f"{name}: {error}", fix=fix) from error
+        raise DataError(owner=spec.ref, culprit=f"{name}: {error}", fix=fix) from error
     return found
 
 

@@ -78,7 +78,7 @@ def _schema(file: OpenedFile, spec: ParquetSource) -> pa.Schema:
         return pq.read_schema(file.path)
     except (pa.ArrowException, OSError) as error:
         fix = "give an intact Parquet file"
-        raise DataError(owner=f"raw.{spec.name}", culprit=f"{file.name} is not a Parquet file", fix=fix) from error
+        raise DataError(owner=spec.ref, culprit=f"{file.name} is not a Parquet file", fix=fix) from error
 
 
 def _differing_columns(schemas: Mapping[str, pa.Schema], spec: ParquetSource) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ def _differing_columns(schemas: Mapping[str, pa.Schema], spec: ParquetSource) ->
         if name not in spec.columns:
             told = ", ".join(f"{kind} in {file}" for kind, file in found.items())
             raise DataError(
-                owner=f"raw.{spec.name}",
+                owner=spec.ref,
                 culprit=f"column '{name}' is {told}: no type holds the values of both",
                 fix="declare its type under `columns` of the source: values that are not of it go to quarantine",
             )

@@ -92,7 +92,7 @@ class RowReader:
         with _readable(spec):
             stream = self._source.rows(spec, place)
             frozen = spec.contract == "freeze"
-            check_columns(stream.schema.names, spec.columns, frozen=frozen, owner=f"raw.{spec.name}", culprit=shown)
+            check_columns(stream.schema.names, spec.columns, frozen=frozen, owner=spec.ref, culprit=shown)
             part = exp.alias_(exp.Literal.string(shown), FILE, quoted=True)
             backend.con.from_arrow(stream).project(f"*, {sql_text(part)}").create(name)
             if self._source.types == "text" and not spec.columns:

@@ -80,4 +80,4 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
 def _without_rows(spec: SourceSpec, name: str, rejected: str) -> DataError:
     told = f"{name} has no rows" + (f": {rejected}" if rejected else "")
     fix = "see that its first line names the columns" if rejected else "put some there: types are inferred from them"
-    return DataError(owner=f"raw.{spec.name}", culprit=told, fix=fix)
+    return DataError(owner=spec.ref, culprit=told, fix=fix)

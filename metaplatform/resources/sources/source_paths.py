@@ -24,7 +24,7 @@ def find_files(spec: FileSource, project_root: str, *, allowed: Sequence[str] = 
     Raises:
         DataError: if there are none, the package is not installed, or the path leads elsewhere.
     """
-    owner = f"raw.{spec.name}"
+    owner = spec.ref
     if is_url(spec.path):
         raise DataError(
             owner=owner,
@@ -107,7 +107,7 @@ def hive_values(path: Path, spec: FileSource) -> Mapping[str, str | None]:
     missing = [name for name in spec.hive_columns if name not in named]
     if missing:
         raise DataError(
-            owner=f"raw.{spec.name}",
+            owner=spec.ref,
             culprit=f"no folder of {path.name} names {', '.join(map(repr, missing))}",
             fix="put it into a folder such as 'region=EU', or correct `hive_columns`",
         )

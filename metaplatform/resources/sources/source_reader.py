@@ -151,4 +151,4 @@ def unreadable(spec: Source, message: str, names: Mapping[str, str], fix: str) -
     text = "; ".join((told[0].split(": ", 1)[-1], *why))
     for path, name in names.items():
         text = text.replace(path, name)
-    return DataError(owner=f"raw.{spec.name}", culprit=text[:300], fix=fix)
+    return DataError(owner=spec.ref, culprit=text[:300], fix=fix)

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from metaplatform import places
+from metaplatform.chapters import SOURCES
 from metaplatform.resources.delta.delta_tables import table_folder
 from metaplatform.resources.files.json_records import damaged, read_record, write_record
 from metaplatform.specs.book.source_contents import FileContent, PartitionContent, SourceContents
@@ -49,5 +50,5 @@ class ContentRecords:
         write_record(self._path(source), {**plain, **times, "partitions": partitions, "faulty": faulty})
 
     def _path(self, source: str) -> Path:
-        table_folder(self._root, f"raw.{source}")  # refuses what is not a name
+        table_folder(self._root, SOURCES.ref(source))  # refuses what is not a name
         return self._root / places.CONTENTS / f"{source}.json"

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from metaplatform.chapters import CHAPTERS, MODELS, SOURCES, Chapter, chapter_of
 from metaplatform.errors import Location
-from metaplatform.naming import stable_id
+from metaplatform.naming import ref_name, stable_id
 from metaplatform.specs.book.following import Following
 from metaplatform.specs.book.lineage import Lineage
 from metaplatform.specs.entities.alerts import AlertSpec
@@ -19,7 +20,6 @@ from metaplatform.specs.entities.ingestion import Source, TableSpec, TimedTable
 from metaplatform.specs.entities.monitoring import Monitor
 from metaplatform.specs.entities.reactions import ReactionSpec
 from metaplatform.specs.entities.training import ModelSpec
-from metaplatform.specs.fields.chapters import ASSETS, CHAPTERS
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.specs.fields.reads import WHOLE, Reach, rows_followed
@@ -53,15 +53,18 @@ class Manifest:
     def entities(self) -> Mapping[str, Entity]:
         """Return every entity by reference (``raw.flights``), in the order of the road."""
         return {
-            f"{prefix}.{name}": entity
-            for chapter, prefix in CHAPTERS.items()
-            for name, entity in getattr(self, chapter).items()
+            chapter.ref(name): entity for chapter in CHAPTERS.values() for name, entity in self.entries(chapter).items()
         }
+
+    def entries(self, chapter: Chapter) -> Mapping[str, Entity]:
+        """Return the entities of a chapter by name."""
+        found: Mapping[str, Entity] = getattr(self, chapter.name)
+        return found
 
     @cached_property
     def assets(self) -> tuple[str, ...]:
         """Return the references of all that runs make or judge: who is told of troubles is not an asset."""
-        return tuple(ref for ref in self.entities if ref.split(".")[0] in ASSETS)
+        return tuple(ref for ref in self.entities if chapter_of(ref).asset)
 
     def timed_table(self, ref: str) -> TimedTable:
         """Return the source or SQL table behind ``ref``.
@@ -69,13 +72,14 @@ class Manifest:
         Raises:
             KeyError: if ``ref`` is neither.
         """
-        prefix, name = ref.split(".", 1)
-        return {"raw": self.sources, "tables": self.tables}[prefix][name]
+        found = self.entities[ref]
+        if not isinstance(found, TimedTable):
+            raise KeyError(ref)
+        return found
 
     def source_at(self, ref: str) -> SourceSpec | None:
         """Return the source behind ``ref``, or None if it is something else, or nothing."""
-        prefix, _, name = ref.partition(".")
-        return self.sources.get(name) if prefix == CHAPTERS["sources"] else None
+        return self.sources.get(ref_name(ref)) if SOURCES.holds(ref) else None
 
     def spine_of(self, model: ModelSpec) -> TimedTable:
         """Return the table whose rows the model's feature set describes."""
@@ -154,8 +158,8 @@ class Manifest:
 
     def zone(self, ref: str) -> str:
         """Return the zone in which moments about ``ref`` are shown: that of its partitions, or else the book's."""
-        model = self.models.get(ref.removeprefix("models.")) if ref.startswith("models.") else None
-        spec = self.partitions(f"features.{model.feature_set}" if model else ref)
+        model = self.models.get(ref_name(ref)) if MODELS.holds(ref) else None
+        spec = self.partitions(model.feature_set_ref if model else ref)
         return spec.timezone if spec else self.timezone
 
     def spec_hash(self, ref: str) -> str:

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from metaplatform.chapters import ALERTS
 from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.entities.families import NotificationSpec
 from metaplatform.specs.fields.base import Many
@@ -14,6 +15,7 @@ class AlertSpec(Entity):
     them in any case. Where the deployment names a channel itself (``METAPLATFORM_NOTIFY_URL_ENV``), that one counts.
     """
 
+    chapter = ALERTS
     notify: Many[NotificationSpec] = Field(min_length=1)
 
     @property

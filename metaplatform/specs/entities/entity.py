@@ -1,10 +1,10 @@
 """The base of every entity of the book: its fields for people, and the facts that each kind tells of itself."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+from metaplatform.chapters import ASSETS, Chapter
 from metaplatform.specs.fields.base import PRESENTATION, Many, Name, Owner, Ref, Spec
-from metaplatform.specs.fields.chapters import ASSETS
 from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.fields.reads import Reach
 from metaplatform.specs.fields.references import Path, Reference, whole
@@ -16,6 +16,10 @@ class Learning(Protocol):
     @property
     def feature_set(self) -> str:
         """Return the feature set that describes the model's rows."""
+
+    @property
+    def feature_set_ref(self) -> str:
+        """Return the reference of that feature set."""
 
     @property
     def task(self) -> str:
@@ -50,12 +54,19 @@ class Entity(Spec):
     ``after`` ever make anything stale.
     """
 
+    chapter: ClassVar[Chapter]
+    """Where in the book entities of this kind stand, and what is true of all that do."""
     name: Name
     description: str = ""
     owners: Many[Owner] = ()
     tags: dict[str, str] = {}  # noqa: RUF012  # Pydantic copies it for each entity.
     docs: str | None = None
     after: Many[Ref] = ()
+
+    @property
+    def ref(self) -> str:
+        """Return the reference of the entity: ``raw.flights``."""
+        return self.chapter.ref(self.name)
 
     def semantic_fields(self) -> dict[str, Any]:
         """Return what decides the entity's own result, as JSON values: presentation, order and policies left out."""
@@ -87,6 +98,11 @@ class Entity(Spec):
     def is_table(self) -> bool:
         """Tell whether SQL can read what is made of the entity."""
         return True
+
+    @property
+    def made_of_tables(self) -> bool:
+        """Tell whether it takes tables alone to make it: then the loop makes what is missing of it."""
+        return False
 
     @property
     def shows(self) -> bool:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from metaplatform.chapters import FEATURE_SETS, TIMED
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.entities.families import FeatureBlock
 from metaplatform.specs.entities.features import FeaturesBlock
 from metaplatform.specs.fields.base import Many, Ref
-from metaplatform.specs.fields.chapters import TIMED
 from metaplatform.specs.fields.reads import SAME_ONLY, Reach
 from metaplatform.specs.fields.references import Path, Reference, texts_at, whole
 from metaplatform.specs.unknown import readable, until_unknown
@@ -18,6 +18,7 @@ from metaplatform.text.plurals import counted
 class FeatureSetSpec(Entity):
     """What is known of each row of ``spine``: its entity key, its event timestamp, then ``features`` by blocks."""
 
+    chapter = FEATURE_SETS
     spine: Ref
     features: Many[FeatureBlock] = Field(min_length=1)
 
@@ -36,6 +37,11 @@ class FeatureSetSpec(Entity):
     def told(self) -> str:
         """Return how many features of which rows there are."""
         return f"{counted(len(self.feature_names), 'feature')} of the rows of {self.spine}."
+
+    @property
+    def made_of_tables(self) -> bool:
+        """Return True."""
+        return True
 
     def expressions(self) -> Iterator[tuple[Path, str]]:
         """Yield every SQL expression of the blocks with its path."""

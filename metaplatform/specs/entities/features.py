@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from metaplatform.chapters import TIMED
 from metaplatform.specs.fields.base import ColumnName, Expression, Interval, Name, Ref, Spec
-from metaplatform.specs.fields.chapters import TIMED
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.reads import AS_MADE, SAME, Reach, from_any_row
 from metaplatform.specs.fields.references import Path, Reference, whole

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from metaplatform.chapters import MODELS, PREDICTIONS
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.fields.base import ColumnName, Many, Name
 from metaplatform.specs.fields.reads import SAME_ONLY, WHOLE, Reach
@@ -24,42 +25,48 @@ class PredictionSpec(Entity):
     not; where there is none, it has no prediction. With ``in_sample`` the version scores what it has learnt from too.
     """
 
+    chapter = PREDICTIONS
     model: Name
     version: Literal["champion"] | int = Field(default="champion")
     keep: Many[ColumnName] = ()
     in_sample: bool = False
 
     @property
+    def model_ref(self) -> str:
+        """Return the reference of the model that scores."""
+        return MODELS.ref(self.model)
+
+    @property
     def told(self) -> str:
         """Return which version of which model scores."""
         version = "the champion" if self.version == "champion" else f"version {self.version}"
-        return f"Scores of models.{self.model}, by {version}."
+        return f"Scores of {self.model_ref}, by {version}."
 
     def references(self) -> Iterator[Reference]:
         """Yield what the prediction is ordered behind, and its model."""
         yield from super().references()
-        yield from named(self, "model", "models")
+        yield from named(self, "model", MODELS)
 
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return the features' same partition, the spine's if columns of it are kept, and the champion.
 
         Training a model again changes nothing for one whose pinned version scores.
         """
-        feature_set = book.models[self.model].feature_set
-        found: dict[str, tuple[Reach, ...]] = {f"features.{feature_set}": SAME_ONLY}
+        model = book.models[self.model]
+        found: dict[str, tuple[Reach, ...]] = {model.feature_set_ref: SAME_ONLY}
         if self.version == "champion":
-            found[f"models.{self.model}"] = (WHOLE,)
-        return {**found, book.feature_sets[feature_set].spine: SAME_ONLY} if self.keep else found
+            found[self.model_ref] = (WHOLE,)
+        return {**found, book.feature_sets[model.feature_set].spine: SAME_ONLY} if self.keep else found
 
     def upstream(self, book: Neighbours) -> Iterator[str]:
         """Yield the model first, also one whose pinned version scores."""
-        yield f"models.{self.model}"
+        yield self.model_ref
         yield from super().upstream(book)
 
     def partition_parent(self, book: Neighbours) -> str | None:
         """Return the features that are scored, the model where it is not there."""
         model = book.models.get(self.model)
-        return f"features.{model.feature_set}" if model else f"models.{self.model}"
+        return model.feature_set_ref if model else self.model_ref
 
     @property
     def carried(self) -> tuple[str, ...]:

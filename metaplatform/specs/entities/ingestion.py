@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from metaplatform.chapters import SOURCES, TABLES
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.entities.query_entity import QueryEntity, query_reads
 from metaplatform.specs.fields.addresses import shown_path
@@ -70,6 +71,7 @@ class Source(TimedTable):
     no row of any more is emptied, with all that is made of it (``follow``), or stays as it is (``keep``).
     """
 
+    chapter = SOURCES
     read: ClassVar[str] = "rows"
     """What is read, as messages call it."""
     if TYPE_CHECKING:  # Each kind has the field after those that all have.
@@ -211,6 +213,7 @@ class TableSpec(TimedTable, QueryEntity):
     Without ``partitioned_by`` the whole table is made again.
     """
 
+    chapter = TABLES
     sql: Query
     partitioned_by: Ref | None = None
     look_back: Interval | None = None

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from metaplatform.chapters import MONITORS, PREDICTIONS
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.entities.training import Metric
 from metaplatform.specs.fields.base import Many, Name, Spec
@@ -34,8 +35,14 @@ class MetricLimit(Spec):
 class Monitor(Entity):
     """What every monitor has: the ``prediction`` it watches."""
 
+    chapter = MONITORS
     kind: str
     prediction: Name
+
+    @property
+    def prediction_ref(self) -> str:
+        """Return the reference of the prediction that is watched."""
+        return PREDICTIONS.ref(self.prediction)
 
     @property
     def checks(self) -> tuple[str, ...]:
@@ -70,22 +77,22 @@ class Monitor(Entity):
     @property
     def told(self) -> str:
         """Return what is kept here."""
-        return f"What the checks of {self.kind} on predictions.{self.prediction} have found."
+        return f"What the checks of {self.kind} on {self.prediction_ref} have found."
 
     def references(self) -> Iterator[Reference]:
         """Yield what the monitor is ordered behind, and its prediction."""
         yield from super().references()
-        yield from named(self, "prediction", "predictions")
+        yield from named(self, "prediction", PREDICTIONS)
 
     def upstream(self, book: Neighbours) -> Iterator[str]:
         """Yield the prediction."""
         del book
-        yield f"predictions.{self.prediction}"
+        yield self.prediction_ref
 
     def partition_parent(self, book: Neighbours) -> str | None:
         """Return the prediction."""
         del book
-        return f"predictions.{self.prediction}"
+        return self.prediction_ref
 
 
 class ProfileLimits(Spec):

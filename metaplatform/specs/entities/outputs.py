@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from metaplatform.chapters import OUTPUTS, STORED
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.entities.query_entity import QueryEntity, query_reads
 from metaplatform.specs.fields.base import Many, Query, Ref
-from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.fields.reads import AS_MADE, SAME_ONLY, Reach
 from metaplatform.specs.fields.references import Reference, whole
 
@@ -16,6 +16,7 @@ from metaplatform.specs.fields.references import Reference, whole
 class Output(Entity):
     """What every output has: a kind, and the files that it writes below the storage root."""
 
+    chapter = OUTPUTS
     kind: str
 
     @property

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from metaplatform.chapters import STORED
 from metaplatform.specs.entities.entity import Entity, Neighbours
-from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.fields.reads import SAME_ONLY, Reach
 from metaplatform.specs.fields.references import Reference, whole
 from metaplatform.specs.unknown import until_unknown
@@ -23,6 +23,11 @@ class QueryEntity(Entity):
     def query(self) -> str | None:
         """Return the query."""
         return self.sql
+
+    @property
+    def made_of_tables(self) -> bool:
+        """Return True."""
+        return True
 
     def references(self) -> Iterator[Reference]:
         """Yield what the entity is ordered behind, what its query reads, and what it has its partitions from."""

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from metaplatform.chapters import MATERIALIZED, PREDICTIONS, REACTIONS
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.entities.families import NotificationSpec
 from metaplatform.specs.fields.base import ColumnName, Expression, Many, Name, Ref
-from metaplatform.specs.fields.chapters import MATERIALIZED
 from metaplatform.specs.fields.references import Path, Reference, named, texts_at, whole
 
 
@@ -20,6 +20,7 @@ class ReactionSpec(Entity):
     (largest first; default: the score) in ``columns`` (default: key, event timestamp, kept columns, score).
     """
 
+    chapter = REACTIONS
     prediction: Name
     when: Expression
     min_rows: int = Field(default=1, ge=1)
@@ -31,9 +32,14 @@ class ReactionSpec(Entity):
     rank_by: Expression | None = None
 
     @property
+    def prediction_ref(self) -> str:
+        """Return the reference of the prediction whose rows are looked at."""
+        return PREDICTIONS.ref(self.prediction)
+
+    @property
     def told(self) -> str:
         """Return when the reaction acts."""
-        return f"Acts when new rows of predictions.{self.prediction} meet {self.when}."
+        return f"Acts when new rows of {self.prediction_ref} meet {self.when}."
 
     def expressions(self) -> Iterator[tuple[Path, str]]:
         """Yield the condition, and what ranks the rows."""
@@ -43,15 +49,15 @@ class ReactionSpec(Entity):
     def references(self) -> Iterator[Reference]:
         """Yield what the reaction is ordered behind, its prediction, and what it has made."""
         yield from super().references()
-        yield from named(self, "prediction", "predictions")
+        yield from named(self, "prediction", PREDICTIONS)
         yield from whole(self, "materialize", MATERIALIZED)
 
     def upstream(self, book: Neighbours) -> Iterator[str]:
         """Yield the prediction, and what the reaction has made."""
         del book
-        yield from (f"predictions.{self.prediction}", *self.materialize)
+        yield from (self.prediction_ref, *self.materialize)
 
     def partition_parent(self, book: Neighbours) -> str | None:
         """Return the prediction."""
         del book
-        return f"predictions.{self.prediction}"
+        return self.prediction_ref

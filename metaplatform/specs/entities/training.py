@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from metaplatform.chapters import FEATURE_SETS, MODELS, MONITORS
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.fields.base import Expression, Interval, Many, Name, Spec
 from metaplatform.specs.fields.reads import WHOLE, Reach
@@ -119,6 +120,7 @@ class ModelSpec(Entity):
     outcome delay).
     """
 
+    chapter = MODELS
     kind: str
     task: Task
     feature_set: Name
@@ -129,6 +131,11 @@ class ModelSpec(Entity):
     training: TrainingSpec
     promotion: PromotionSpec
     retrain: RetrainPolicy | None = None
+
+    @property
+    def feature_set_ref(self) -> str:
+        """Return the reference of the feature set that describes its rows."""
+        return FEATURE_SETS.ref(self.feature_set)
 
     @property
     def learning(self) -> dict[str, Any]:
@@ -144,7 +151,7 @@ class ModelSpec(Entity):
     @property
     def told(self) -> str:
         """Return what is learnt from what."""
-        return f"Learns {self.target.sql} from features.{self.feature_set}."
+        return f"Learns {self.target.sql} from {self.feature_set_ref}."
 
     def expressions(self) -> Iterator[tuple[Path, str]]:
         """Yield the target, and what is excluded from it."""
@@ -155,7 +162,7 @@ class ModelSpec(Entity):
     def references(self) -> Iterator[Reference]:
         """Yield what the model is ordered behind, its feature set, and the monitors that can ask for a training."""
         yield from super().references()
-        yield from named(self, "feature_set", "features")
+        yield from named(self, "feature_set", FEATURE_SETS)
         for trigger in VOTES:
             yield from readable(self._voters(trigger))
 
@@ -163,11 +170,11 @@ class ModelSpec(Entity):
         vote: VoteSpec | None = getattr(self.retrain, trigger) if self.retrain is not None else None
         for index, monitor in enumerate(vote.monitors if vote is not None else ()):
             path = ("retrain", trigger, "monitors", index)
-            yield Reference(path, f"monitoring.{monitor}", ("monitoring",), monitor, orders=False)
+            yield Reference(path, MONITORS.ref(monitor), (MONITORS.prefix,), monitor, orders=False)
 
     def reads(self, book: Neighbours) -> dict[str, tuple[Reach, ...]]:
         """Return all features, and all rows that they describe: labels come from these."""
-        return {f"features.{self.feature_set}": (WHOLE,), book.feature_sets[self.feature_set].spine: (WHOLE,)}
+        return {self.feature_set_ref: (WHOLE,), book.feature_sets[self.feature_set].spine: (WHOLE,)}
 
     @property
     def policy_fields(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from metaplatform.chapters import ASSETS
 from metaplatform.specs.fields.duration import Duration
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
@@ -78,7 +79,7 @@ EnvironmentVariable = Annotated[str, AfterValidator(_check_environment_variable)
 """Name of an environment variable; the only way the book refers to a secret."""
 Ref = Annotated[
     str,
-    Field(pattern=r"^(raw|tables|features|models|predictions|outputs|monitoring|reactions)\.[A-Za-z][A-Za-z0-9_]*$"),
+    Field(pattern=rf"^({'|'.join(ASSETS)})\.[A-Za-z][A-Za-z0-9_]*$"),
 ]
 """Reference to an asset of the book: ``raw.flights``, ``predictions.late_flights``; the form that SQL uses too."""
 Expression = Annotated[str, Field(min_length=1), SqlText(query=False)]

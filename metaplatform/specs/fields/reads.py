@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from metaplatform.chapters import MODELS
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.partitions import EARLIEST, LATEST, Window
 
@@ -56,7 +57,7 @@ def rows_followed(ref: str, reads: Reads) -> dict[str, tuple[Reach, ...]]:
     followed = {
         other: tuple(reach for reach in reaches if reach.kind != "as_made")
         for other, reaches in reads.items()
-        if not ref.startswith("models.") and not other.startswith("models.")
+        if not MODELS.holds(ref) and not MODELS.holds(other)
     }
     return {other: reaches for other, reaches in followed.items() if reaches}
 

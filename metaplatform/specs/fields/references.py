@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from metaplatform.chapters import Chapter
 from metaplatform.specs.fields.base import Spec
 from metaplatform.specs.unknown import until_unknown
 
@@ -37,11 +38,11 @@ def whole(spec: Spec, key: str, prefixes: tuple[str, ...], path: Path = ()) -> I
             yield Reference((*path, key), str(found), prefixes, found)
 
 
-def named(spec: Spec, key: str, prefix: str) -> Iterator[Reference]:
-    """Yield the reference at a key whose prefix its place implies; none if it cannot be read."""
+def named(spec: Spec, key: str, chapter: Chapter) -> Iterator[Reference]:
+    """Yield the reference at a key whose chapter its place implies; none if it cannot be read."""
     with until_unknown():
         name = getattr(spec, key)
-        yield Reference((key,), f"{prefix}.{name}", (prefix,), name)
+        yield Reference((key,), chapter.ref(name), (chapter.prefix,), name)
 
 
 def texts_at(spec: Spec, key: str, path: Path = ()) -> Iterator[tuple[Path, str]]:

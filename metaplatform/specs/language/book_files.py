@@ -5,15 +5,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.errors import Issue, Location
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.language.versions import DEFAULTS_KEY, IGNORED_PREFIX, PARAMETERS_KEY
 from metaplatform.specs.yaml_source import Node, YamlError, read_yaml, repeated_keys
 
 _SUFFIXES = {".yaml", ".yml"}
 _MAX_BYTES = 5_000_000
 _ENTRY_DEPTH = 2
-_OWNERS = {**CHAPTERS, PARAMETERS_KEY: PARAMETERS_KEY, DEFAULTS_KEY: DEFAULTS_KEY}
+_OWNERS = {
+    **{name: chapter.prefix for name, chapter in CHAPTERS.items()},
+    PARAMETERS_KEY: PARAMETERS_KEY,
+    DEFAULTS_KEY: DEFAULTS_KEY,
+}
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.errors import Issue
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.fields.spec_types import variants

@@ -13,8 +13,8 @@ from annotated_types import MinLen
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.specs.fields import base
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.fields.parameters import ParameterSpec
 from metaplatform.specs.fields.spec_types import bare, hints_of, models_of
 from metaplatform.specs.language.versions import (

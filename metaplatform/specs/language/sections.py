@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.errors import Issue, Location
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.language.versions import (
     DEFAULTS_KEY,
     IGNORED_PREFIX,
@@ -32,7 +32,8 @@ class Entry:
     @property
     def ref(self) -> str:
         """Return the reference the entry defines."""
-        return f"{CHAPTERS.get(self.chapter, self.chapter)}.{self.name}"
+        known = CHAPTERS.get(self.chapter)
+        return known.ref(self.name) if known else f"{self.chapter}.{self.name}"
 
     @property
     def location(self) -> Location:

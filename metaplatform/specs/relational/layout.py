@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.specs.entities.families import (
     FeatureBlock,
     ModelKind,
@@ -94,8 +95,8 @@ def _item(name: str, kind: Kind = "name") -> tuple[Column, ...]:
     return (Column(name, (), kind),)
 
 
-_ALL = ("sources", "tables", "feature_sets", "models", "predictions", "outputs", "monitors", "reactions", "alerts")
-_TIMED = ("sources", "tables")
+_ALL = tuple(CHAPTERS)
+_TIMED = tuple(chapter.name for chapter in CHAPTERS.values() if chapter.timed)
 _SHOWN = (
     Column("description", ("description",)),
     Column("docs", ("docs",)),

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from metaplatform.chapters import chapter_of
 from metaplatform.errors import Location
-from metaplatform.specs.fields.chapters import CHAPTERS
+from metaplatform.naming import ref_name
 from metaplatform.specs.fields.faults import Fault
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.relational.layout import (
@@ -20,8 +21,6 @@ from metaplatform.specs.relational.layout import (
     Column,
     ListTable,
 )
-
-_CHAPTERS = {prefix: chapter for chapter, prefix in CHAPTERS.items()}
 
 
 class Cell(NamedTuple):
@@ -41,9 +40,8 @@ class TablePlaces:
 
     def of(self, ref: str, path: Path = (), *, key: bool = False, sql: tuple[int, int] | None = None) -> Location:
         """Return the place of an entity's value, or of its ``key``, or of ``sql``'s line and column within it."""
-        prefix, _, name = ref.partition(".")
-        cell = cell_of(_CHAPTERS[prefix], path, key=key)
-        row = (cell.table, name, *filter(None, (cell.item, cell.column)))
+        cell = cell_of(chapter_of(ref).name, path, key=key)
+        row = (cell.table, ref_name(ref), *filter(None, (cell.item, cell.column)))
         return Location("/".join((self._origin, *row)), *(sql or (0, 0)))
 
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from metaplatform.chapters import CHAPTERS, FEATURE_SETS
 from metaplatform.errors import Issue
-from metaplatform.naming import ref_of
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.relational.layout import (
     ALONE,
     BLOCK_COLUMNS,
@@ -32,11 +31,11 @@ def snapshot_of_rows(rows: TableRows) -> tuple[dict[str, Bodies], tuple[Issue, .
     """Return the snapshot that rows hold, and an issue for each row that belongs nowhere or is there twice."""
     snapshot = {table.chapter: _entities(table.columns, rows.get(table.name, ())) for table in ENTITY_TABLES}
     reader = _Reader(
-        {f"{CHAPTERS[chapter]}.{name}": body for chapter in snapshot for name, body in snapshot[chapter].items()}
+        {CHAPTERS[chapter].ref(name): body for chapter in snapshot for name, body in snapshot[chapter].items()}
     )
     for part in PART_TABLES:
         for row in rows.get(part.name, ()):
-            body = reader.body(part.name, ref_of((CHAPTERS[part.chapter], str(row[part.owner]))))
+            body = reader.body(part.name, CHAPTERS[part.chapter].ref(str(row[part.owner])))
             inner = _mapping_at(body, part.path)
             _fill(inner, part.columns, row)
     for listed in LIST_TABLES:
@@ -73,7 +72,7 @@ class _Reader:
     def read_list(self, listed: ListTable, rows: Sequence[Mapping[str, Any]]) -> None:
         mine = [row for row in rows if listed.fixed is None or row[listed.fixed[0]] == listed.fixed[1]]
         for owner, items in _by_owner(mine, listed.owner).items():
-            ref = owner if listed.by_reference else ref_of((CHAPTERS[listed.chapters[0]], owner))
+            ref = owner if listed.by_reference else CHAPTERS[listed.chapters[0]].ref(owner)
             body = self._part(listed, ref)
             *parents, last = listed.path
             _mapping_at(body, tuple(parents))[last] = self._collect(listed, ref, items)
@@ -86,7 +85,7 @@ class _Reader:
         lists = [other.fixed[1] for other in LIST_TABLES if other.name == listed.name and other.fixed]
         for row in rows:
             if row[column] not in lists:
-                ref, told = ref_of((CHAPTERS[listed.chapters[0]], str(row[listed.owner]))), str(row[column])
+                ref, told = CHAPTERS[listed.chapters[0]].ref(str(row[listed.owner])), str(row[column])
                 names = ", ".join(str(each).lower() for each in lists)
                 message = f"{listed.name}.{column} is '{told}', which is not one of: {names}"
                 self.issues.append(Issue("unknown-value", ref, told, message, "use one of the values that are named"))
@@ -128,9 +127,9 @@ class _Reader:
         joined = {name: _by_owner(found, "block") for name, found in _by_owner(joins, "feature_set").items()}
         sets = _by_owner(rows, "feature_set")
         for name in [name for name in joined if name not in sets]:
-            self.body(JOINS, ref_of(("features", name)))
+            self.body(JOINS, FEATURE_SETS.ref(name))
         for name, features in sets.items():
-            ref = ref_of(("features", name))
+            ref = FEATURE_SETS.ref(name)
             body = self.body(FEATURES, ref)
             blocks = body["features"] = []
             # Rows that follow each other and agree are a block; one that was edited alone becomes its own.

@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.errors import MetaplatformError
-from metaplatform.naming import ref_of
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.entity import Entity
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.relational.layout import (
     BLOCK_COLUMNS,
     ENTITY_TABLES,
@@ -35,11 +33,11 @@ def rows_of(manifest: Manifest) -> dict[str, Rows]:
     """
     found: dict[str, Rows] = {}
     for table in ENTITY_TABLES:
-        entities: Mapping[str, Entity] = getattr(manifest, table.chapter)
+        entities = manifest.entries(CHAPTERS[table.chapter])
         for position, (name, entity) in enumerate(entities.items()):
             body = entity.model_dump(mode="json", exclude={"name"})
             row: Row = {"name": name, "position": position, **_cells(table.columns, body)}
-            ref = ref_of((CHAPTERS[table.chapter], name))
+            ref = CHAPTERS[table.chapter].ref(name)
             found[ref] = {table.name: [row], **_parts(table.chapter, name, ref, body)}
             _check_storable(ref, found[ref])
     return found

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 from metaplatform.errors import Issue, Location
+from metaplatform.naming import ref_name, ref_prefix
 from metaplatform.specs.book.columns import KnownColumns
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Looks, real_columns
@@ -68,7 +69,7 @@ class Book:
     def known(self, prefixes: Iterable[str]) -> list[str]:
         """Return the references defined below any of ``prefixes``."""
         wanted = set(prefixes)
-        return [ref for ref in self.defined if ref.split(".", 1)[0] in wanted]
+        return [ref for ref in self.defined if ref_prefix(ref) in wanted]
 
     def nearest(self, ref: str, prefixes: Iterable[str]) -> str | None:
         """Return the reference below ``prefixes`` whose name is closest to ``ref``'s, preferably of its prefix."""
@@ -85,7 +86,7 @@ class Book:
         if prefixes not in self._names:
             by_name: dict[str, tuple[str, ...]] = {}
             for ref in sorted(self.known(prefixes)):
-                bare = ref.split(".", 1)[1]
+                bare = ref_name(ref)
                 by_name[bare] = (*by_name.get(bare, ()), ref)
             self._names[prefixes] = by_name
         return self._names[prefixes]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from metaplatform.chapters import MODELS, MONITORS
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.fields.references import Path
@@ -18,7 +19,7 @@ def unknown_features(book: Book) -> Iterator[Issue]:
             continue
         lists = (("features", model.features), ("exclude", model.exclude))
         unknown = [
-            _unknown(book, f"models.{name}", (key, index), feature, feature_set.feature_names)
+            _unknown(book, MODELS.ref(name), (key, index), feature, feature_set.feature_names)
             for key, features in lists
             for index, feature in enumerate(features)
             if feature not in feature_set.feature_names
@@ -27,7 +28,7 @@ def unknown_features(book: Book) -> Iterator[Issue]:
         if not unknown and not book.manifest.features_of(model):
             yield book.issue(
                 "no-features",
-                f"models.{name}",
+                MODELS.ref(name),
                 ("exclude",),
                 culprit="exclude",
                 message="no feature is left to learn from",
@@ -83,7 +84,7 @@ def _excluded_from_monitors(book: Book) -> Iterator[Issue]:
         known = book.manifest.features_of(model)
         for index, feature in enumerate(monitor.excluded):
             if feature not in known:
-                yield _unknown(book, f"monitoring.{name}", ("exclude", index), feature, known)
+                yield _unknown(book, MONITORS.ref(name), ("exclude", index), feature, known)
 
 
 def _unknown(book: Book, ref: str, path: Path, feature: str, known: tuple[str, ...]) -> Issue:

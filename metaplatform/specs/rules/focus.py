@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
+from metaplatform.chapters import CHAPTERS, Chapter
+from metaplatform.naming import ref_name
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.entity import Entity
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.structure import Part
 
 
@@ -33,19 +34,19 @@ class FocusedManifest(Manifest):
         """Return the manifest with parts of broken entities among its own."""
         focus = Focus()
         given: dict[str, Any] = {each.name: getattr(manifest, each.name) for each in fields(manifest)}
-        for chapter, prefix in CHAPTERS.items():
-            broken = {ref.split(".", 1)[1]: part.entity for ref, part in parts.items() if ref.startswith(f"{prefix}.")}
-            given[chapter] = _Seen({**given[chapter], **broken}, f"{prefix}.", focus, parts)
+        for name, chapter in CHAPTERS.items():
+            broken = {ref_name(ref): part.entity for ref, part in parts.items() if chapter.holds(ref)}
+            given[name] = _Seen({**given[name], **broken}, chapter.ref(""), focus, parts)
         return cls(**given, focus=focus, parts=parts)
 
     @cached_property
     def entities(self) -> Mapping[str, Entity]:
         """Return every entity by reference, in the order of the road."""
-        known = {f"{prefix}.{name}": one for chapter, prefix in CHAPTERS.items() for name, one in self._all(chapter)}
+        known = {chapter.ref(name): one for chapter in CHAPTERS.values() for name, one in self._all(chapter)}
         return _Seen(known, "", self.focus, self.parts)
 
-    def _all(self, chapter: str) -> Iterator[tuple[str, Entity]]:
-        seen: _Seen = getattr(self, chapter)
+    def _all(self, chapter: Chapter) -> Iterator[tuple[str, Entity]]:
+        seen: _Seen = getattr(self, chapter.name)
         yield from seen.known.items()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal
 
+from metaplatform.chapters import FEATURE_SETS, MODELS, REACTIONS, SOURCES, TABLES
 from metaplatform.errors import Issue
 from metaplatform.specs.book.columns import kind_in
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
@@ -52,7 +53,7 @@ def impossible_targets(book: Book) -> Iterator[Issue]:
             wanted = "true or false" if model.task == "binary" else "a number"
             yield book.issue(
                 "wrong-type",
-                f"models.{name}",
+                MODELS.ref(name),
                 ("target", "sql"),
                 culprit=model.target.sql.strip()[:80],
                 message=f"the target is {shown_kind(kind)}, and that of a {model.task} model is {wanted}",
@@ -70,7 +71,7 @@ def joins_of_different_kinds(book: Book) -> Iterator[Issue]:
             for own, their in block.matches.items():
                 pair = (spine.get(own.lower()), theirs.get(their.lower()))
                 if own.lower() not in above and None not in pair and pair[0] != pair[1]:
-                    yield _uneven_join(book, f"features.{name}", ("features", index, "on", own), (own, their), pair)
+                    yield _uneven_join(book, FEATURE_SETS.ref(name), ("features", index, "on", own), (own, their), pair)
             above |= {feature.lower() for feature in block.columns}
 
 
@@ -80,12 +81,12 @@ def wrong_event_timestamps(book: Book) -> Iterator[Issue]:
         moment = source.event_timestamp
         written = _types(book, source).get(moment.lower()) if moment else None
         if moment and written is not None and _is_type(written) and kind_of_type(written) != "moment":
-            yield _no_moment(book, f"raw.{name}", moment, written)
+            yield _no_moment(book, SOURCES.ref(name), moment, written)
     for name, table in book.manifest.tables.items():
         moment = table.event_timestamp
-        kind = (kinds_of(book.columns.query(f"tables.{name}").output) or {}).get(moment.lower()) if moment else None
+        kind = (kinds_of(book.columns.query(TABLES.ref(name)).output) or {}).get(moment.lower()) if moment else None
         if moment and kind not in {None, "moment"}:
-            yield _no_moment(book, f"tables.{name}", moment, shown_kind(kind))
+            yield _no_moment(book, TABLES.ref(name), moment, shown_kind(kind))
 
 
 def _no_moment(book: Book, ref: str, column: str, what: str) -> Issue:
@@ -108,7 +109,7 @@ def inexact_keys(book: Book) -> Iterator[Issue]:
             if written is not None and _is_type(written) and canonical_type(written) in _INEXACT:
                 yield book.issue(
                     "inexact-key",
-                    f"raw.{name}",
+                    SOURCES.ref(name),
                     ("key", index),
                     culprit=column,
                     message=f"key column '{column}' is {written}: rounding makes equal keys differ",
@@ -128,16 +129,16 @@ def _expressions(book: Book, ref: str) -> Iterator[tuple[Path, str, Kinds]]:
         for index, block in enumerate(entity.features):
             for field, sql in block.conditions():
                 yield ("features", index, field), sql, book.columns.kinds(block.joined) if block.joined else None
-    elif ref.startswith("models."):
+    elif MODELS.holds(ref):
         model = book.manifest.models[entity.name]
         feature_set = book.feature_set(model)
         kinds_of_spine = book.columns.kinds(feature_set.spine) if feature_set else None
         yield ("target", "sql"), model.target.sql, kinds_of_spine
         if model.target.exclude is not None:
             yield ("target", "exclude"), model.target.exclude, kinds_of_spine
-    elif ref.startswith("reactions."):
+    elif REACTIONS.holds(ref):
         reaction = book.manifest.reactions[entity.name]
-        yield ("when",), reaction.when, book.columns.kinds(f"predictions.{reaction.prediction}")
+        yield ("when",), reaction.when, book.columns.kinds(reaction.prediction_ref)
 
 
 def _condition(book: Book, ref: str, path: Path, sql: str, kind: Kind) -> Iterator[Issue]:

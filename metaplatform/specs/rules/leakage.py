@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from metaplatform.chapters import FEATURE_SETS, MODELS, TABLES
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.families import FeatureBlock
 from metaplatform.specs.entities.ingestion import Source, TimedTable
@@ -21,9 +22,9 @@ def leaked_outcomes(book: Book) -> Iterator[Issue]:
         above: set[str] = set()
         for index, block in enumerate(feature_set.features):
             if spine is not None:
-                yield from _own_outcomes(book, f"features.{name}", index, block, outcomes_of(spine) - above)
+                yield from _own_outcomes(book, FEATURE_SETS.ref(name), index, block, outcomes_of(spine) - above)
             if block.joined is not None:
-                yield from _others_outcomes(book, f"features.{name}", index, block, block.joined)
+                yield from _others_outcomes(book, FEATURE_SETS.ref(name), index, block, block.joined)
             above |= {feature.lower() for feature in block.columns}
 
 
@@ -40,7 +41,7 @@ def outcomes_in_identity(book: Book) -> Iterator[Issue]:
 def undeclared_outcomes(book: Book) -> Iterator[Issue]:
     """Warn of tables with a moment that hand on an input's outcomes without calling them so."""
     for name, table in book.manifest.tables.items():
-        own = {column.lower(): column for column in book.columns.of(f"tables.{name}") or ()}
+        own = {column.lower(): column for column in book.columns.of(TABLES.ref(name)) or ()}
         if table.event_timestamp is None:
             continue
         for ref, place in table_uses(table.sql):
@@ -49,7 +50,7 @@ def undeclared_outcomes(book: Book) -> Iterator[Issue]:
             for column in sorted(handed_on):
                 yield book.issue(
                     "undeclared-outcome",
-                    f"tables.{name}",
+                    TABLES.ref(name),
                     ("sql",),
                     culprit=own[column],
                     message=f"'{own[column]}' is an outcome of '{ref}', and here a column like any other",
@@ -69,7 +70,7 @@ def early_labels(book: Book) -> Iterator[Issue]:
         if outcomes_of(spine) & _folded(read) and _may_be_shorter(model.label_delay, spine.outcomes.delay):
             yield book.issue(
                 "early-label",
-                f"models.{name}",
+                MODELS.ref(name),
                 ("label_delay",),
                 culprit=str(model.label_delay),
                 message=f"the target reads outcomes, which are known {spine.outcomes.delay} after the event only",
@@ -87,7 +88,7 @@ def leaked_targets(book: Book) -> Iterator[Issue]:
         for block in feature_set.features:
             for feature, sql in block.columns.items() if block.joined is None else ():
                 if feature.lower() in used and not facts_of(sql).error:
-                    yield from _target_issue(book, f"models.{name}", model, feature, sql)
+                    yield from _target_issue(book, MODELS.ref(name), model, feature, sql)
 
 
 def outcomes_of(table: TimedTable) -> set[str]:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from sqlglot import exp
 
+from metaplatform.chapters import MODELS, MONITORS, REACTIONS
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.entities.inference import SCORE_COLUMNS
@@ -50,7 +51,7 @@ def impossible_limits(book: Book) -> Iterator[Issue]:
             for key, bound, message, severity in readable(_limit_faults(metric, limit)):
                 yield book.issue(
                     "impossible-limit",
-                    f"monitoring.{name}",
+                    MONITORS.ref(name),
                     ("metrics", metric, key),
                     culprit=f"{bound:g}",
                     message=message,
@@ -62,7 +63,7 @@ def impossible_limits(book: Book) -> Iterator[Issue]:
         if model.promotion.min_gain >= high - low:
             yield book.issue(
                 "impossible-limit",
-                f"models.{name}",
+                MODELS.ref(name),
                 ("promotion", "min_gain"),
                 culprit=f"{model.promotion.min_gain:g}",
                 message=f"'{model.promotion.metric}' lies in {low:g}..{high:g}: no challenger can gain so much",
@@ -85,7 +86,7 @@ def impossible_conditions(book: Book) -> Iterator[Issue]:
             severity: Literal["error", "warning"] = "error" if not holds and id(node) in needed else "warning"
             yield book.issue(
                 "impossible-condition",
-                f"reactions.{name}",
+                REACTIONS.ref(name),
                 ("when",),
                 culprit=sql_text(node),
                 message=f"a probability lies in 0..1: this {'always' if holds else 'never'} holds",
@@ -113,7 +114,7 @@ def repeated_items(book: Book) -> Iterator[Issue]:
                 and feature in feature_set.feature_names
             ):
                 message = f"'{feature}' is not among 'features' anyway"
-                yield _repeated(book, f"models.{name}", ("exclude", index), feature, message)
+                yield _repeated(book, MODELS.ref(name), ("exclude", index), feature, message)
 
 
 def _limit_faults(metric: str, limit: MetricLimit) -> Iterator[tuple[str, float, str, Literal["error", "warning"]]]:

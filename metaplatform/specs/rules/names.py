@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from metaplatform.chapters import FEATURE_SETS, MODELS, MONITORS, PREDICTIONS
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS
 from metaplatform.specs.entities.ingestion import Source, TimedTable
@@ -34,7 +35,7 @@ def name_clashes(book: Book) -> Iterator[Issue]:
             for feature in block.columns
         ]
         spine = book.timed(feature_set.spine)
-        yield from _clashes(book, f"features.{name}", spine.identity if spine else (), features)
+        yield from _clashes(book, FEATURE_SETS.ref(name), spine.identity if spine else (), features)
     yield from _clashes_of_predictions(book)
 
 
@@ -49,7 +50,7 @@ def label_clashes(book: Book) -> Iterator[Issue]:
         for column in dict.fromkeys((*features, *identity)):
             yield book.issue(
                 "reserved-name",
-                f"models.{name}",
+                MODELS.ref(name),
                 ("feature_set",),
                 culprit=column,
                 message=f"'{column}' of '{feature_set.name}' is a column that training makes itself",
@@ -63,17 +64,17 @@ def reserved_names(book: Book) -> Iterator[Issue]:
         if name.lower() in _LEDGERS:
             yield book.issue(
                 "reserved-name",
-                f"monitoring.{name}",
+                MONITORS.ref(name),
                 (),
                 culprit=name,
-                message=f"the platform keeps a table 'monitoring.{name}' itself",
+                message=f"the platform keeps a table '{MONITORS.ref(name)}' itself",
                 fix="give the monitor another name",
             )
 
 
 def _clashes_of_predictions(book: Book) -> Iterator[Issue]:
     for name, prediction in book.manifest.predictions.items():
-        ref = f"predictions.{name}"
+        ref = PREDICTIONS.ref(name)
         model = book.model_of(name)
         spine = book.spine(model)
         if model is None or spine is None:

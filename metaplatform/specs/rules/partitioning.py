@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from metaplatform.chapters import STORED, TABLES
 from metaplatform.errors import Issue
-from metaplatform.specs.fields.chapters import STORED
+from metaplatform.naming import ref_prefix
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import query_error
 from metaplatform.sql.expressions import table_uses
@@ -15,7 +16,7 @@ def wrong_partitions(book: Book) -> Iterator[Issue]:
         parent = entity.partition_parent(book.manifest)
         if entity.query is None or parent is None:
             continue
-        if parent not in book.defined or parent.split(".", 1)[0] not in STORED:
+        if parent not in book.defined or ref_prefix(parent) not in STORED:
             continue
         if _partitions_are_known(book, parent) and book.manifest.partitions(parent) is None:
             message, fix = f"'{parent}' has no partitions", "name a partitioned input, or leave it out"
@@ -41,7 +42,7 @@ def unbounded_reads(book: Book) -> Iterator[Issue]:
                 fix = f"give '{other}' an event_timestamp, and declare `look_back` or `look_ahead` here"
             yield book.issue(
                 "unbounded-read",
-                f"tables.{name}",
+                TABLES.ref(name),
                 ("sql",),
                 culprit=other,
                 message=f"every partition reads all of '{other}', and is made again whenever that gets rows",

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import PurePosixPath
 
+from metaplatform.chapters import SOURCES
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.file_kinds import kind_of_file
 from metaplatform.specs.entities.ingestion import FileSource
@@ -32,7 +33,9 @@ def impossible_paths(book: Book) -> Iterator[Issue]:
                 "name the package, and put folders into `path`",
             )
             culprit = source.package[:80]
-            yield book.issue("invalid-value", f"raw.{name}", ("package",), culprit=culprit, message=message, fix=fix)
+            yield book.issue(
+                "invalid-value", SOURCES.ref(name), ("package",), culprit=culprit, message=message, fix=fix
+            )
 
 
 def _file_sources(book: Book) -> Iterator[tuple[str, FileSource]]:
@@ -44,7 +47,7 @@ def _impossible_path(book: Book, name: str, source: FileSource, folders: Sequenc
     if fault is not None:
         message, fix = fault
         culprit = shown_path(source.path)
-        yield book.issue("invalid-path", f"raw.{name}", ("path",), culprit=culprit, message=message, fix=fix)
+        yield book.issue("invalid-path", SOURCES.ref(name), ("path",), culprit=culprit, message=message, fix=fix)
 
 
 def paths_of_another_kind(book: Book) -> Iterator[Issue]:
@@ -55,7 +58,7 @@ def paths_of_another_kind(book: Book) -> Iterator[Issue]:
         if other != kind:
             yield book.issue(
                 "other-kind",
-                f"raw.{name}",
+                SOURCES.ref(name),
                 ("kind",),
                 culprit=kind,
                 message=f"the files of '{shown_path(source.path)}' end like {other} files, and are read as {kind}",

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from metaplatform.chapters import chapter_of
 from metaplatform.errors import Issue
+from metaplatform.naming import ref_name
 from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import query_error
@@ -20,7 +22,6 @@ _REFERRING = frozenset(
     }
 )
 """Keys whose values name other entities."""
-_MADE_TO_BE_READ = ("raw.", "tables.", "features.", "models.")
 
 
 def invalid_tags(book: Book) -> Iterator[Issue]:
@@ -57,8 +58,8 @@ def unused_entities(book: Book) -> Iterator[Issue]:
     missed = {prefix for use in uses if use.target not in book.defined for prefix in use.prefixes}
     words = {word for _, entity in book.entities() for word in _words_of_broken_sql(entity)}
     for ref, _ in book.entities():
-        prefix, name = ref.split(".", 1)
-        if ref.startswith(_MADE_TO_BE_READ) and ref not in used and prefix not in missed and name not in words:
+        chapter = chapter_of(ref)
+        if chapter.input and ref not in used and chapter.prefix not in missed and ref_name(ref) not in words:
             yield book.issue(
                 "unused",
                 ref,

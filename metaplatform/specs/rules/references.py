@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from metaplatform.chapters import STORED
 from metaplatform.errors import Issue
-from metaplatform.specs.fields.chapters import STORED
+from metaplatform.naming import ref_prefix
 from metaplatform.specs.rules.book import Book
 
 
@@ -11,7 +12,7 @@ def unknown_references(book: Book) -> Iterator[Issue]:
     """Yield references to what the book does not define, or that cannot stand where they do."""
     for ref, entity in book.entities():
         for use in entity.references():
-            if use.target.split(".", 1)[0] not in use.prefixes:
+            if ref_prefix(use.target) not in use.prefixes:
                 message = f"'{use.written}' cannot stand here"
             elif use.target not in book.defined:
                 message = f"'{use.written}' is not defined"

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter  # type: ignore[import-untyped]
 
+from metaplatform.chapters import MODELS, MONITORS, PREDICTIONS
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.training import METRICS, VOTES, ModelSpec, RetrainPolicy, VoteSpec
 from metaplatform.specs.fields.references import Path
@@ -30,14 +31,14 @@ def wrong_metrics(book: Book) -> Iterator[Issue]:
     for name, model in book.manifest.models.items():
         metric = model.promotion.metric
         if metric not in METRICS[model.task]:
-            yield _wrong_metric(book, f"models.{name}", ("promotion", "metric"), metric, model)
+            yield _wrong_metric(book, MODELS.ref(name), ("promotion", "metric"), metric, model)
     for name, monitor in book.manifest.monitors.items():
         watched = book.model_of(monitor.prediction)
         if watched is None:
             continue
         for metric in monitor.limits:
             if metric not in METRICS[watched.task]:
-                yield _wrong_metric(book, f"monitoring.{name}", ("metrics", metric), metric, watched)
+                yield _wrong_metric(book, MONITORS.ref(name), ("metrics", metric), metric, watched)
 
 
 def impossible_schedules(book: Book) -> Iterator[Issue]:
@@ -50,7 +51,7 @@ def impossible_schedules(book: Book) -> Iterator[Issue]:
                 message = f"'{zone}' is not an IANA time zone"
                 fix = "write one such as 'Europe/Berlin'"
                 path = ("retrain", "timezone")
-                yield book.issue("invalid-timezone", f"models.{name}", path, culprit=zone, message=message, fix=fix)
+                yield book.issue("invalid-timezone", MODELS.ref(name), path, culprit=zone, message=message, fix=fix)
 
 
 def _impossible_schedule(book: Book, name: str, retrain: RetrainPolicy) -> Iterator[Issue]:
@@ -59,7 +60,7 @@ def _impossible_schedule(book: Book, name: str, retrain: RetrainPolicy) -> Itera
         message = f"'{schedule}' is not a cron schedule of five fields that ever ticks"
         fix = "write minute, hour, day of month, month and day of week, such as '0 6 * * 1'"
         path: Path = ("retrain", "schedule")
-        yield book.issue("invalid-cron", f"models.{name}", path, culprit=schedule, message=message, fix=fix)
+        yield book.issue("invalid-cron", MODELS.ref(name), path, culprit=schedule, message=message, fix=fix)
 
 
 def impossible_versions(book: Book) -> Iterator[Issue]:
@@ -68,7 +69,7 @@ def impossible_versions(book: Book) -> Iterator[Issue]:
         if isinstance(prediction.version, int) and prediction.version < 1:
             yield book.issue(
                 "invalid-value",
-                f"predictions.{name}",
+                PREDICTIONS.ref(name),
                 ("version",),
                 culprit=str(prediction.version),
                 message="version: versions count from 1",
@@ -84,13 +85,13 @@ def _votes(book: Book, name: str, trigger: str, vote: VoteSpec | None) -> Iterat
         watched = book.manifest.predictions.get(found.prediction)
         if found.vote != trigger:
             message = f"monitor '{monitor}' is a {found.kind} monitor"
-        elif watched is not None and watched.model != name and f"models.{watched.model}" in book.defined:
+        elif watched is not None and watched.model != name and watched.model_ref in book.defined:
             message = f"monitor '{monitor}' watches model '{watched.model}'"
         else:
             continue
         yield book.issue(
             "wrong-monitor",
-            f"models.{name}",
+            MODELS.ref(name),
             ("retrain", trigger, "monitors", index),
             culprit=monitor,
             message=message,
@@ -106,7 +107,7 @@ def _wrong_metric(book: Book, ref: str, path: Path, metric: str, model: ModelSpe
         culprit=metric,
         message=f"'{metric}' is not a metric of a {model.task} model",
         fix=f"use one of: {', '.join(METRICS[model.task])}",
-        at_key=ref.startswith("monitoring."),
+        at_key=MONITORS.holds(ref),
     )
 
 

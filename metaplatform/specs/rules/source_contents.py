@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import assert_never
 
+from metaplatform.chapters import SOURCES
 from metaplatform.errors import Issue
 from metaplatform.specs.book.source_looks import Misfit, SourceLook
 from metaplatform.specs.entities.ingestion import Source
@@ -23,7 +24,7 @@ def unreadable_sources(book: Book) -> Iterator[Issue]:
         if look is not None and look.fault is not None:
             message, fix = look.fault
             path, shown = source.origin
-            yield book.issue("unreadable-source", f"raw.{name}", path, culprit=shown, message=message, fix=fix)
+            yield book.issue("unreadable-source", SOURCES.ref(name), path, culprit=shown, message=message, fix=fix)
 
 
 def contents_unlike_the_book(book: Book) -> Iterator[Issue]:
@@ -32,7 +33,7 @@ def contents_unlike_the_book(book: Book) -> Iterator[Issue]:
         look = book.looks.get(name)
         if look is None or look.fault is not None:
             continue
-        ref = f"raw.{name}"
+        ref = SOURCES.ref(name)
         yield from _repeated_columns(book, ref, source, look)
         yield from _lacking_columns(book, ref, source, look)
         if source.columns and source.contract == "freeze":

@@ -6,9 +6,9 @@ from functools import lru_cache
 
 from sqlglot import exp
 
+from metaplatform.chapters import STORED
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.ingestion import Source
-from metaplatform.specs.fields.chapters import STORED
 from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
 from metaplatform.sql.column_types import column_type_error

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from metaplatform.chapters import FEATURE_SETS, MODELS, SOURCES
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import TimedTable
@@ -18,7 +19,9 @@ def missing_event_timestamps(book: Book) -> Iterator[Issue]:
                 for table in dict.fromkeys((feature_set.spine, block.joined)):
                     found = book.timed(table)
                     if found is not None and found.event_timestamp is None:
-                        yield _needs(book, f"features.{name}", ("features", index, "table"), table, "event_timestamp")
+                        yield _needs(
+                            book, FEATURE_SETS.ref(name), ("features", index, "table"), table, "event_timestamp"
+                        )
 
 
 def models_without_identity(book: Book) -> Iterator[Issue]:
@@ -28,22 +31,22 @@ def models_without_identity(book: Book) -> Iterator[Issue]:
         if feature_set is None or spine is None:
             continue
         if not spine.key:
-            yield _needs(book, f"models.{name}", ("feature_set",), feature_set.spine, "key")
+            yield _needs(book, MODELS.ref(name), ("feature_set",), feature_set.spine, "key")
         if spine.event_timestamp is None:
-            yield _needs(book, f"models.{name}", ("feature_set",), feature_set.spine, "event_timestamp")
+            yield _needs(book, MODELS.ref(name), ("feature_set",), feature_set.spine, "event_timestamp")
 
 
 def empty_spans(book: Book) -> Iterator[Issue]:
     """Yield windows no row can lie in, and training windows that their holdout uses up."""
     for name, feature_set in book.manifest.feature_sets.items():
-        yield from _empty_feature_spans(book, f"features.{name}", feature_set)
+        yield from _empty_feature_spans(book, FEATURE_SETS.ref(name), feature_set)
     for name, model in book.manifest.models.items():
         training = model.training
         if not training.holdout.longest:
-            yield _empty(book, f"models.{name}", "holdout", str(training.holdout), "no row is held out")
+            yield _empty(book, MODELS.ref(name), "holdout", str(training.holdout), "no row is held out")
         elif training.holdout.longest >= training.window.shortest:
             text = f"holdout of {training.holdout} leaves nothing of a window of {training.window}"
-            yield _empty(book, f"models.{name}", "holdout", str(training.holdout), text)
+            yield _empty(book, MODELS.ref(name), "holdout", str(training.holdout), text)
 
 
 def missing_label_delays(book: Book) -> Iterator[Issue]:
@@ -53,7 +56,7 @@ def missing_label_delays(book: Book) -> Iterator[Issue]:
         if spine is not None and spine.outcomes is None and model.label_delay is None:
             yield book.issue(
                 "missing-label-delay",
-                f"models.{name}",
+                MODELS.ref(name),
                 ("target",),
                 culprit="label_delay",
                 message="nothing says how long after its event timestamp a label is known",
@@ -75,7 +78,7 @@ def _empty(book: Book, ref: str, key: str, culprit: str, message: str) -> Issue:
 
 
 def _needs(book: Book, ref: str, path: Path, table: str, what: str) -> Issue:
-    kind = "source" if table.startswith("raw.") else "table"
+    kind = "source" if SOURCES.holds(table) else "table"
     return book.issue(
         f"needs-{what.replace('_', '-')}",
         ref,

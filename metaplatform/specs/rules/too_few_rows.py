@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
+from metaplatform.chapters import MODELS, MONITORS
 from metaplatform.errors import Issue
 from metaplatform.specs.book.source_looks import SLOT
 from metaplatform.specs.entities.families import SourceSpec
@@ -29,10 +30,10 @@ def monitors_that_never_judge(book: Book) -> Iterator[Issue]:
         if len(rows) > 1 and most < monitor.least_rows:
             yield book.issue(
                 "never-judged",
-                f"monitoring.{name}",
+                MONITORS.ref(name),
                 ("min_rows",),
                 culprit=str(monitor.least_rows),
-                message=f"no {scheme.every} of raw.{source.name} has more than {most:,} rows, and under "
+                message=f"no {scheme.every} of {source.ref} has more than {most:,} rows, and under "
                 f"{monitor.least_rows:,} (min_rows) nothing is judged",
                 fix="lower min_rows, or let partitions be longer",
                 severity="warning",
@@ -51,10 +52,10 @@ def models_that_never_train(book: Book) -> Iterator[Issue]:
         if most is not None and most < training.min_rows:
             yield book.issue(
                 "never-trained",
-                f"models.{name}",
+                MODELS.ref(name),
                 ("training", "min_rows"),
                 culprit=str(training.min_rows),
-                message=f"no {training.window} of raw.{source.name} have more than {most:,} rows, and under "
+                message=f"no {training.window} of {source.ref} have more than {most:,} rows, and under "
                 f"{training.min_rows:,} (training.min_rows) no version is made",
                 fix="lengthen training.window, or lower training.min_rows",
                 severity="warning",
@@ -63,10 +64,10 @@ def models_that_never_train(book: Book) -> Iterator[Issue]:
         if most is not None and most < least:
             yield book.issue(
                 "never-promoted",
-                f"models.{name}",
+                MODELS.ref(name),
                 ("promotion", "min_rows"),
                 culprit=str(least),
-                message=f"no {training.holdout} of raw.{source.name} have more than {most:,} rows, and under {least:,} "
+                message=f"no {training.holdout} of {source.ref} have more than {most:,} rows, and under {least:,} "
                 "(promotion.min_rows) no version is compared with the champion",
                 fix="lengthen training.holdout, or lower promotion.min_rows",
                 severity="warning",

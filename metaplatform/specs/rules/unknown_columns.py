@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from metaplatform.chapters import FEATURE_SETS, MODELS, PREDICTIONS, REACTIONS
 from metaplatform.errors import Issue
 from metaplatform.specs.book.columns import Names
 from metaplatform.specs.entities.families import FeatureBlock
@@ -59,7 +60,7 @@ def unknown_columns_of_queries(book: Book) -> Iterator[Issue]:
 def unknown_columns_of_features(book: Book) -> Iterator[Issue]:
     """Yield columns in feature sets that neither the table read nor, for the spine, a feature above has."""
     for name, feature_set in book.manifest.feature_sets.items():
-        ref = f"features.{name}"
+        ref = FEATURE_SETS.ref(name)
         known = _spine_of(book, feature_set)
         for index, block in enumerate(feature_set.features):
             path: Path = ("features", index)
@@ -76,26 +77,26 @@ def unknown_columns_of_models(book: Book) -> Iterator[Issue]:
         spine = _spine_columns(book, name)
         if spine is not None:
             for path, sql in model.expressions():
-                yield from _in_sql(book, f"models.{name}", path, sql, spine)
+                yield from _in_sql(book, MODELS.ref(name), path, sql, spine)
     for name, prediction in book.manifest.predictions.items():
         spine = _spine_columns(book, prediction.model)
         for index, column in enumerate(prediction.keep):
             if spine is not None and column not in spine:
-                yield _plain(book, f"predictions.{name}", ("keep", index), column, spine)
+                yield _plain(book, PREDICTIONS.ref(name), ("keep", index), column, spine)
 
 
 def unknown_columns_of_reactions(book: Book) -> Iterator[Issue]:
     """Yield conditions, ranks and columns of messages that the prediction lacks."""
     for name, reaction in book.manifest.reactions.items():
-        ref = f"predictions.{reaction.prediction}"
+        ref = reaction.prediction_ref
         known = book.columns.of(ref)
         if known is not None:
             hidden = HIDDEN if book.manifest.partitions(ref) else ()
             for path, sql in reaction.expressions():
-                yield from _in_sql(book, f"reactions.{name}", path, sql, (*known, *hidden))
+                yield from _in_sql(book, REACTIONS.ref(name), path, sql, (*known, *hidden))
             for index, column in enumerate(reaction.columns):
                 if column not in known:
-                    yield _plain(book, f"reactions.{name}", ("columns", index), column, known)
+                    yield _plain(book, REACTIONS.ref(name), ("columns", index), column, known)
 
 
 def _named_by(table: TimedTable) -> Iterator[tuple[Path, str]]:

@@ -8,8 +8,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.specs.book.columns import columns_of
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.language.merging import laid_over
 from metaplatform.specs.loading import read_book
 from metaplatform.specs.yaml_source import read_yaml

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from metaplatform.specs.fields.chapters import CHAPTERS
+from metaplatform.chapters import CHAPTERS
 from metaplatform.specs.language.reference import render_page
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"

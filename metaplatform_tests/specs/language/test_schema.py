@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from metaplatform.specs.fields.chapters import CHAPTERS
+from metaplatform.chapters import CHAPTERS
 from metaplatform.specs.language.schema import book_schema
 from metaplatform.specs.loading import read_book
 from metaplatform.specs.structure import build_entity

@@ -4,9 +4,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.training import METRICS
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.structure import build_entity
 
 names = st.from_regex(r"[a-z][0-9]{1,3}(_[a-z0-9]{1,4})?", fullmatch=True)
@@ -15,7 +15,9 @@ _printable = st.characters(categories=["L", "N", "P", "Zs"], exclude_characters=
 columns = st.text(_printable, min_size=1, max_size=12).filter(str.isprintable)
 units = st.sampled_from(["hours", "days", "months"])
 spans = st.builds(lambda count, unit: f"{count} {unit}", st.integers(0, 400), units)
-refs = st.builds(lambda prefix, name: f"{prefix}.{name}", st.sampled_from([*CHAPTERS.values()]), names)
+refs = st.builds(
+    lambda prefix, name: f"{prefix}.{name}", st.sampled_from([chapter.prefix for chapter in CHAPTERS.values()]), names
+)
 versions = st.just("champion") | st.integers(-(2**62), 2**62)
 shares = st.floats(0.01, 0.89)
 counts = st.integers(10, 2**62)

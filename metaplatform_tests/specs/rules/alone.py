@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from metaplatform.chapters import CHAPTERS
 from metaplatform.errors import Issue, Location
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Looks
-from metaplatform.specs.fields.chapters import CHAPTERS
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules import check_book
 from metaplatform.specs.rules.book import Rule
@@ -142,7 +142,7 @@ def judge(
 ) -> tuple[Issue, ...]:
     """Return what rules find in a book at ``/project``; what is broken of it is known in part."""
     reads = {
-        f"{CHAPTERS[chapter]}.{name}": (chapter, name, read_entity(chapter, name, body))
+        CHAPTERS[chapter].ref(name): (chapter, name, read_entity(chapter, name, body))
         for chapter, bodies in book.items()
         for name, body in bodies.items()
     }
