@@ -144,6 +144,7 @@ def test_outcomes_that_a_table_hands_on_as_columns_like_any_other() -> None:
         {"tables/big/event_timestamp": GONE},
         {"sources/orders/outcomes": GONE},
         {"sources/orders": GONE},
+        {"tables/big/sql": "select * from raw.zzz"},
     ],
 )
 def test_outcomes_that_are_called_so_or_are_none(changes: dict[str, object]) -> None:
@@ -153,8 +154,8 @@ def test_outcomes_that_are_called_so_or_are_none(changes: dict[str, object]) -> 
 def test_features_that_are_the_target() -> None:
     tells(
         leaked_targets,
-        shop({"models/delay/target/sql": "coalesce(ID, 0)", f"{BLOCKS}/0/columns/Price": "coalesce( id , 0 )"}),
-        "error leaked-target at models.delay/feature_set: Price | feature 'Price' is the target | exclude it",
+        shop({"models/delay/target/sql": "coalesce(ID, 0)", f"{BLOCKS}/0/columns/Same": "coalesce( id , 0 )"}),
+        "error leaked-target at models.delay/feature_set: Same | feature 'Same' is the target | exclude it",
     )
 
 
