@@ -12,7 +12,6 @@ from metaplatform.factories.mount import STANDALONE, BookEntry, Mount, Translati
 from metaplatform.naming import asset_path
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.descriptions import description_of
-from metaplatform.specs.entities.inference import PredictionSpec
 from metaplatform.specs.fields.partitions import PartitionSpec
 
 
@@ -42,7 +41,7 @@ def asset_spec(manifest: Manifest, ref: str, mount: Mount = STANDALONE) -> dg.As
         deps=[_dependency(manifest, ref, parent, mount) for parent in manifest.upstream(ref)],
         description=description_of(entity),
         group_name=asset_path(ref)[0],
-        kinds=_kinds(manifest, ref),
+        kinds=set(entity.kinds_in(manifest)),
         owners=list(entity.owners),
         tags=dict(entity.tags),
         metadata=asset_metadata(manifest, ref),
@@ -51,14 +50,6 @@ def asset_spec(manifest: Manifest, ref: str, mount: Mount = STANDALONE) -> dg.As
         partitions_def=partitions_definition(manifest.partitions(ref)),
     )
     return _translated(spec, BookEntry(ref, entity), mount.translation) if mount.translation else spec
-
-
-def _kinds(manifest: Manifest, ref: str) -> set[str]:
-    """Return the kinds by which Dagster shows an entity's asset; those of a prediction name what has learnt."""
-    entity = manifest.entities[ref]
-    if isinstance(entity, PredictionSpec):
-        return {manifest.models[entity.model].kind, "deltalake"}
-    return set(entity.asset_kinds or entity.chapter.kinds)
 
 
 def mounted(manifest: Manifest, mount: Mount) -> Mount:

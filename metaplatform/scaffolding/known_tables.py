@@ -7,6 +7,7 @@ from metaplatform.errors import DataError
 from metaplatform.naming import ref_name, ref_prefix
 from metaplatform.specs.book.columns import KnownColumns
 from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.entities.ingestion import TimedTable
 from metaplatform.specs.rules.leakage import outcomes_of
 from metaplatform.sql.value_kinds import Kind
@@ -38,7 +39,7 @@ class KnownTable:
         return self.spec.identity
 
 
-def entity_at(manifest: Manifest, ref: str, prefixes: Sequence[str], *, owner: str) -> object:
+def entity_at(manifest: Manifest, ref: str, prefixes: Sequence[str], *, owner: str) -> Entity:
     """Return the entity at a reference below any of ``prefixes``.
 
     Raises:
@@ -46,7 +47,7 @@ def entity_at(manifest: Manifest, ref: str, prefixes: Sequence[str], *, owner: s
     """
     found = manifest.entities.get(ref) if ref_prefix(ref) in prefixes else None
     if found is None:
-        known = [each for each in manifest.entities if each.split(".", 1)[0] in prefixes]
+        known = [each for each in manifest.entities if ref_prefix(each) in prefixes]
         near = nearest_name(ref, known)
         hint = f"; did you mean '{near}'?" if near else ""
         wanted = " or ".join(f"{prefix}.NAME" for prefix in prefixes)
@@ -59,9 +60,8 @@ def known_tables(manifest: Manifest) -> tuple[list[KnownTable], list[str]]:
     columns = KnownColumns(manifest)
     known: list[KnownTable] = []
     unknown: list[str] = []
-    for ref, spec in manifest.entities.items():
-        if not isinstance(spec, TimedTable):
-            continue
+    for spec in (*manifest.sources.values(), *manifest.tables.values()):
+        ref = spec.ref
         names = columns.of(ref)
         if not names:
             unknown.append(ref)

@@ -17,7 +17,6 @@ from metaplatform.scaffolding.target_columns import made_of_the_same
 from metaplatform.scaffolding.tried_tables import sample_table
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.ingestion import TableSpec
 from metaplatform.specs.entities.training import METRICS, Metric, PromotionSpec, Task, TrainingSpec
 from metaplatform.sql.dialect import literal
 from metaplatform.sql.value_kinds import kind_of_type, shown_kind
@@ -107,9 +106,7 @@ def _spine(manifest: Manifest, table: str) -> KnownTable:
     lacking = [fact for fact, there in facts if not there]
     if lacking or spine is None:
         unnamed = (
-            "name its columns in its SQL instead of `*`"
-            if lacking == ["columns"] and isinstance(found, TableSpec)
-            else ""
+            "name its columns in its SQL instead of `*`" if lacking == ["columns"] and found.query is not None else ""
         )
         fix = unnamed or "add it there: a model needs to know which row it is about, and when"
         raise DataError(owner=table, culprit=f"it declares no {' and no '.join(lacking)}", fix=fix)

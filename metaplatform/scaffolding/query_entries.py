@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from metaplatform.chapters import STORED
+from metaplatform.chapters import PREDICTIONS, STORED
 from metaplatform.errors import DataError
+from metaplatform.naming import ref_name
 from metaplatform.resources.sources.sampling import sample_source
 from metaplatform.scaffolding.known_tables import entity_at
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar, sql_column
 from metaplatform.specs.book.columns import columns_of
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS, PredictionSpec
-from metaplatform.specs.entities.ingestion import TimedTable
+from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS
 from metaplatform.specs.rules.leakage import outcomes_of
 
 
@@ -20,9 +20,8 @@ def table_entry(manifest: Manifest, name: str, *, source: str) -> tuple[str, ...
     Raises:
         DataError: if the book has no such table, or its columns are known neither to the book nor from its files.
     """
-    found = entity_at(manifest, source, STORED, owner="new table")
-    columns = _columns(manifest, source)
-    return tuple(_table(manifest, name, source, found, columns))
+    entity_at(manifest, source, STORED, owner="new table")
+    return tuple(_table(manifest, name, source, _columns(manifest, source)))
 
 
 def report_entry(manifest: Manifest, name: str, *, table: str) -> tuple[str, ...]:
@@ -47,13 +46,14 @@ def _columns(manifest: Manifest, ref: str) -> tuple[str, ...]:
     raise DataError(owner=ref, culprit="the book does not know its columns", fix=fix)
 
 
-def _table(manifest: Manifest, name: str, source: str, found: object, columns: Sequence[str]) -> Iterator[str]:
+def _table(manifest: Manifest, name: str, source: str, columns: Sequence[str]) -> Iterator[str]:
     yield f"  {name}:"
     yield f"    # A copy of {source} to begin with: filter, join, aggregate. What each row is about cannot be known:"
     yield "    # correct key and time below when the query no longer gives them."
     yield "    sql: |"
     yield from _select(columns, source)
-    if isinstance(found, TimedTable):
+    found = manifest.timed_at(source)
+    if found is not None:
         yield from ([f"    key: {listed(found.key)}"] if found.key else [])
         if found.event_timestamp:
             yield f"    event_timestamp: {scalar(found.event_timestamp)}"
@@ -65,13 +65,13 @@ def _table(manifest: Manifest, name: str, source: str, found: object, columns: S
 
 
 def _report(manifest: Manifest, name: str, table: str, columns: Sequence[str]) -> Iterator[str]:
-    entity = manifest.entities[table]
+    scores = manifest.predictions.get(ref_name(table)) if PREDICTIONS.holds(table) else None
     yield f"  {name}:"
     yield "    kind: report"
     yield commented(f"    title: {scalar(name.replace('_', ' ').capitalize())}", "heads the page: say what it is for")
     yield "    sql: |"
-    if isinstance(entity, PredictionSpec):
-        score = SCORE_COLUMNS[manifest.models[entity.model].task]
+    if scores is not None:
+        score = SCORE_COLUMNS[manifest.models[scores.model].task]
         yield from _select([column for column in columns if column not in STAMP_COLUMNS], table)
         yield f"      order by {score} desc"
     else:

@@ -6,7 +6,6 @@ from sqlglot import exp
 
 from metaplatform.scaffolding.known_tables import KnownTable
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.ingestion import Source, TableSpec
 from metaplatform.specs.rules.sql_texts import facts_of
 from metaplatform.sql.expressions import shared_query
 
@@ -51,14 +50,12 @@ def behind(manifest: Manifest, ref: str) -> tuple[str, ...]:
 def _made(manifest: Manifest, refs: Iterable[str]) -> Made:
     made: Made = {}
     for ref in refs:
-        match manifest.entities[ref]:
-            case Source() as source:
-                for name, sql in source.derive.items():
-                    made.setdefault(name.lower(), set()).update(map(str.lower, facts_of(sql).columns))
-            case TableSpec() as table:
-                for select in shared_query(table.sql).find_all(exp.Select):
-                    for each in select.expressions:
-                        made.setdefault(each.alias_or_name.lower(), set()).update(_read(each))
+        entity = manifest.entities[ref]
+        for name, sql in entity.derived.items():
+            made.setdefault(name.lower(), set()).update(map(str.lower, facts_of(sql).columns))
+        for select in shared_query(entity.query).find_all(exp.Select) if entity.query is not None else ():
+            for each in select.expressions:
+                made.setdefault(each.alias_or_name.lower(), set()).update(_read(each))
     return made
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import ibis
 from sqlglot import exp
 
-from metaplatform.chapters import SOURCES
+from metaplatform.chapters import SOURCES, TABLES
 from metaplatform.compute.chosen_rows import read_by
 from metaplatform.compute.ingestion import conform
 from metaplatform.compute.local_time import in_period, key, periods_table
 from metaplatform.compute.sql_columns import ROW, Steps, all_columns, column, named, source
 from metaplatform.errors import DataError
-from metaplatform.naming import PARTITION
+from metaplatform.naming import PARTITION, ref_name
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.sources.first_rows import ROWS
 from metaplatform.resources.sources.readers import read_rows
@@ -73,8 +73,8 @@ class _Tried:
         found = self.manifest.source_at(ref)
         if found is not None:
             return self._of_files(found)
-        table = self.manifest.entities.get(ref)
-        if not isinstance(table, TableSpec):
+        table = self.manifest.tables.get(ref_name(ref)) if TABLES.holds(ref) else None
+        if table is None:
             fix = "write the entry by hand, or let the table read sources and tables alone"
             raise DataError(owner=ref, culprit="only runs make it: its rows cannot be told from the files", fix=fix)
         inputs = {other: self.rows(other) for other in referenced_tables(table.sql)}

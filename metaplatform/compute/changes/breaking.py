@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
-from metaplatform.chapters import SOURCES, chapter_of
-from metaplatform.naming import ref_name
+from metaplatform.chapters import chapter_of
 from metaplatform.specs.book.columns import KnownColumns
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.entity import Entity
-from metaplatform.specs.entities.ingestion import Source
 from metaplatform.sql.expressions import canonical_type
 
 RETYPED = "the type of its column"
@@ -50,12 +48,12 @@ def declared_types(manifest: Manifest, ref: str) -> dict[str, str]:
 
     Of features and predictions these are the columns that come along from a source; of a query's, none is known.
     """
+    if (source := manifest.source_at(ref)) is not None:
+        return {name: canonical_type(kind) for name, kind in source.columns.items()}
     entity = manifest.entities[ref]
-    if isinstance(entity, Source):
-        return {name: canonical_type(kind) for name, kind in entity.columns.items()}
     with suppress(KeyError):
         rows = entity.described_rows(manifest)
-        spine = manifest.sources.get(ref_name(rows)) if rows and SOURCES.holds(rows) else None
+        spine = manifest.source_at(rows) if rows else None
         if rows is not None and spine is not None:
             along = {*spine.identity, *entity.carried}
             return {name: kind for name, kind in declared_types(manifest, rows).items() if name in along}

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from metaplatform.chapters import FEATURE_SETS
+from metaplatform.naming import ref_name
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
@@ -97,26 +99,26 @@ class KnownColumns:
         return self._known[ref]
 
     def _names(self, ref: str, entity: Entity | None) -> Names:
-        if isinstance(entity, Source):
-            found = entity.columns or self._types.get(entity.name)
-            return (*found, *entity.derive) if found else None
+        if (source := self._manifest.source_at(ref)) is not None:
+            found = source.columns or self._types.get(source.name)
+            return (*found, *source.derive) if found else None
         if entity is None or entity.query is not None:
             output = self.query(ref).output
             return None if output is None else tuple(column.name for column in output)
-        spine = self._manifest.entities.get(entity.described_rows(self._manifest) or "")
-        if not isinstance(spine, TimedTable):
+        spine = self._manifest.timed_at(entity.described_rows(self._manifest) or "")
+        if spine is None:
             return None
         return (*spine.identity, *entity.carried, *entity.own_columns(self._manifest))
 
     def _found_kinds(self, ref: str, entity: Entity | None) -> Mapping[str, Kind]:
         """Return kinds by name, lower case; a stored event timestamp is a moment."""
-        if isinstance(entity, Source):
-            kinds = self._kinds_of_source(entity)
+        if (source := self._manifest.source_at(ref)) is not None:
+            kinds = self._kinds_of_source(source)
         elif entity is None or entity.query is not None:
             kinds = dict(kinds_of(self.query(ref).output) or {})
         else:
-            return self._kinds_of_described(entity, entity.described_rows(self._manifest) or "")
-        return {**kinds, **_moment(entity)} if isinstance(entity, TimedTable) else kinds
+            return self._kinds_of_described(ref, entity, entity.described_rows(self._manifest) or "")
+        return {**kinds, **_moment(self._manifest.timed_at(ref))}
 
     def _kinds_of_source(self, source: Source) -> dict[str, Kind]:
         types = source.columns or self._types.get(source.name) or {}
@@ -127,12 +129,12 @@ class KnownColumns:
             kinds[name.lower()] = kind_in(sql, kinds).kind
         return kinds
 
-    def _kinds_of_described(self, entity: Entity, rows: str) -> Mapping[str, Kind]:
+    def _kinds_of_described(self, ref: str, entity: Entity, rows: str) -> Mapping[str, Kind]:
         """Return the kinds of what describes ``rows``: of the columns that come along, and of its own."""
-        spine = self._manifest.entities.get(rows)
-        along = {**(self.kinds(rows) or {}), **_moment(spine)}
-        if isinstance(entity, FeatureSetSpec):
-            return {**along, **{name.lower(): found.kind for _, name, _, found in self.features(entity)}}
+        along = {**(self.kinds(rows) or {}), **_moment(self._manifest.timed_at(rows))}
+        described = self._manifest.feature_sets.get(ref_name(ref)) if FEATURE_SETS.holds(ref) else None
+        if described is not None:
+            return {**along, **{name.lower(): found.kind for _, name, _, found in self.features(described)}}
         own = ((name.lower(), _STAMP.get(name, "number")) for name in entity.own_columns(self._manifest))
         return {**along, **dict[str, Kind](own)}
 
@@ -154,6 +156,6 @@ def _column_in(kinds: Mapping[str, Kind], bound: Collection[str]) -> Callable[[e
     return kind_of_column
 
 
-def _moment(entity: Entity | None) -> dict[str, Kind]:
-    moment = entity.event_timestamp if isinstance(entity, TimedTable) else None
+def _moment(table: TimedTable | None) -> dict[str, Kind]:
+    moment = table.event_timestamp if table is not None else None
     return {} if moment is None else {moment.lower(): "moment"}

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from metaplatform.naming import stable_id
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.ingestion import Source, TableSpec
 from metaplatform.sql.expressions import canonical_fields, canonical_sql, referenced_columns, referenced_tables
 
 
@@ -49,10 +48,9 @@ def redefined_for(manifest: Manifest, model: str, learnt: Mapping[str, str]) -> 
 
 def _table(manifest: Manifest, ref: str) -> str:
     """Return a hash of what the book computes of a table's columns, up to the sources."""
-    match manifest.entities.get(ref):
-        case Source() as source:
-            return stable_id(ref, json.dumps(canonical_fields({"derive": source.derive}), sort_keys=True))
-        case TableSpec() as table:
-            fields = json.dumps(canonical_fields(table.semantic_fields()), sort_keys=True)
-            return stable_id(ref, fields, *(_table(manifest, other) for other in referenced_tables(table.sql)))
-    return ref
+    entity = manifest.entities.get(ref)
+    if entity is None or entity.computed is None:
+        return ref
+    fields = json.dumps(canonical_fields(dict(entity.computed)), sort_keys=True)
+    read = referenced_tables(entity.query) if entity.query is not None else ()
+    return stable_id(ref, fields, *(_table(manifest, other) for other in read))

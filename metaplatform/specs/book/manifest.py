@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from metaplatform.chapters import CHAPTERS, MODELS, SOURCES, Chapter, chapter_of
+from metaplatform.chapters import CHAPTERS, MODELS, MONITORS, SOURCES, TABLES, Chapter, chapter_of
 from metaplatform.errors import Location
 from metaplatform.naming import ref_name, stable_id
 from metaplatform.specs.book.following import Following
@@ -16,8 +16,7 @@ from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.entities.families import MonitorSpec, OutputSpec, SourceSpec
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.inference import PredictionSpec
-from metaplatform.specs.entities.ingestion import Source, TableSpec, TimedTable
-from metaplatform.specs.entities.monitoring import Monitor
+from metaplatform.specs.entities.ingestion import TableSpec, TimedTable
 from metaplatform.specs.entities.reactions import ReactionSpec
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.fields.duration import Duration
@@ -72,14 +71,18 @@ class Manifest:
         Raises:
             KeyError: if ``ref`` is neither.
         """
-        found = self.entities[ref]
-        if not isinstance(found, TimedTable):
+        found = self.timed_at(ref)
+        if found is None:
             raise KeyError(ref)
         return found
 
     def source_at(self, ref: str) -> SourceSpec | None:
         """Return the source behind ``ref``, or None if it is something else, or nothing."""
         return self.sources.get(ref_name(ref)) if SOURCES.holds(ref) else None
+
+    def timed_at(self, ref: str) -> TimedTable | None:
+        """Return the source or SQL table behind ``ref``, or None if it is something else, or nothing."""
+        return self.tables.get(ref_name(ref)) if TABLES.holds(ref) else self.source_at(ref)
 
     def spine_of(self, model: ModelSpec) -> TimedTable:
         """Return the table whose rows the model's feature set describes."""
@@ -129,10 +132,9 @@ class Manifest:
     def event_timestamp(self, ref: str) -> str | None:
         """Return the column of a stored table that says when its rows are; None if there is none."""
         entity = self.entities.get(ref)
-        if entity is None or isinstance(entity, TimedTable):
-            return entity.event_timestamp if entity else None
-        rows = entity.described_rows(self)
-        return self.timed_table(rows).event_timestamp if rows else None
+        rows = entity.described_rows(self) if entity else None
+        found = self.timed_table(rows) if rows else self.timed_at(ref)
+        return found.event_timestamp if found else None
 
     def partitions(self, ref: str) -> PartitionSpec | None:
         """Return the partitions of ``ref``, which flow down from a source; None if there are none, or no source."""
@@ -140,10 +142,9 @@ class Manifest:
         current: str | None = ref
         while current is not None and current in self.entities and current not in seen:
             seen.add(current)
-            entity = self.entities[current]
-            if isinstance(entity, Source):
-                return entity.partitions
-            current = entity.partition_parent(self)
+            if (source := self.source_at(current)) is not None:
+                return source.partitions
+            current = self.partition_parent(current)
         return None
 
     def partition_parent(self, ref: str) -> str | None:
@@ -178,7 +179,7 @@ class Manifest:
     def following(self) -> Following:
         """Return what everything in the book follows of the rows of what it reads; checks and views follow none."""
         on_demand = {ref for reaction in self.reactions.values() for ref in reaction.materialize}
-        refs = [ref for ref, entity in self.entities.items() if not (entity.shows or isinstance(entity, Monitor))]
+        refs = [ref for ref, entity in self.entities.items() if not (entity.shows or MONITORS.holds(ref))]
         tracked = {ref: {} if ref in on_demand else rows_followed(ref, self.reads(ref)) for ref in refs}
         return Following(tracked, {ref: self.upstream(ref) for ref in refs}, self.partitions)
 

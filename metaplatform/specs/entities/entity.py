@@ -14,6 +14,10 @@ class Learning(Protocol):
     """What an entity may ask of a model."""
 
     @property
+    def kind(self) -> str:
+        """Return what learns it."""
+
+    @property
     def feature_set(self) -> str:
         """Return the feature set that describes the model's rows."""
 
@@ -95,6 +99,16 @@ class Entity(Spec):
         return None
 
     @property
+    def derived(self) -> Mapping[str, str]:
+        """Return the columns that are added to the rows as they are read, each an expression over those above it."""
+        return {}
+
+    @property
+    def computed(self) -> Mapping[str, Any] | None:
+        """Return what the book computes of the columns, as JSON values; None of what features are not made from."""
+        return None
+
+    @property
     def is_table(self) -> bool:
         """Tell whether SQL can read what is made of the entity."""
         return True
@@ -113,6 +127,20 @@ class Entity(Spec):
     def asset_kinds(self) -> tuple[str, ...]:
         """Return the kinds by which Dagster shows the entity's asset, where they differ from those of its chapter."""
         return ()
+
+    def kinds_in(self, book: Neighbours) -> tuple[str, ...]:
+        """Return the kinds by which Dagster shows the entity's asset.
+
+        Raises:
+            KeyError: if the entity names a model that is not there.
+        """
+        del book
+        return self.asset_kinds or self.chapter.kinds
+
+    def aggregates_at(self, path: Path) -> bool:
+        """Tell whether the expression at a path sees many rows at once."""
+        del path
+        return False
 
     def expressions(self) -> Iterator[tuple[Path, str]]:
         """Yield every SQL expression of the entity with its path."""

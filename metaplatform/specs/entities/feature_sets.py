@@ -51,6 +51,10 @@ class FeatureSetSpec(Entity):
                     yield from texts_at(block, "columns", ("features", index))
                     yield from ((("features", index, field), sql) for field, sql in readable(block.conditions()))
 
+    def aggregates_at(self, path: Path) -> bool:
+        """Tell whether it is a feature of a block over many rows; its condition sees one at a time."""
+        return path[-1] != "where" and isinstance(path[1], int) and self.features[path[1]].aggregates
+
     def references(self) -> Iterator[Reference]:
         """Yield what the set is ordered behind, its spine, and the tables that are joined."""
         yield from super().references()

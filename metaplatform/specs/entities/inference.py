@@ -73,6 +73,10 @@ class PredictionSpec(Entity):
         """Return what is kept of the spine for readers."""
         return self.keep
 
+    def kinds_in(self, book: Neighbours) -> tuple[str, ...]:
+        """Return what has learnt the model that scores, and the table."""
+        return (book.models[self.model].kind, "deltalake")
+
     def own_columns(self, book: Neighbours) -> tuple[str, ...]:
         """Return the score, and what each row says of its making."""
         return (SCORE_COLUMNS[book.models[self.model].task], *STAMP_COLUMNS)

@@ -1,7 +1,7 @@
 """Chapters ``sources`` and ``tables``: what is read from outside, and SQL over it."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -91,6 +91,16 @@ class Source(TimedTable):
         return ("kind",), self.kind
 
     @property
+    def derived(self) -> Mapping[str, str]:
+        """Return the field ``derive``."""
+        return self.derive
+
+    @property
+    def computed(self) -> Mapping[str, Any]:
+        """Return the derived columns: how files are read says nothing of what a column means."""
+        return {"derive": self.derive}
+
+    @property
     def asked_every(self) -> Duration | None:
         """Return how long after a run has asked for the state of the rows the loop has another run ask for it.
 
@@ -149,6 +159,16 @@ class FileSource(Source):
     def origin(self) -> tuple[Path, str]:
         """Return the path, of which nothing that looks like a secret is shown."""
         return ("path",), shown_path(self.path)
+
+    @property
+    def derived(self) -> Mapping[str, str]:
+        """Return the field ``derive``."""
+        return self.derive
+
+    @property
+    def computed(self) -> Mapping[str, Any]:
+        """Return the derived columns: how files are read says nothing of what a column means."""
+        return {"derive": self.derive}
 
     @property
     def asked_every(self) -> None:
@@ -224,6 +244,11 @@ class TableSpec(TimedTable, QueryEntity):
         if self.partitioned_by is None and (self.look_back is not None or self.look_ahead is not None):
             raise ValueError("look_back and look_ahead start from the partitions of 'partitioned_by:'")
         return self
+
+    @property
+    def computed(self) -> Mapping[str, Any]:
+        """Return all that decides the table's rows."""
+        return self.semantic_fields()
 
     @property
     def told(self) -> str:

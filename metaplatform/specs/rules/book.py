@@ -112,8 +112,13 @@ class Book:
 
     def timed(self, ref: str) -> TimedTable | None:
         """Return the source or SQL table behind ``ref``, or None if it is broken, undefined or something else."""
-        found = self.manifest.entities.get(ref)
-        return found if isinstance(found, TimedTable) else None
+        return self.manifest.timed_at(ref)
+
+    def timed_tables(self) -> Iterator[tuple[str, TimedTable]]:
+        """Yield every source and SQL table with its reference."""
+        for ref, _ in self.entities():
+            if (table := self.timed(ref)) is not None:
+                yield ref, table
 
     def feature_set(self, model: ModelSpec | None) -> FeatureSetSpec | None:
         """Return the model's feature set, or None if there is none that is well formed."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from metaplatform.chapters import MODELS, MONITORS
 from metaplatform.errors import Issue
-from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
@@ -45,7 +44,7 @@ def misplaced_aggregates(book: Book) -> Iterator[Issue]:
             facts = facts_of(sql)
             if facts.error is not None:
                 continue
-            if _of_window(entity, path):
+            if entity.aggregates_at(path):
                 if not facts.aggregates or facts.outside:
                     yield _not_aggregated(book, ref, path, facts.outside[0] if facts.outside else sql)
             elif facts.aggregates:
@@ -57,12 +56,6 @@ def misplaced_aggregates(book: Book) -> Iterator[Issue]:
                     message="an aggregate needs many rows, and this expression sees one",
                     fix="use a `window` block, or an entry of `tables`",
                 )
-
-
-def _of_window(entity: object, path: Path) -> bool:
-    if not isinstance(entity, FeatureSetSpec) or path[-1] == "where" or not isinstance(path[1], int):
-        return False
-    return entity.features[path[1]].aggregates
 
 
 def _not_aggregated(book: Book, ref: str, path: Path, culprit: str) -> Issue:

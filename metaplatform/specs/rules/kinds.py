@@ -5,8 +5,8 @@ from typing import Literal
 
 from metaplatform.chapters import FEATURE_SETS, MODELS, REACTIONS, SOURCES, TABLES
 from metaplatform.errors import Issue
+from metaplatform.naming import ref_name
 from metaplatform.specs.book.columns import kind_in
-from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
@@ -21,11 +21,11 @@ _INEXACT = ("DOUBLE", "REAL", "FLOAT")
 
 def wrong_kinds_in_sql(book: Book) -> Iterator[Issue]:
     """Yield operations on values that DuckDB refuses, and warn of comparisons that depend on the values."""
-    for ref, entity in book.entities():
+    for ref, _ in book.entities():
         for fault in book.columns.query(ref).wrong_kinds:
             yield _as_issue(book, ref, ("sql",), fault)
-        if isinstance(entity, FeatureSetSpec):
-            for index, name, _, found in book.columns.features(entity):
+        if FEATURE_SETS.holds(ref):
+            for index, name, _, found in book.columns.features(book.manifest.feature_sets[ref_name(ref)]):
                 for fault in found.faults:
                     yield _as_issue(book, ref, ("features", index, "columns", name), fault)
         for path, sql, kinds in _expressions(book, ref):
@@ -121,12 +121,12 @@ def inexact_keys(book: Book) -> Iterator[Issue]:
 def _expressions(book: Book, ref: str) -> Iterator[tuple[Path, str, Kinds]]:
     """Yield the expressions of an entity that are not features, with the kinds of the columns they read."""
     entity = book.manifest.entities[ref]
-    if isinstance(entity, Source):
+    if SOURCES.holds(ref):
         kinds: dict[str, Kind] = dict(book.columns.kinds(ref) or {})
         # A later derivation may hide nothing that an earlier one reads: names are unique.
-        yield from ((("derive", name), sql, kinds) for name, sql in entity.derive.items())
-    elif isinstance(entity, FeatureSetSpec):
-        for index, block in enumerate(entity.features):
+        yield from ((("derive", name), sql, kinds) for name, sql in entity.derived.items())
+    elif FEATURE_SETS.holds(ref):
+        for index, block in enumerate(book.manifest.feature_sets[ref_name(ref)].features):
             for field, sql in block.conditions():
                 yield ("features", index, field), sql, book.columns.kinds(block.joined) if block.joined else None
     elif MODELS.holds(ref):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from metaplatform.chapters import FEATURE_SETS, MODELS, TABLES
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.families import FeatureBlock
-from metaplatform.specs.entities.ingestion import Source, TimedTable
+from metaplatform.specs.entities.ingestion import TimedTable
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.references import Path
@@ -30,12 +30,11 @@ def leaked_outcomes(book: Book) -> Iterator[Issue]:
 
 def outcomes_in_identity(book: Book) -> Iterator[Issue]:
     """Yield keys and event timestamps that are outcomes: unknown at the moment they are to name."""
-    for ref, table in book.entities():
-        if isinstance(table, TimedTable):
-            outcomes = outcomes_of(table)
-            for path, column in identity_of(table):
-                if column.lower() in outcomes:
-                    yield _leak(book, ref, path, column, "a row's key and event timestamp are known at once")
+    for ref, table in book.timed_tables():
+        outcomes = outcomes_of(table)
+        for path, column in identity_of(table):
+            if column.lower() in outcomes:
+                yield _leak(book, ref, path, column, "a row's key and event timestamp are known at once")
 
 
 def undeclared_outcomes(book: Book) -> Iterator[Issue]:
@@ -94,8 +93,8 @@ def leaked_targets(book: Book) -> Iterator[Issue]:
 def outcomes_of(table: TimedTable) -> set[str]:
     """Return the table's outcome columns and what a source derives from them, lower case."""
     outcomes = _folded(table.outcomes.columns) if table.outcomes else set()
-    if isinstance(table, Source) and outcomes:
-        for name, sql in table.derive.items():
+    if outcomes:
+        for name, sql in table.derived.items():
             if outcomes & _folded(facts_of(sql).columns):
                 outcomes.add(name.lower())
     return outcomes

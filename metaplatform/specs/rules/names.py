@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from metaplatform.chapters import FEATURE_SETS, MODELS, MONITORS, PREDICTIONS
 from metaplatform.errors import Issue
 from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS
-from metaplatform.specs.entities.ingestion import Source, TimedTable
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 
@@ -21,13 +20,12 @@ Named = tuple[Path, str, bool]
 
 def name_clashes(book: Book) -> Iterator[Issue]:
     """Yield columns of one table whose names differ in nothing but case, or not at all."""
-    for ref, entity in book.entities():
-        if isinstance(entity, Source):
-            columns = [(("columns", name), name, True) for name in entity.columns]
-            derived = [(("derive", name), name, True) for name in entity.derive]
+    for ref, table in book.timed_tables():
+        if (source := book.manifest.source_at(ref)) is not None:
+            columns = [(("columns", name), name, True) for name in source.columns]
+            derived = [(("derive", name), name, True) for name in source.derive]
             yield from _clashes(book, ref, (), [*columns, *derived])
-        if isinstance(entity, TimedTable):
-            yield from _clashes(book, ref, (), [(("key", index), name, False) for index, name in enumerate(entity.key)])
+        yield from _clashes(book, ref, (), [(("key", index), name, False) for index, name in enumerate(table.key)])
     for name, feature_set in book.manifest.feature_sets.items():
         features = [
             (("features", index, "columns", feature), feature, True)

@@ -6,9 +6,8 @@ from functools import lru_cache
 
 from sqlglot import exp
 
-from metaplatform.chapters import STORED
+from metaplatform.chapters import SOURCES, STORED
 from metaplatform.errors import Issue
-from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
 from metaplatform.sql.column_types import column_type_error
@@ -25,7 +24,7 @@ def broken_sql(book: Book) -> Iterator[Issue]:
             yield from _sql_issue(book, ref, path, facts_of(sql).error)
         if entity.query is not None:
             yield from _sql_issue(book, ref, ("sql",), query_error(entity.query))
-        if isinstance(entity, Source):
+        if SOURCES.holds(ref):
             for path, written in texts_at(entity, "columns"):
                 yield from _sql_issue(book, ref, path, _type_error(written))
 

@@ -8,7 +8,7 @@ from metaplatform.specs.book.columns import Names
 from metaplatform.specs.entities.families import FeatureBlock
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
 from metaplatform.specs.entities.features import FeaturesBlock
-from metaplatform.specs.entities.ingestion import Source, TimedTable
+from metaplatform.specs.entities.ingestion import TimedTable
 from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
@@ -27,15 +27,14 @@ _ADVICE = {
 
 def unknown_columns_of_tables(book: Book) -> Iterator[Issue]:
     """Yield keys, times, outcomes and derivations of sources and tables that name no column of theirs."""
-    for ref, table in book.entities():
-        if not isinstance(table, TimedTable):
-            continue
+    for ref, table in book.timed_tables():
         known = book.columns.of(ref)
         if known is not None:
             yield from (_plain(book, ref, path, name, known) for path, name in _named_by(table) if name not in known)
-        if isinstance(table, Source) and table.columns:
-            available = list(table.columns)
-            for name, sql in table.derive.items():
+        source = book.manifest.source_at(ref)
+        if source is not None and source.columns:
+            available = list(source.columns)
+            for name, sql in source.derive.items():
                 yield from readable(_in_sql(book, ref, ("derive", name), sql, available))
                 available.append(name)
 
