@@ -86,6 +86,13 @@ def test_conditions_that_may_be_true(sql: str) -> None:
     silent(conditions_that_are_none, shop({f"{BLOCKS}/3/where": sql}))
 
 
+@pytest.mark.parametrize("lost", ["sources/visits/columns", "sources/visits", "feature_sets/facts"])
+def test_of_tables_and_features_that_are_not_known_no_kind_is(lost: str) -> None:
+    book = shop({f"{BLOCKS}/3/where": "pages", "sources/visits/derive": {}, lost: GONE})
+    silent(conditions_that_are_none, book)
+    silent(wrong_kinds_in_sql, book)
+
+
 def test_only_conditions_are_held_to_be_true_or_false() -> None:
     silent(conditions_that_are_none, shop({"sources/visits/derive/long": "pages", "models/lateness/target/sql": "id"}))
 
@@ -171,6 +178,14 @@ def test_event_timestamps_that_are_none(written: str) -> None:
         shop({"sources/orders/columns/at": written, "sources/orders/event_timestamp": "At"}),
         f"error wrong-type at raw.orders/event_timestamp: At | 'At' is {written}, which is not a moment | timestamptz",
     )
+
+
+def test_names_of_moments_and_keys_are_compared_without_case() -> None:
+    declared = {"sources/orders/columns": {"ID": "double", "AT": "varchar"}}
+    tells(wrong_event_timestamps, shop(declared), "error wrong-type at raw.orders/event_timestamp: at")
+    tells(inexact_keys, shop(declared), "warning inexact-key at raw.orders/key/0: id")
+    table = {"tables/big/sql": "select id, hour(at) as at from raw.orders", "tables/big/event_timestamp": "At"}
+    tells(wrong_event_timestamps, shop(table), "error wrong-type at tables.big/event_timestamp: At")
 
 
 def test_the_event_timestamp_of_a_table_is_what_its_query_gives() -> None:
