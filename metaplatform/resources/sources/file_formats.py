@@ -38,13 +38,19 @@ class KnownFiles:
     """Files of which the columns are known, without any having been read whole; ``rows`` reads one of them.
 
     ``rejected`` tells of the lines of text that are not rows among those read so far, empty if there are none;
-    ``delimiter`` is that of the last file, in text that has one.
+    ``delimiter`` is that of the last file, in text that has one. ``first`` reads so many rows, where that is not what a
+    limit on all of them would do.
     """
 
     columns: Mapping[OpenedFile, tuple[str, ...]]
     rows: Callable[[OpenedFile], duckdb.DuckDBPyRelation]
     rejected: Callable[[], str] = str
     delimiter: str | None = None
+    first: Callable[[OpenedFile, int], duckdb.DuckDBPyRelation] | None = None
+
+    def first_rows(self, file: OpenedFile, most: int) -> duckdb.DuckDBPyRelation:
+        """Return so many of a file's rows at most."""
+        return self.first(file, most) if self.first else self.rows(file).limit(most)
 
 
 class FileFormat(ABC, Generic[S]):

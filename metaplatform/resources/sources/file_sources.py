@@ -25,6 +25,7 @@ from metaplatform.resources.sources.source_reader import (
     SampledRows,
     SourceRows,
     SourceState,
+    said_by,
     unreadable,
 )
 from metaplatform.specs.book.source_looks import SourceLook
@@ -119,7 +120,7 @@ def _readable(spec: FileSource, files: Sequence[OpenedFile]) -> Iterator[None]:
         yield
     except (duckdb.Error, pa.ArrowException, OSError, ValueError, zipfile.BadZipFile, RuntimeError) as error:
         fix = "fix the file, or correct `kind` if it is of another"
-        raise unreadable(spec, str(error), _names(files), fix) from error
+        raise unreadable(spec, said_by(error), _names(files), fix) from error
 
 
 def _names(files: Sequence[OpenedFile]) -> Mapping[str, str]:

@@ -11,10 +11,11 @@ from ibis.util import gen_name
 from sqlglot import exp
 
 from metaplatform.naming import FILE
+from metaplatform.resources.sources.arrow_rows import keep_rows
 from metaplatform.resources.sources.declared_columns import check_headers
 from metaplatform.resources.sources.file_formats import REJECT_COLUMNS, FileFormat, FilesRead, KnownFiles, S
 from metaplatform.resources.sources.file_scans import file_type
-from metaplatform.resources.sources.folder_columns import folder_values, union_of, with_folder_values
+from metaplatform.resources.sources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
 from metaplatform.resources.sources.opened_files import OpenedFile
 from metaplatform.sql.dialect import sql_text
 
@@ -45,10 +46,13 @@ class RecordFormat(FileFormat[S]):
         del looked_at
         rejected: list[tuple[int, str, str]] = []
 
-        def rows(file: OpenedFile) -> duckdb.DuckDBPyRelation:
-            return connection.from_arrow(self.records(spec, file, lambda *line: rejected.append(line)))
+        def rows(file: OpenedFile, most: int | None = None) -> duckdb.DuckDBPyRelation:
+            table = gen_name("rows")
+            keep_rows(connection, table, self.records(spec, file, lambda *line: rejected.append(line)), most=most)
+            return connection.table(table)
 
-        return KnownFiles({file: self._columns(spec, file) for file in files}, rows, lambda: _told(rejected))
+        columns = {file: self._columns(spec, file) for file in files}
+        return KnownFiles(columns, rows, lambda: _told(rejected), first=rows)
 
     def read(self, connection: duckdb.DuckDBPyConnection, spec: S, files: Sequence[OpenedFile]) -> FilesRead:
         """Return a table with the rows of the files, and what is not a row.
@@ -63,8 +67,14 @@ class RecordFormat(FileFormat[S]):
             tables.append(gen_name("rows"))
             stream = self.records(spec, file, lambda *line, name=file.name: rejected.append((name, *line)))
             path = exp.Cast(this=exp.Literal.string(str(file.path)), to=exp.DataType.build(paths, udt=True))
-            rows = connection.from_arrow(stream).project(f"*, {sql_text(exp.alias_(path, FILE, quoted=True))}")
-            with_folder_values(rows, folder_values(file.origin, spec)).create(tables[-1])
+            named, values = sql_text(exp.alias_(path, FILE, quoted=True)), folder_values(file.origin, spec)
+
+            def shape(
+                rows: duckdb.DuckDBPyRelation, named: str = named, values: FolderValues = values
+            ) -> duckdb.DuckDBPyRelation:
+                return with_folder_values(rows.project(f"*, {named}"), values)
+
+            keep_rows(connection, tables[-1], stream, shape=shape)
         lines = [dict(zip(REJECT_COLUMNS.names, each, strict=True)) for each in rejected]
         return FilesRead(union_of(connection, tables), pa.Table.from_pylist(lines, schema=REJECT_COLUMNS))
 

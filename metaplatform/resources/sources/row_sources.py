@@ -17,6 +17,7 @@ from metaplatform.errors import MetaplatformError
 from metaplatform.naming import FILE
 from metaplatform.resources.engine.duckdb_connections import memory_connection
 from metaplatform.resources.engine.session import Session
+from metaplatform.resources.sources.arrow_rows import keep_rows
 from metaplatform.resources.sources.declared_columns import check_columns
 from metaplatform.resources.sources.first_rows import ROWS
 from metaplatform.resources.sources.guessed_types import typed_by_values
@@ -29,6 +30,7 @@ from metaplatform.resources.sources.source_reader import (
     SourceRows,
     SourceState,
     Types,
+    said_by,
     unreadable,
 )
 from metaplatform.specs.book.source_looks import SourceLook
@@ -61,7 +63,7 @@ class RowSource(ABC, Generic[S]):
     def rows(self, spec: S, place: Place) -> pa.RecordBatchReader:
         """Return all rows as a stream of batches, none of which is fetched before it is asked for.
 
-        The columns are known at once. Batches may be asked for from another thread, and not all of them.
+        The columns are known at once. It may be that not all batches are asked for: then the stream is closed.
         """
 
 
@@ -94,7 +96,7 @@ class RowReader:
             frozen = spec.contract == "freeze"
             check_columns(stream.schema.names, spec.columns, frozen=frozen, owner=spec.ref, culprit=shown)
             part = exp.alias_(exp.Literal.string(shown), FILE, quoted=True)
-            backend.con.from_arrow(stream).project(f"*, {sql_text(part)}").create(name)
+            keep_rows(backend.con, name, stream, shape=lambda rows: rows.project(f"*, {sql_text(part)}"))
             if self._source.types == "text" and not spec.columns:
                 name = typed_by_values(backend.con, name)
         return SourceRows(backend.table(name), None, {shown: shown})
@@ -133,7 +135,7 @@ class RowReader:
         table, stream = gen_name("looked_at"), self._source.rows(spec, place)
         columns = tuple(stream.schema.names)
         if len({name.casefold() for name in columns}) == len(columns):
-            connection.from_arrow(stream).limit(ROWS + 1).create(table)
+            keep_rows(connection, table, stream, most=ROWS + 1)
         else:
             connection.execute(f"CREATE TABLE {table} (nothing INTEGER)")
         (seen,) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0]  # noqa: S608  # a name of ours
@@ -150,6 +152,5 @@ def _readable(spec: Source) -> Iterator[None]:
     except MetaplatformError:
         raise
     except Exception as error:
-        told = str(error) if isinstance(error, duckdb.Error) else f"{type(error).__name__}: {error}"
         fix = f"see that {spec.origin[1]} can be read from where runs start"
-        raise unreadable(spec, told, {}, fix) from error
+        raise unreadable(spec, said_by(error), {}, fix) from error

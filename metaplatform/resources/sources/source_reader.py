@@ -140,6 +140,11 @@ _SAID_OF_A_LINE = ("Maximum line size", "Expected Number", "Value with untermina
 _RAISED = "Detail: Python exception:"
 
 
+def said_by(error: Exception) -> str:
+    """Return an error's message behind the name of its class, as those of DuckDB are."""
+    return str(error) if isinstance(error, duckdb.Error) else f"{type(error).__name__}: {error}"
+
+
 def unreadable(spec: Source, message: str, names: Mapping[str, str], fix: str) -> DataError:
     """Return the error for rows that cannot be read: what DuckDB says, without its hints, by ``names`` for people."""
     if _RAISED in message:

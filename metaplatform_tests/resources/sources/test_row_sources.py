@@ -1,5 +1,7 @@
 """Rows that are in no files: streamed, looked at without being fetched whole, and their faults told by their name."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.entities.ingestion import Source
 
 PLACE = Place("/nowhere")
+REPOSITORY = Path(__file__).parents[3]
 
 
 class CountedSource(Source):
@@ -94,6 +97,36 @@ def test_what_breaks_off_is_an_error_of_the_source_in_its_own_words(tmp_path: Pa
         RowReader(Counted(1_000_000, broken=500)).read(session, counted(), PLACE)
     assert (refused.value.owner, refused.value.culprit) == ("raw.numbers", "the line is dead")
     assert refused.value.fix == "see that counted can be read from where runs start"
+
+
+LEFT_HALF_READ = """
+import signal, sys, threading
+from pathlib import Path
+from tempfile import mkdtemp
+from metaplatform.resources.sources.row_sources import RowReader
+from metaplatform.resources.sources.source_reader import Looking
+from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform_tests.resources.sources.test_row_sources import PLACE, Counted, counted, misfits
+folder = Path(mkdtemp())
+if sys.argv[1] == "look":
+    assert RowReader(Counted(50_000_000)).look(counted(), PLACE, Looking(misfits, 2, folder)).rows == 20_000
+else:
+    threading.Timer(1, signal.raise_signal, [signal.SIGINT]).start()
+    try:
+        with Warehouse(root=str(folder)).session() as session:
+            RowReader(Counted(500_000_000)).read(session, counted(), PLACE)
+    except KeyboardInterrupt:
+        print("asked to stop")
+"""
+
+
+@pytest.mark.parametrize("how", ["look", "interrupt"])
+def test_a_process_that_leaves_rows_half_read_ends_as_any_other(how: str) -> None:
+    """A stream of Python's that DuckDB has begun would hang it, or abort it with a dump."""
+    command = [sys.executable, "-c", LEFT_HALF_READ, how]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=REPOSITORY)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("asked to stop\n" if how == "interrupt" else "")
 
 
 def test_rows_made_in_python_come_as_they_are_asked_for() -> None:
