@@ -177,10 +177,10 @@ def test_the_book_as_tables_holds_them_and_gives_them_back(replayed: Project) ->
     assert replayed.platform("plan", "--json", "--book", "pulled") == before
 
 
-def test_the_guide_shows_the_sources_and_the_model_that_are_tested() -> None:
-    """Tested in ``test_extending_sources.py`` and ``test_extending_learners.py``."""
+def test_the_guide_shows_the_sources_that_are_tested() -> None:
+    """Tested in ``test_extending_sources.py``."""
     shown = dict(re.findall(r"```python\n# ([\w/]+\.py)\n(.*?)```", GUIDE, re.DOTALL))
-    assert len(shown) == 3
+    assert len(shown) == 2
     for path, text in shown.items():
         [file] = Path(__file__).parent.glob(f"extending_*/{path}")
         assert text == file.read_text(encoding="utf-8"), path
