@@ -33,8 +33,8 @@ class CountedSource(Source):
 class Counted(RowSource[CountedSource]):
     """``fetched`` counts the batches that were asked for; at ``broken`` one cannot be had."""
 
-    def __init__(self, count: int, broken: int | None = None) -> None:
-        self.count, self.broken, self.fetched = count, broken, 0
+    def __init__(self, count: int, broken: int | None = None, error: type[BaseException] = ConnectionError) -> None:
+        self.count, self.broken, self.error, self.fetched = count, broken, error, 0
 
     def state(self, spec: CountedSource, place: Place) -> SourceState:
         del spec, place
@@ -47,7 +47,7 @@ class Counted(RowSource[CountedSource]):
         def made() -> Iterator[pa.RecordBatch]:
             for start in range(0, self.count, 1_000):
                 if self.fetched == self.broken:
-                    raise ConnectionError("the line is dead")
+                    raise self.error("the line is dead")
                 self.fetched += 1
                 moments = [datetime(2024, 1, 1, tzinfo=UTC)] * 1_000
                 yield pa.record_batch([pa.array(range(start, start + 1_000)), pa.array(moments)], schema=schema)
@@ -100,7 +100,7 @@ def test_what_breaks_off_is_an_error_of_the_source_in_its_own_words(tmp_path: Pa
 
 
 LEFT_HALF_READ = """
-import signal, sys, threading
+import sys
 from pathlib import Path
 from tempfile import mkdtemp
 from metaplatform.resources.sources.row_sources import RowReader
@@ -111,10 +111,9 @@ folder = Path(mkdtemp())
 if sys.argv[1] == "look":
     assert RowReader(Counted(50_000_000)).look(counted(), PLACE, Looking(misfits, 2, folder)).rows == 20_000
 else:
-    threading.Timer(1, signal.raise_signal, [signal.SIGINT]).start()
     try:
         with Warehouse(root=str(folder)).session() as session:
-            RowReader(Counted(500_000_000)).read(session, counted(), PLACE)
+            RowReader(Counted(50_000_000, broken=50, error=KeyboardInterrupt)).read(session, counted(), PLACE)
     except KeyboardInterrupt:
         print("asked to stop")
 """
