@@ -31,6 +31,7 @@ feature_sets:
 """,
 ).replace("predictions:\n", "predictions:\n  pinned: {model: returns, version: 1}\n", 1)
 
+ALERTS = "\nalerts:\n  on_call: {after: [raw.orders], notify: [{kind: file}]}\n"
 FEATURES = "features.order_features"
 MODEL = "models.returns"
 CHAMPIONS = frozenset(
@@ -105,6 +106,7 @@ TOLD = (
     edit("a metric's limit", ("max_loss: 0.1", "max_loss: 0.2"), told={"monitoring.returns_performance"}),
     edit("a reaction's condition", ("when: probability > 0.9", "when: probability > 0.8"), told={"reactions.quiet"}),
     edit("a reaction gone", ("  quiet:\n    prediction: pinned\n    when: probability > 0.9\n    notify: [{kind: file}]\n", ""), told={"reactions.quiet"}),
+    edit("an alert gone", (ALERTS, ""), told={"alerts.on_call"}, book=SHOP + ALERTS),
     edit("a monitor added", ("monitors:\n", "monitors:\n  more: {kind: drift, prediction: pinned}\n"), told={"monitoring.more"}),
     edit("the flights' schedule", ('"0 6 3 * *"', '"0 7 3 * *"'), told={"models.late_arrival"}, automation={"retrain_late_arrival"}, book=FLIGHTS),
     edit("the flights' schedule gone", ('      schedule: "0 6 3 * *"\n', ""), told={"models.late_arrival"}, automation={"retrain_late_arrival"}, book=FLIGHTS),
