@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.shops import ASSETS, write_book
-from metaplatform.compute.changes.plan import ACTIONS
+from metaplatform.chapters import chapter_of
 from metaplatform.planning.state import plan_of
 from metaplatform.resources.process.peak_memory import peak_memory
 from metaplatform.resources.storage.build_records import BuildRecords
@@ -37,7 +37,7 @@ def write_records(manifest: Manifest, root: Path) -> None:
     """
     records, warehouse = BuildRecords(root), Warehouse(root=str(root))
     for ref, entity in manifest.entities.items():
-        if ref.split(".")[0] not in ACTIONS:
+        if chapter_of(ref).action is None:
             continue
         (warehouse.path(ref) / "_delta_log").mkdir(parents=True)
         made = BuiltPartition(manifest.spec_hash(ref), dict(manifest.lineage.inputs(ref)), 1.5, "run")
