@@ -9,7 +9,7 @@ from rich.table import Table
 
 from metaplatform.chapters import PREDICTIONS
 from metaplatform.replay.results import ReplayResult, ReplayRow
-from metaplatform.specs.entities.training import HIGHER_IS_BETTER
+from metaplatform.specs.fields.metrics import METRICS
 from metaplatform.text.numbers import metric_text
 from metaplatform.text.plurals import counted
 
@@ -81,7 +81,7 @@ def _verdict(rows: Sequence[ReplayRow]) -> str:
     if not pairs:
         return "No realized performance yet."
     live, first = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
-    sign = 1 if rows[0].metric in HIGHER_IS_BETTER else -1
+    sign = 1 if METRICS[rows[0].metric].higher_is_better else -1
     better = sum(sign * now > sign * then for now, then in pairs)
     same = sum(now == then for now, then in pairs)
     return (

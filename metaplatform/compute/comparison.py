@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from metaplatform.compute.evaluation import CLIP, Numbers, check_pairs, why_undefined
-from metaplatform.specs.entities.training import HIGHER_IS_BETTER, Metric, PromotionSpec
+from metaplatform.specs.entities.training import PromotionSpec
+from metaplatform.specs.fields.metrics import METRICS, Metric
 from metaplatform.text.numbers import metric_text
 
 Counts = npt.NDArray[np.float64]
@@ -60,7 +61,7 @@ def compare(
         reason = f"{metric} is undefined: {undefined}"
         return Comparison("kept", metric, None, None, None, None, rows, (reason,))
     first = statistic(metric, labels, champion)
-    before, sign = first(everything), 1.0 if metric in HIGHER_IS_BETTER else -1.0
+    before, sign = first(everything), 1.0 if METRICS[metric].higher_is_better else -1.0
     gain = sign * (score - before)
     if rows < promotion.min_rows:
         reason = f"{rows} labelled rows to compare on, {promotion.min_rows} are needed"

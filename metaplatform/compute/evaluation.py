@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaplatform.errors import DataError
-from metaplatform.specs.entities.training import METRICS, Metric, Task
+from metaplatform.specs.fields.metrics import Metric, Task, metrics_of
 
 Numbers = npt.NDArray[np.floating[Any]]
 CLIP = 1e-7
@@ -32,10 +32,10 @@ def evaluate(labels: Numbers, scores: Numbers, task: Task) -> Evaluation:
     """
     check_pairs(labels, scores)
     undefined: dict[str, str] = {
-        metric: reason for metric in METRICS[task] if (reason := why_undefined(metric, labels, scores))
+        metric: reason for metric in metrics_of(task) if (reason := why_undefined(metric, labels, scores))
     }
     values: dict[str, float | None] = {
-        metric: None if metric in undefined else _METRICS[metric](labels, scores) for metric in METRICS[task]
+        metric: None if metric in undefined else _FORMULAS[metric](labels, scores) for metric in metrics_of(task)
     }
     return Evaluation(len(labels), values, undefined)
 
@@ -125,7 +125,7 @@ def _r2(labels: Numbers, scores: Numbers) -> float:
     return float(r2_score(labels, scores))
 
 
-_METRICS: dict[Metric, Callable[[Numbers, Numbers], float]] = {
+_FORMULAS: dict[Metric, Callable[[Numbers, Numbers], float]] = {
     "roc_auc": _roc_auc,
     "log_loss": _log_loss,
     "brier": _squared,

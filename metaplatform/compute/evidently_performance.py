@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaplatform.compute.evidently_report import FAULTS_OF_DATA, data_definition, quiet_evidently, with_heading
-from metaplatform.specs.entities.training import Task
+from metaplatform.specs.fields.metrics import Task
 
 SAMPLE_ROWS = 10_000
 """Rows drawn in a report; metrics are judged on all rows."""

@@ -12,7 +12,7 @@ from metaplatform.compute.learners import LEARNERS
 from metaplatform.compute.matrix import fill
 from metaplatform.errors import DataError
 from metaplatform.specs.entities.inference import SCORE_COLUMNS, STAMP_COLUMNS
-from metaplatform.specs.entities.training import Task
+from metaplatform.specs.fields.metrics import Task
 from metaplatform.specs.records.encoding import FittedEncoding
 from metaplatform.specs.records.learnt import Learnt
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from metaplatform.compute.findings import Finding, Status
 from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonitor
-from metaplatform.specs.entities.training import HIGHER_IS_BETTER, Metric
+from metaplatform.specs.fields.metrics import METRICS, Metric
 from metaplatform.text.plurals import counted
 
 EarlierScore = tuple[float, str]
@@ -50,7 +50,7 @@ def _bounds(name: Metric, limit: MetricLimit, earlier: Mapping[str, EarlierScore
     if limit.max_loss is not None and name in earlier:
         before, where = earlier[name]
         because = f"{where} {before:.4g}, max_loss {limit.max_loss:g}"
-        if name in HIGHER_IS_BETTER:
+        if METRICS[name].higher_is_better:
             bounds.append(("under", before - limit.max_loss, because))
         else:
             bounds.append(("over", before + limit.max_loss, because))

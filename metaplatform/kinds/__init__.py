@@ -12,7 +12,7 @@ from metaplatform.specs.entities.ingestion import FileSource, Source
 from metaplatform.specs.entities.monitoring import GATE, MetricLimit, Monitor
 from metaplatform.specs.entities.notifications import Notification
 from metaplatform.specs.entities.outputs import Output, TableFile
-from metaplatform.specs.entities.training import ModelSpec, Task, TrainingSpec
+from metaplatform.specs.entities.training import ModelSpec, TrainingSpec
 from metaplatform.specs.fields.base import (
     ColumnName,
     EnvironmentVariable,
@@ -26,6 +26,7 @@ from metaplatform.specs.fields.base import (
 )
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.faults import Fault
+from metaplatform.specs.fields.metrics import Task
 from metaplatform.specs.fields.reads import AS_MADE, SAME, SAME_ONLY, WHOLE, Reach
 from metaplatform.specs.fields.references import Path, Reference, named, texts_at, whole
 

@@ -17,7 +17,8 @@ from metaplatform.scaffolding.target_columns import made_of_the_same
 from metaplatform.scaffolding.tried_tables import sample_table
 from metaplatform.scaffolding.yaml_text import commented, scalar, sql_column
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.training import METRICS, Metric, PromotionSpec, Task, TrainingSpec
+from metaplatform.specs.entities.training import PromotionSpec, TrainingSpec
+from metaplatform.specs.fields.metrics import Metric, Task, metrics_of
 from metaplatform.sql.dialect import literal
 from metaplatform.sql.value_kinds import kind_of_type, shown_kind
 from metaplatform.text.nearest import nearest_name
@@ -37,7 +38,7 @@ class _Target:
     @property
     def metric(self) -> Metric:
         """Return the metric that judges it: the first of the task."""
-        return METRICS[self.task][0]
+        return metrics_of(self.task)[0]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from metaplatform.scaffolding.defaults import fitted, told
 from metaplatform.scaffolding.yaml_text import commented
 from metaplatform.specs.entities.monitoring import DriftMonitor, PerformanceMonitor
-from metaplatform.specs.entities.training import Metric, Task
+from metaplatform.specs.fields.metrics import Metric, Task
 
 _FEWEST_JUDGED = 30
 """Fewer rows say too little of a share or a metric, however few there are in all."""

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from metaplatform.compute.comparison import compare
 from metaplatform.errors import DataError
-from metaplatform.specs.entities.training import METRICS, PromotionSpec
+from metaplatform.specs.entities.training import PromotionSpec
+from metaplatform.specs.fields.metrics import METRICS
 
-TASKS = {metric: task for task, metrics in METRICS.items() for metric in metrics}
+TASKS = {metric: facts.task for metric, facts in METRICS.items()}
 
 
 def promotion(metric: str, **changes: Any):

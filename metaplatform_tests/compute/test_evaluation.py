@@ -1,4 +1,5 @@
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -6,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error, r2_score, roc_auc_score
 
+from metaplatform.compute import evaluation
 from metaplatform.compute.comparison import statistic
 from metaplatform.compute.evaluation import CLIP, evaluate
 from metaplatform.errors import DataError
-from metaplatform.specs.entities.training import METRICS
+from metaplatform.specs.fields.metrics import METRICS, Metric, metrics_of
 
 PAIRS = st.lists(
     st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(0, 1)),
@@ -50,7 +52,7 @@ def test_the_bootstrap_counts_rows_as_often_as_evaluation_sees_them(
     labels, scores = map(np.array, zip(*pairs, strict=True))
     counts = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(pairs), max_size=len(pairs))))
     expected = evaluate(np.repeat(labels, counts), np.repeat(scores, counts), task).scores
-    for metric in METRICS[task]:
+    for metric in metrics_of(task):
         if expected[metric] is not None:
             value = statistic(metric, labels, scores)(counts.astype(float))
             assert value == pytest.approx(expected[metric], abs=1e-9)
@@ -101,3 +103,7 @@ def test_a_missing_label_or_score_is_an_error_that_counts_them(bad: float):
 def test_labels_without_their_scores_are_an_error():
     with pytest.raises(DataError, match="2 labels, 1 scores"):
         evaluate(np.zeros(2), np.zeros(1), "binary")
+
+
+def test_every_metric_has_its_facts_and_its_formula() -> None:
+    assert set(METRICS) == set(get_args(Metric)) == set(evaluation._FORMULAS)

@@ -12,7 +12,7 @@ from metaplatform.compute.evidently_performance import performance_report
 from metaplatform.compute.findings import Finding
 from metaplatform.compute.performance import judge_performance
 from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonitor
-from metaplatform.specs.entities.training import HIGHER_IS_BETTER, METRICS, Metric, Task
+from metaplatform.specs.fields.metrics import METRICS, Metric, Task
 
 
 def judge(
@@ -31,13 +31,13 @@ def judge(
     return finding
 
 
-@pytest.mark.parametrize("metric", sorted({metric for metrics in METRICS.values() for metric in metrics}))
+@pytest.mark.parametrize("metric", sorted(METRICS))
 @given(before=st.floats(-10, 10), change=st.floats(-5, 5), loss=st.floats(0, 5))
 def test_only_a_change_for_the_worse_counts_as_loss(metric: Metric, before: float, change: float, loss: float) -> None:
     score = before + change
     finding = judge(metric, score, baseline=before, max_loss=loss)
-    bound = before - loss if metric in HIGHER_IS_BETTER else before + loss
-    worse = score < bound if metric in HIGHER_IS_BETTER else score > bound
+    bound = before - loss if METRICS[metric].higher_is_better else before + loss
+    worse = score < bound if METRICS[metric].higher_is_better else score > bound
     assert (finding.status, finding.threshold) == ("failed" if worse else "passed", bound)
 
 

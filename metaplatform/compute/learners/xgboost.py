@@ -13,8 +13,8 @@ import numpy as np
 
 from metaplatform.compute.learners.learning import Fit, Rows, Score
 from metaplatform.errors import DataError
-from metaplatform.specs.entities.training import Task
 from metaplatform.specs.entities.xgboost import XGBoostModel
+from metaplatform.specs.fields.metrics import Task
 
 REQUIREMENTS: tuple[str, ...] = ("xgboost",)
 _FILE = "model.ubj"

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from metaplatform.errors import DataError, RegistryError
 from metaplatform.specs.entities.inference import SCORE_COLUMNS
-from metaplatform.specs.entities.training import Task
+from metaplatform.specs.fields.metrics import Task
 from metaplatform.specs.records.encoding import FittedEncoding
 from metaplatform.specs.records.learnt import Learnt
 

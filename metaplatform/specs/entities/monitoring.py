@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from metaplatform.chapters import MONITORS, PREDICTIONS
 from metaplatform.specs.entities.entity import Entity, Neighbours
-from metaplatform.specs.entities.training import Metric
 from metaplatform.specs.fields.base import Many, Name, Spec
+from metaplatform.specs.fields.metrics import Metric
 from metaplatform.specs.fields.references import Reference, named
 
 GATE = "profile"

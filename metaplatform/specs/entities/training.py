@@ -1,25 +1,17 @@
 """Chapter ``models``: what is learnt, from what, when again, and when the new one is taken."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from pydantic import Field, model_validator
 
 from metaplatform.chapters import FEATURE_SETS, MODELS, MONITORS
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.fields.base import Expression, Interval, Many, Name, Spec
+from metaplatform.specs.fields.metrics import Metric, Task
 from metaplatform.specs.fields.reads import WHOLE, Reach
 from metaplatform.specs.fields.references import Path, Reference, named, texts_at
 from metaplatform.specs.unknown import readable, until_unknown
-
-Task = Literal["binary", "regression"]
-Metric = Literal["roc_auc", "log_loss", "brier", "rmse", "mae", "r2"]
-METRICS: dict[str, tuple[Metric, ...]] = {
-    "binary": ("roc_auc", "log_loss", "brier"),
-    "regression": ("rmse", "mae", "r2"),
-}
-"""Metrics of each task."""
-HIGHER_IS_BETTER = frozenset({"roc_auc", "r2"})
 
 
 class TargetSpec(Spec):

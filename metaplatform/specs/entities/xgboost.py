@@ -8,8 +8,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from metaplatform.specs.entities.training import ModelSpec, Task, TrainingSpec
+from metaplatform.specs.entities.training import ModelSpec, TrainingSpec
 from metaplatform.specs.fields.faults import Fault
+from metaplatform.specs.fields.metrics import Task
 from metaplatform.specs.unknown import readable
 from metaplatform.text.nearest import nearest_name
 

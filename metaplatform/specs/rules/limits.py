@@ -10,8 +10,9 @@ from metaplatform.errors import Issue
 from metaplatform.specs.entities.entity import Entity
 from metaplatform.specs.entities.inference import SCORE_COLUMNS
 from metaplatform.specs.entities.monitoring import MetricLimit
-from metaplatform.specs.entities.training import HIGHER_IS_BETTER, VOTES
+from metaplatform.specs.entities.training import VOTES
 from metaplatform.specs.fields.base import Spec
+from metaplatform.specs.fields.metrics import METRICS
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.rules.sql_texts import facts_of
@@ -19,15 +20,6 @@ from metaplatform.specs.unknown import readable
 from metaplatform.sql.dialect import sql_text
 from metaplatform.sql.expressions import shared_expression
 
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "roc_auc": (0, 1),
-    "log_loss": (0, float("inf")),
-    "brier": (0, 1),
-    "rmse": (0, float("inf")),
-    "mae": (0, float("inf")),
-    "r2": (float("-inf"), 1),
-}
-"""Metric → the values it can have."""
 _SCORE = SCORE_COLUMNS["binary"]
 _Comparison = type[exp.Expr]
 _MIRRORED: Mapping[_Comparison, _Comparison] = {
@@ -59,7 +51,8 @@ def impossible_limits(book: Book) -> Iterator[Issue]:
                     severity=severity,
                 )
     for name, model in book.manifest.models.items():
-        low, high = _RANGES[model.promotion.metric]
+        facts = METRICS[model.promotion.metric]
+        low, high = facts.low, facts.high
         if model.promotion.min_gain >= high - low:
             yield book.issue(
                 "impossible-limit",
@@ -118,7 +111,8 @@ def repeated_items(book: Book) -> Iterator[Issue]:
 
 
 def _limit_faults(metric: str, limit: MetricLimit) -> Iterator[tuple[str, float, str, Literal["error", "warning"]]]:
-    low, high = _RANGES[metric]
+    facts = METRICS[metric]
+    low, high = facts.low, facts.high
     span = f"'{metric}' lies in {low:g}..{high:g}"
     if limit.min is not None and limit.min > high:
         yield "min", limit.min, f"{span}: it never reaches {limit.min:g}", "error"
@@ -126,7 +120,7 @@ def _limit_faults(metric: str, limit: MetricLimit) -> Iterator[tuple[str, float,
         yield "max", limit.max, f"{span}: it is never as low as {limit.max:g}", "error"
     if limit.min is not None and limit.max is not None and limit.min > limit.max:
         yield "min", limit.min, f"min ({limit.min:g}) is over max ({limit.max:g}): nothing passes", "error"
-    if limit.min is not None and limit.min <= low and metric in HIGHER_IS_BETTER:
+    if limit.min is not None and limit.min <= low and facts.higher_is_better:
         yield "min", limit.min, f"{span}: it is never under {limit.min:g}", "warning"
     if limit.max is not None and limit.max >= high:
         yield "max", limit.max, f"{span}: it is never over {limit.max:g}", "warning"

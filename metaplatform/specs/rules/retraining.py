@@ -8,7 +8,8 @@ from croniter import croniter  # type: ignore[import-untyped]
 
 from metaplatform.chapters import MODELS, MONITORS, PREDICTIONS
 from metaplatform.errors import Issue
-from metaplatform.specs.entities.training import METRICS, VOTES, ModelSpec, RetrainPolicy, VoteSpec
+from metaplatform.specs.entities.training import VOTES, ModelSpec, RetrainPolicy, VoteSpec
+from metaplatform.specs.fields.metrics import metrics_of
 from metaplatform.specs.fields.references import Path
 from metaplatform.specs.rules.book import Book
 from metaplatform.specs.unknown import readable
@@ -30,14 +31,14 @@ def wrong_metrics(book: Book) -> Iterator[Issue]:
     """Yield metrics that the task of the model, or of the model watched, does not have."""
     for name, model in book.manifest.models.items():
         metric = model.promotion.metric
-        if metric not in METRICS[model.task]:
+        if metric not in metrics_of(model.task):
             yield _wrong_metric(book, MODELS.ref(name), ("promotion", "metric"), metric, model)
     for name, monitor in book.manifest.monitors.items():
         watched = book.model_of(monitor.prediction)
         if watched is None:
             continue
         for metric in monitor.limits:
-            if metric not in METRICS[watched.task]:
+            if metric not in metrics_of(watched.task):
                 yield _wrong_metric(book, MONITORS.ref(name), ("metrics", metric), metric, watched)
 
 
@@ -106,7 +107,7 @@ def _wrong_metric(book: Book, ref: str, path: Path, metric: str, model: ModelSpe
         path,
         culprit=metric,
         message=f"'{metric}' is not a metric of a {model.task} model",
-        fix=f"use one of: {', '.join(METRICS[model.task])}",
+        fix=f"use one of: {', '.join(metrics_of(model.task))}",
         at_key=MONITORS.holds(ref),
     )
 

@@ -1,12 +1,12 @@
 """Hypothesis strategies of whole books: every field of every chapter, in any combination that its spec allows."""
 
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
 from metaplatform.chapters import CHAPTERS
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.training import METRICS
+from metaplatform.specs.fields.metrics import Task
 from metaplatform.specs.structure import build_entity
 
 names = st.from_regex(r"[a-z][0-9]{1,3}(_[a-z0-9]{1,4})?", fullmatch=True)
@@ -107,7 +107,7 @@ ENTITIES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "models": mapping(
         {
             "kind": st.just("xgboost"),
-            "task": st.sampled_from([*METRICS]),
+            "task": st.sampled_from(get_args(Task)),
             "feature_set": names,
             "target": mapping({"sql": texts}, {"exclude": texts}),
             "training": mapping({"window": spans, "holdout": spans}, TRAINING),
