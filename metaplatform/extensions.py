@@ -23,9 +23,10 @@ _WORK = "work"
 
 @dataclass(frozen=True)
 class Extension:
-    """What one entry point adds."""
+    """What one entry point adds; ``rivals`` are those of other distributions that add the same."""
 
     point: EntryPoint
+    rivals: tuple[EntryPoint, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -35,15 +36,16 @@ class Extension:
     @property
     def origin(self) -> str:
         """Return the distribution with its version, as people know it."""
-        found = self.point.dist
-        return f"{found.name} {found.version}" if found else self.point.module
+        return _origin(self.point)
 
     def load(self) -> Any:
         """Import what the entry point names, and return it.
 
         Raises:
-            MetaplatformError: if that fails, whatever is wrong with it.
+            MetaplatformError: if that fails, whatever is wrong with it, or others add the same: none of them is chosen.
         """
+        if self.rivals:
+            raise self.refused(f"{', '.join(map(_origin, self.rivals))} adds the same kind")
         try:
             return self.point.load()
         except Exception as error:
@@ -59,16 +61,8 @@ class Extension:
 
 
 def extensions(family: str, *, work: bool = False) -> Mapping[str, Extension]:
-    """Return what is added to a family by kind: what the book says of each, or the ``work`` that is done with it.
-
-    Of two with the same name the one of the first distribution by name counts; :func:`twice` tells of the others.
-    """
-    return {kind: found[0] for kind, found in _by_kind(_group(family, work=work)).items()}
-
-
-def twice(family: str) -> tuple[Extension, ...]:
-    """Return what does not count, as another distribution adds a kind of the same name."""
-    return tuple(each for found in _by_kind(_group(family)).values() for each in found[1:])
+    """Return what is added to a family by kind: what the book says of each, or the ``work`` that is done with it."""
+    return _by_kind(_group(family, work=work))
 
 
 class WorkByKind(Generic[T]):
@@ -131,8 +125,12 @@ def _all_points() -> Any:
 
 
 @cache
-def _by_kind(group: str) -> Mapping[str, tuple[Extension, ...]]:
-    found: dict[str, tuple[Extension, ...]] = {}
-    for point in sorted(_all_points().select(group=group), key=lambda each: each.dist.name if each.dist else ""):
-        found[point.name] = (*found.get(point.name, ()), Extension(point))
-    return found
+def _by_kind(group: str) -> Mapping[str, Extension]:
+    found: dict[str, list[EntryPoint]] = {}
+    for point in sorted(_all_points().select(group=group), key=_origin):
+        found.setdefault(point.name, []).append(point)
+    return {kind: Extension(first, tuple(rivals)) for kind, (first, *rivals) in found.items()}
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.module

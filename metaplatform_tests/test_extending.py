@@ -1,13 +1,9 @@
 """Kinds from outside the package work like those that come with it: the distribution is the one of the guide."""
 
 import json
-import os
 import re
 import sqlite3
-import subprocess
-import sys
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +11,7 @@ import pytest
 
 from metaplatform import kinds as facts
 from metaplatform.kinds import learning, work
+from metaplatform_tests.extended import Project
 from metaplatform_tests.factories.test_keys import ACCOUNTS, accounts
 
 ROOT = Path(__file__).parent.parent
@@ -56,44 +53,17 @@ def install(folder: Path, modules: dict[str, str], pyproject: str) -> None:
     (about / "entry_points.txt").write_text("\n".join(points))
 
 
-@dataclass(frozen=True)
-class Project:
-    """A project folder whose processes have a distribution installed."""
-
-    folder: Path
-    installed: Path
-
-    def run(self, *command: str, fails: bool = False) -> str:
-        """Return what a command prints on both streams."""
-        path = os.pathsep.join((str(self.installed), str(ROOT)))
-        environment = {**os.environ, "PYTHONPATH": path, "ACME_MESSAGES": str(self.folder / "messages")}
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert (done.returncode != 0) == fails, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def platform(self, *arguments: str, fails: bool = False) -> str:
-        return self.run("-m", "metaplatform", *arguments, fails=fails)
-
-
 def project_with(tmp_path: Path, modules: dict[str, str], pyproject: str, book: str = BOOK) -> Project:
     installed, folder = tmp_path / "site", tmp_path / "project"
     installed.mkdir()
     install(installed, modules, pyproject)
-    (folder / "metadata").mkdir(parents=True)
+    project = Project(folder, (installed,), {"ACME_MESSAGES": str(folder / "messages")})
+    project.edit(book)
     (folder / "messages").mkdir()
-    (folder / "metadata" / "book.yaml").write_text(book, encoding="utf-8")
     (folder / "data").mkdir()
     for number, month in enumerate(("2024-01", "2024-02", "2024-03")):
         accounts(month, number * 1_000).to_csv(folder / "data" / f"{month}.csv", index=False)
-    return Project(folder, installed)
+    return project
 
 
 @pytest.fixture(scope="module")
@@ -219,11 +189,19 @@ def test_what_cannot_be_used_is_left_out_and_told_to_a_book_that_uses_it_alone(
     told = project.platform("validate", fails=True)
     assert "acme-kinds 1.0" in told
     assert why in told
-    (project.folder / "metadata" / "book.yaml").write_text(re.sub(r"monitors:\n.*\n", "", BOOK))
+    project.edit(re.sub(r"monitors:\n.*\n", "", BOOK))
     project.platform("validate")
 
 
-def test_a_kind_that_is_built_in_or_added_twice_is_not_replaced(tmp_path: Path) -> None:
+def test_of_two_distributions_with_one_kind_neither_is_chosen(tmp_path: Path) -> None:
+    project = project_with(tmp_path, MODULES, DISTRIBUTION)
+    install(project.installed[0], {}, DISTRIBUTION.replace('name = "acme-kinds"', 'name = "other-kinds"'))
+    told = project.platform("validate", fails=True)
+    assert "acme-kinds 1.0: its entry point 'volume' in metaplatform.monitors cannot be used" in told
+    assert "other-kinds 1.0 adds the same kind" in told
+
+
+def test_a_kind_that_is_built_in_is_not_replaced(tmp_path: Path) -> None:
     taken = DISTRIBUTION.replace('volume = "acme_kinds:', 'drift = "acme_kinds:')
     project = project_with(tmp_path, MODULES, taken, re.sub(r"kind: volume", "kind: drift", BOOK))
     told = project.platform("validate", fails=True)
@@ -240,7 +218,7 @@ def test_a_kind_without_its_work_says_so_where_it_runs(tmp_path: Path) -> None:
 def test_a_book_is_compiled_again_when_what_it_is_made_with_changes(tmp_path: Path) -> None:
     project = project_with(tmp_path, MODULES, DISTRIBUTION)
     project.platform("plan")
-    facts = project.installed / "acme_kinds" / "__init__.py"
+    facts = project.installed[0] / "acme_kinds" / "__init__.py"
     facts.write_text(facts.read_text().replace("    least: int\n", "    least: int\n    most: int\n"))
     told = project.platform("plan", fails=True)
     assert "'most' is missing" in told

@@ -1,14 +1,10 @@
 """A kind of model from outside the package works like the one that comes with it: linear models, in plain numpy."""
 
 import json
-import os
 import re
-import shutil
 import sqlite3
-import subprocess
-import sys
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ import pytest
 from metaplatform.specs.entities.families import own_fields
 from metaplatform.specs.entities.training import ModelSpec, TrainingSpec
 from metaplatform.specs.entities.xgboost import XGBoostModel
+from metaplatform_tests.extended import Project
 
 HERE = Path(__file__).parent
 INSTALLED = HERE / "extending_learners"
@@ -102,41 +99,6 @@ def orders(month: str, first: int, rows: int = 400) -> pd.DataFrame:
     )
 
 
-@dataclass(frozen=True)
-class Project:
-    """A project folder, and the folders that its processes find what is installed in."""
-
-    folder: Path
-    installed: tuple[Path, ...] = (INSTALLED,)
-
-    def edit(self, book: str) -> None:
-        (self.folder / "metadata" / "book.yaml").write_text(book, encoding="utf-8")
-
-    def copy(self, name: str) -> "Project":
-        """Return a copy of all but what its runs have locked."""
-        folder = self.folder.parent / f"{self.folder.name}_{name}"
-        shutil.copytree(self.folder, folder, copy_function=shutil.copy2)
-        return replace(self, folder=folder)
-
-    def run(self, *command: str, fails: bool = False) -> str:
-        """Return what a command prints, on both streams where it fails."""
-        path = os.pathsep.join(str(folder) for folder in (*self.installed, HERE.parent))
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert (done.returncode != 0) == fails, done.stdout + done.stderr
-        return done.stdout + done.stderr * fails
-
-    def platform(self, *arguments: str, fails: bool = False) -> str:
-        return self.run("-m", "metaplatform", *arguments, fails=fails)
-
-
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("linear")
@@ -144,7 +106,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (folder / "data").mkdir()
     for number, month in enumerate(("2024-01", "2024-02", "2024-03", "2024-04")):
         orders(month, number * 1_000).to_csv(folder / "data" / f"{month}.csv", index=False)
-    project = Project(folder)
+    project = Project(folder, (INSTALLED,))
     project.edit(BOOK)
     project.platform("validate", "--with-data")
     project.platform("replay")

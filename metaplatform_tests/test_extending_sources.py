@@ -1,18 +1,15 @@
 """Kinds of sources from outside the package: rows of a database, and files of a format that the platform lacks."""
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-import polars as pl
 import pytest
+
+from metaplatform_tests.extended import Project
 
 ROOT = Path(__file__).parent.parent
 INSTALLED = Path(__file__).parent / "extending_sources"
@@ -87,37 +84,9 @@ print(json.dumps([told, sorted(map(str, project.rows("raw.orders", "id")["amount
 """
 
 
-@dataclass(frozen=True)
-class Project:
-    """A project folder whose processes have the distribution of ``extending_sources`` installed."""
-
-    folder: Path
-
-    def run(self, *command: str, fails: bool = False) -> str:
-        """Return what a command prints."""
-        path = os.pathsep.join((str(INSTALLED), str(ROOT)))
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert (done.returncode != 0) == fails, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def platform(self, *arguments: str, fails: bool = False) -> str:
-        return self.run("-m", "metaplatform", *arguments, fails=fails)
-
-    def stored(self, *path: str) -> pl.DataFrame:
-        return pl.read_delta(str(self.folder.joinpath(".metaplatform", "warehouse", *path)))
-
-
 def project_in(folder: Path, book: str = BOOK) -> Project:
-    (folder / "metadata").mkdir(parents=True)
-    (folder / "metadata" / "book.yaml").write_text(book, encoding="utf-8")
+    project = Project(folder, (INSTALLED,))
+    project.edit(book)
     (folder / "logs").mkdir()
     for name, text in LOGS.items():
         (folder / "logs" / f"{name}.log").write_text(text, encoding="utf-8")
@@ -125,7 +94,7 @@ def project_in(folder: Path, book: str = BOOK) -> Project:
         database.execute("CREATE TABLE orders (id INTEGER, customer TEXT, amount, ordered_at TEXT)")
         database.executemany("INSERT INTO orders VALUES (?, ?, ?, ?)", ORDERS)
         database.commit()
-    return Project(folder)
+    return project
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, Field
 
 from metaplatform.errors import MetaplatformError
-from metaplatform.extensions import Extension, extensions, twice
+from metaplatform.extensions import Extension, extensions
 from metaplatform.specs.entities.features import (
     AsOfFeatures,
     ExpressionFeatures,
@@ -39,9 +39,6 @@ def union_of(family: str, base: type[Spec], *built_in: type[Spec]) -> Any:
             known[kind] = _added(family, extension, base, known)
         except MetaplatformError as error:
             FAULTS[family, kind] = error
-    for extension in twice(family):
-        refused = extension.refused(f"the kind is added by {extensions(family)[extension.kind].origin} too")
-        FAULTS.setdefault((family, extension.kind), refused)
     models = tuple(dict.fromkeys(known.values()))
     return Annotated[reduce(or_, models), Field(discriminator="kind")] if len(models) > 1 else models[0]
 

@@ -161,16 +161,6 @@ class FileSource(Source):
         return ("path",), shown_path(self.path)
 
     @property
-    def derived(self) -> Mapping[str, str]:
-        """Return the field ``derive``."""
-        return self.derive
-
-    @property
-    def computed(self) -> Mapping[str, Any]:
-        """Return the derived columns: how files are read says nothing of what a column means."""
-        return {"derive": self.derive}
-
-    @property
     def asked_every(self) -> None:
         """Return that each look of the loop may look at names, sizes and times of the files."""
 

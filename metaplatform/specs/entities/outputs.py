@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from metaplatform import places
 from metaplatform.chapters import OUTPUTS, STORED
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.entities.query_entity import QueryEntity, query_reads
@@ -38,7 +39,7 @@ class TableFile(Output):
     @property
     def files(self) -> tuple[str, str]:
         """Return the folder of its files below the storage root, and what they are called by partition."""
-        return f"exports/{self.name}", f"{{}}.{self.kind}"
+        return f"{places.EXPORTS}/{self.name}", f"{{}}.{self.kind}"
 
     @property
     def is_table(self) -> bool:
@@ -94,7 +95,7 @@ class ViewsOutput(Output):
     @property
     def files(self) -> tuple[str, str]:
         """Return the storage root itself, and the name of the one file of all views."""
-        return "", "warehouse.duckdb"
+        return "", places.VIEWS
 
     @property
     def is_table(self) -> bool:
@@ -147,7 +148,7 @@ class ReportOutput(Output, QueryEntity):
     @property
     def files(self) -> tuple[str, str]:
         """Return the folder of its pages below the storage root, and what they are called by partition."""
-        return f"reports/{self.name}", "{}.html"
+        return f"{places.REPORTS}/{self.name}", "{}.html"
 
     @property
     def asset_kinds(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from time import sleep
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -31,10 +32,16 @@ class CountedSource(Source):
 
 
 class Counted(RowSource[CountedSource]):
-    """``fetched`` counts the batches that were asked for; at ``broken`` one cannot be had."""
+    """``fetched`` counts batches asked for; at ``broken`` one cannot be had, those after ``slow_from`` take long."""
 
-    def __init__(self, count: int, broken: int | None = None, error: type[BaseException] = ConnectionError) -> None:
-        self.count, self.broken, self.error, self.fetched = count, broken, error, 0
+    def __init__(
+        self,
+        count: int,
+        broken: int | None = None,
+        error: type[BaseException] = ConnectionError,
+        slow_from: int | None = None,
+    ) -> None:
+        self.count, self.broken, self.error, self.slow_from, self.fetched = count, broken, error, slow_from, 0
 
     def state(self, spec: CountedSource, place: Place) -> SourceState:
         del spec, place
@@ -48,6 +55,8 @@ class Counted(RowSource[CountedSource]):
             for start in range(0, self.count, 1_000):
                 if self.fetched == self.broken:
                     raise self.error("the line is dead")
+                if self.slow_from is not None and self.fetched > self.slow_from:
+                    sleep(0.05)
                 self.fetched += 1
                 moments = [datetime(2024, 1, 1, tzinfo=UTC)] * 1_000
                 yield pa.record_batch([pa.array(range(start, start + 1_000)), pa.array(moments)], schema=schema)
@@ -109,7 +118,9 @@ from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform_tests.resources.sources.test_row_sources import PLACE, Counted, counted, misfits
 folder = Path(mkdtemp())
 if sys.argv[1] == "look":
-    assert RowReader(Counted(50_000_000)).look(counted(), PLACE, Looking(misfits, 2, folder)).rows == 20_000
+    # Slow once enough was fetched: whoever fetches ahead is at it when the process ends.
+    many = Counted(50_000_000, slow_from=25)
+    assert RowReader(many).look(counted(), PLACE, Looking(misfits, 2, folder)).rows == 20_000
 else:
     try:
         with Warehouse(root=str(folder)).session() as session:
