@@ -22,7 +22,7 @@ from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.compiled import CompiledBook
 
-_CHECKING = ("chapters.py", "errors.py", "extensions.py", "naming.py", "specs", "sql", "text")
+_CHECKING = ("chapters.py", "errors.py", "extensions.py", "naming.py", "places.py", "specs", "sql", "text")
 """The code that reads and checks a book, below the package."""
 _KEPT = 8
 """So many books of files are kept: an edit and its undoing must not compile each time."""
