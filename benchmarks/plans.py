@@ -41,8 +41,9 @@ def write_records(manifest: Manifest, root: Path) -> None:
             continue
         (warehouse.path(ref) / "_delta_log").mkdir(parents=True)
         made = BuiltPartition(manifest.spec_hash(ref), dict(manifest.lineage.inputs(ref)), 1.5, "run")
-        for key in MONTHS if manifest.partitions(ref) else ("",):
-            records.keep(ref, entity_fields(entity), key, made)
+        keys = MONTHS if manifest.partitions(ref) else ("",)
+        records.keep(ref, entity_fields(entity), dict.fromkeys(keys, made))
+        for key in keys:
             if isinstance(entity, FileOutput):
                 file = root / "exports" / entity.name / f"{key or 'all'}.{entity.kind}"
                 file.parent.mkdir(parents=True, exist_ok=True)

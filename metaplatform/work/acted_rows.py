@@ -121,4 +121,4 @@ def note_matches(session: Session, step: Step, prediction: str) -> None:
                 else:
                     acted.keep("", step.now)
         found = Matches(prediction, rows, version.model_version or 0 if version else 0, step.run_id)
-        records.keep(reaction.name, step.partition or "", found)
+        records.keep(reaction.name, {step.partition or "": found})

@@ -62,7 +62,7 @@ def _kept(
         content=content,
         periods=periods,
     )
-    records.keep(step.ref, entity_fields(step.manifest.entities[step.ref]), step.partition or "", built)
+    records.keep(step.ref, entity_fields(step.manifest.entities[step.ref]), {step.partition or "": built})
     keep_book(step.manifest, records)
     return replace(made, content=content)
 

@@ -113,7 +113,7 @@ def test_stale_partitions_among_thousands_are_found_in_little_time(tmp_path: Pat
         assert not loop.tick().run_requests
         late = built["raw.returns"].partitions[DAYS[1_000]]
         changed = BuiltPartition(**{**vars(late), "content": "late"})
-        BuildRecords(loop.warehouse.root_path).keep("raw.returns", built["raw.returns"].fields, DAYS[1_000], changed)
+        BuildRecords(loop.warehouse.root_path).keep("raw.returns", built["raw.returns"].fields, {DAYS[1_000]: changed})
         stale, first = asked(loop)
         (loop.warehouse.root_path / "exports" / "long_file" / f"{DAYS[5]}.parquet").unlink()
         gone, second = asked(loop)

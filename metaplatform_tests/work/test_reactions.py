@@ -204,7 +204,7 @@ def test_what_is_scored_while_a_reaction_acts_stays_open(world: Shop, monkeypatc
 
     def scores_meanwhile(notifier: Notifier, *rest: Any) -> bool:
         records = MatchRecords(world.root)
-        records.keep("alarm", DAY, replace(records.read("alarm")[DAY], rows=7, run_id="later"))
+        records.keep("alarm", {DAY: replace(records.read("alarm")[DAY], rows=7, run_id="later")})
         return tell(notifier, *rest)
 
     monkeypatch.setattr(Notifier, "tell", scores_meanwhile)

@@ -41,12 +41,12 @@ class BuildRecords:
         found = (self._root / places.BUILT).glob("*/*.json")
         return tuple(sorted(f"{path.parent.name}.{path.stem}" for path in found))
 
-    def keep(self, ref: str, fields: Mapping[str, Any], partition: str, made: BuiltPartition) -> None:
-        """Keep that a partition (``""``: all of it) was just made of an entity with ``fields``."""
+    def keep(self, ref: str, fields: Mapping[str, Any], made: Mapping[str, BuiltPartition]) -> None:
+        """Keep that some partitions (``""``: all of it) were just made of an entity with ``fields``, in one write."""
 
         def change(before: Built | None) -> Built:
-            others = dict(before.partitions) if before and partition and "" not in before.partitions else {}
-            return Built(fields, {**others, partition: made}, unfinished=before.unfinished if before else False)
+            others = before.partitions if before and "" not in {*before.partitions, *made} else {}
+            return Built(fields, {**others, **made}, unfinished=before.unfinished if before else False)
 
         self._change(ref, change)
 

@@ -1,7 +1,7 @@
 """Matches by reaction and partition: a small file for each reaction, which holds only what is still to be acted on."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -41,12 +41,13 @@ class MatchRecords:
                 fix="remove the file, and materialize the partitions of the prediction that it is to act on",
             ) from error
 
-    def keep(self, reaction: str, partition: str, found: Matches) -> None:
-        """Keep what a partition was just found to hold; what was told of a hold stays known."""
+    def keep(self, reaction: str, found: Mapping[str, Matches]) -> None:
+        """Keep what some partitions were just found to hold; what was told of a hold stays known."""
 
         def change(kept: _Partitions) -> None:
-            before = kept.get(partition)
-            kept[partition] = replace(found, held=before.held) if before else found
+            for partition, matches in found.items():
+                before = kept.get(partition)
+                kept[partition] = replace(matches, held=before.held) if before else matches
 
         self._change(reaction, change)
 
