@@ -47,11 +47,7 @@ def past_of(manifest: Manifest, warehouse: Warehouse) -> Past:
     What has a record and no table any more was never made, as far as anyone can tell.
     """
     records = BuildRecords(warehouse.root_path)
-    built: dict[str, Built] = {}
-    for ref in records.refs():
-        found = records.read(ref)
-        if found is not None and _there(ref, found, warehouse):
-            built[ref] = found
+    built = {ref: found for ref, found in sorted(records.all().items()) if _there(ref, found, warehouse)}
     converted = dict(_converted_keys(manifest, warehouse, built))
     built = {ref: found for ref, found in built.items() if ref not in converted}
     tables = (ref for ref in manifest.entities if _is_delta(ref) and ref not in built)

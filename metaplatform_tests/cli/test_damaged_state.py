@@ -58,7 +58,8 @@ DAMAGES: list[tuple[str, Callable[[Path], None]]] = [
         for damage in (gone, garbage)
     ),
     ("warehouse/monitoring/decisions/_delta_log", last_gone),
-    ("book/built/tables.shares.json", garbage),
+    *(("book/records.db", damage) for damage in (garbage, cut_short, gone, empty)),
+    ("book/built/tables/shares.json", garbage),
     ("root.json", garbage),
     ("ui.json", garbage),
 ]

@@ -77,7 +77,7 @@ def made_long_ago(loop: LiveLoop) -> dict[str, Built]:
             for key in keys
         }
         built[ref] = Built(entity_fields(manifest.entities[ref]), partitions)
-        BuildRecords(root)._change(ref, lambda _, ref=ref: built[ref])
+        BuildRecords(root).keep(ref, built[ref].fields, partitions)
         if ref.startswith("outputs."):
             kind = manifest.outputs[ref.removeprefix("outputs.")].kind
             folder = root / "exports" / ref.removeprefix("outputs.")

@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -255,7 +257,9 @@ def test_other_partitions_are_made_from_nothing(settled: Shop) -> None:
 
 
 def test_a_warehouse_with_tables_of_unknown_making_is_made_again(settled: Shop) -> None:
-    (settled.deployment.root / "book" / "built" / "tables" / "channels.json").unlink()
+    with closing(sqlite3.connect(settled.deployment.root / "book" / "records.db")) as records, records:
+        records.execute("DELETE FROM owners WHERE owner = 'tables.channels'")
+        records.execute("UPDATE state SET id = 'as if never read'")
     (change,) = plan_of(settled.manifest, settled.deployment).work
     assert (change.ref, change.reasons) == (
         "tables.channels",

@@ -1,11 +1,11 @@
 """What was made of other contents than there are now: late files, corrections, rows that a look-ahead waits for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from metaplatform.chapters import MODELS
 from metaplatform.compute.policy.road import made_by_reactions, topological_order
 from metaplatform.naming import stable_id
-from metaplatform.specs.book.builds import Built
+from metaplatform.specs.book.builds import Built, BuiltPartition
 from metaplatform.specs.book.fingerprints import Contents
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.fields.reads import Reach
@@ -19,26 +19,31 @@ def stale_partitions(manifest: Manifest, built: Mapping[str, Built]) -> dict[str
 
     What was made from another book is left out: making that again is a decision of people (``apply``).
     """
-    contents, found = Contents(manifest, built), dict[str, dict[str, str]]()
+    contents = Contents(manifest, built)
+    found = {ref: stale_of(ref, built[ref], manifest, contents) for ref in made_of_rows(manifest, built)}
+    return {ref: stale for ref, stale in found.items() if stale}
+
+
+def made_of_rows(manifest: Manifest, built: Mapping[str, Built]) -> Iterator[str]:
+    """Yield of what was made that which other rows of its inputs make stale."""
     left_out = made_by_reactions(manifest)
     for ref, made in built.items():
         entity = manifest.entities.get(ref)
-        if entity is None or ref in left_out or made.unfinished or entity.shows:
-            continue
-        stale = _stale(ref, made, manifest, contents)
-        if stale:
-            found[ref] = stale
-    return found
+        if entity is not None and ref not in left_out and not made.unfinished and not entity.shows:
+            yield ref
 
 
-def _stale(ref: str, made: Built, manifest: Manifest, contents: Contents) -> dict[str, str]:
+def stale_of(ref: str, made: Built, manifest: Manifest, contents: Contents) -> dict[str, str]:
+    """Return what of one asset is stale: it depends on the records of the asset and of what it reads alone."""
     spec_hash, lineage = manifest.spec_hash(ref), manifest.lineage.inputs(ref)
     scheme, found = manifest.partitions(ref), dict[str, str]()
+    # Few dictionaries stand for the inputs of thousands of partitions.
+    of_this_book = {id(each.inputs): dict(each.inputs) == lineage for each in _apart(made)}
     for key, partition in made.partitions.items():
-        of_this_book = partition.spec_hash == spec_hash and dict(partition.inputs) == lineage
         if (
             not partition.read
-            or not of_this_book
+            or partition.spec_hash != spec_hash
+            or not of_this_book[id(partition.inputs)]
             or (scheme is None) != (key == "")
             or (scheme and not scheme.has(key))
         ):
@@ -47,6 +52,11 @@ def _stale(ref: str, made: Built, manifest: Manifest, contents: Contents) -> dic
         if any(now.get(other, token) != token for other, token in partition.read.items()):
             found[key] = stable_id(partition.run_id, *sorted(now.items()))
     return found
+
+
+def _apart(made: Built) -> Iterable[BuiltPartition]:
+    """Return a partition for each dictionary of inputs."""
+    return {id(partition.inputs): partition for partition in made.partitions.values()}.values()
 
 
 def with_followers(manifest: Manifest, built: Mapping[str, Built], stale: Stale) -> dict[str, frozenset[str]]:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from metaplatform.factories.automation.run_requests import requested_before, run_request
-from metaplatform.factories.automation.sensors import decision_on, retrain_plan
+from metaplatform.factories.automation.sensors import decision_on, keep_decisions, retrain_plan
 from metaplatform.factories.automation.state import LOOP_RESOURCES, loop_of
 from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.specs.book.manifest import Manifest
@@ -36,7 +36,7 @@ def _retrain_schedule(
         decision = decision_on(loop, model, scheduled_for=context.scheduled_execution_time)
         if decision is None:
             return dg.SkipReason("nothing to decide yet")
-        loop.ledger.append(decision)
+        keep_decisions(loop, [decision])
         plan = retrain_plan(decision)
         if decision.outcome != "retrain" or requested_before(context.instance, plan, mount):
             return dg.SkipReason(f"{decision.outcome}: {decision.reasons}")

@@ -33,7 +33,7 @@ from metaplatform.resources.storage.match_records import MatchRecords
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.entities.monitoring import GATE
 from metaplatform.specs.entities.training import ModelSpec
-from metaplatform.specs.records.ledger import Approval, Decision, Observation, Promotion
+from metaplatform.specs.records.ledger import Decision, Observation
 from metaplatform.work.training import DECISION_TAG
 
 _TOLD_AGAIN = timedelta(minutes=5)
@@ -151,22 +151,33 @@ def performance(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
 
 def retraining(loop: Loop, _context: dg.SensorEvaluationContext) -> Plans:
     """Ask each model's retrain policy; keep every decision, and train where one says so."""
-    plans: list[RunPlan] = []
     notes: list[str] = []
+    asked: list[str] = []
+    decided: list[Decision] = []
     for model in loop.manifest.models.values():
         if waits := loop.made_again_for(model.ref):
             notes.append(f"{model.name}: waits for {', '.join(waits)}, made of other rows than there are now")
             continue
         try:
             decision = decision_on(loop, model)
-            if decision is not None:
-                loop.ledger.append(decision)
-                notes.append(f"{model.name}: {decision.outcome}: {decision.reasons}")
-            plans.extend(pending_retrains(loop, model.name))
         except MetaplatformError as error:
             # One model's fault must not keep the others from their retrain.
             notes.append(f"{model.name}: {error}")
-    return Plans(plans, notes)
+            continue
+        asked.append(model.name)
+        if decision is not None:
+            decided.append(decision)
+            notes.append(f"{model.name}: {decision.outcome}: {decision.reasons}")
+    keep_decisions(loop, decided)
+    return Plans([plan for name in asked for plan in pending_retrains(loop, name)], notes)
+
+
+def keep_decisions(loop: Loop, decided: Sequence[Decision]) -> None:
+    """Keep in one commit what is new of that which was decided at one moment."""
+    known = {seen.decision_id for model in {each.model for each in decided} for seen in loop.decisions.of(model)}
+    new = [decision for decision in decided if decision.decision_id not in known]
+    number = loop.warehouse.row_count(TABLES[Decision]) or 0 if new else 0
+    loop.ledger.append(*(replace(each, number=number + place) for place, each in enumerate(new)))
 
 
 def decision_on(loop: Loop, model: ModelSpec, scheduled_for: datetime | None = None) -> Decision | None:
@@ -178,21 +189,20 @@ def decision_on(loop: Loop, model: ModelSpec, scheduled_for: datetime | None = N
     if scheduled_for is not None and (inputs := loop.made_again_for(model.ref)):
         decision: Decision | None = wait_for_inputs(model, inputs, scheduled_for, loop.now)
     else:
-        tick = scheduled_for or awaited_tick(model, loop.ledger.read(Decision, model=model.name))
+        tick = scheduled_for or awaited_tick(model, loop.decisions.of(model.name))
         decision = decide(model, state, loop.now, scheduled_for=tick)
     if decision is None:
         return None
-    number = loop.warehouse.row_count(TABLES[Decision]) or 0
-    return replace(decision, champion_version=state.champion_version, number=number)
+    return replace(decision, champion_version=state.champion_version)
 
 
 def pending_retrains(loop: Loop, model: str) -> Iterator[RunPlan]:
     """Yield the newest retrain decision that no training has answered, not even by taking it back."""
-    decisions = loop.ledger.read(Decision, model=model)
+    decisions = loop.ledger.by(Decision, "model").of(model)
     newest = next((kept for kept in reversed(decisions) if kept.outcome == "retrain"), None)
     if newest is None or newest.decision_id in taken_back(decisions):
         return
-    if not loop.ledger.read(Promotion, promotion_id=newest.decision_id):
+    if all(judged.promotion_id != newest.decision_id for judged in loop.promotions.of(model)):
         yield retrain_plan(newest)
 
 
@@ -240,6 +250,8 @@ def _open_matches(loop: Loop) -> Iterator[OpenMatches]:
     kept = {name: records.read(name) for name in loop.manifest.reactions}
     if not any(kept.values()):
         return iter(())
-    profiles = loop.ledger.read(Observation, check=GATE, column="")
-    approved = {kept.finding for kept in loop.ledger.read(Approval)}
-    return open_matches(loop.manifest, kept, profiles, approved, loop.at_work)
+    profiles = loop.ledger.by(Observation, "monitor", check=GATE, column="")
+    scored = {loop.manifest.reactions[name].prediction for name, found in kept.items() if found}
+    monitors = (name for name, monitor in loop.manifest.monitors.items() if monitor.prediction in scored)
+    seen = [profile for name in monitors for profile in profiles.of(name)]
+    return open_matches(loop.manifest, kept, seen, loop.approved, loop.at_work)

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 
 import dagster as dg
 
@@ -13,20 +14,22 @@ from metaplatform.compute.policy.quarantine import beyond_share
 from metaplatform.compute.policy.reading import Looked, unseen
 from metaplatform.compute.policy.retraining import Refusal, TrainingState, taken_back
 from metaplatform.compute.policy.scoring import ScoringState, VersionState
-from metaplatform.compute.policy.stale import Stale, stale_partitions
+from metaplatform.compute.policy.stale import Stale, made_of_rows, stale_of
 from metaplatform.errors import MetaplatformError
 from metaplatform.factories.contracts import CONTRACT, contract_op
 from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.naming import op_name, ref_name, ref_prefix
 from metaplatform.resources.models.model_registry import ModelRegistry, ModelVersion
+from metaplatform.resources.process.remembered import Remembered
 from metaplatform.resources.sinks.exports import lost_files
 from metaplatform.resources.sinks.notifier import Notifier
 from metaplatform.resources.storage.build_records import BuildRecords
-from metaplatform.resources.storage.ledger import Ledger
+from metaplatform.resources.storage.ledger import Grouped, Ledger
 from metaplatform.resources.storage.source_contents import ContentRecords
 from metaplatform.resources.storage.table_logs import TableLogs
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.builds import Built
+from metaplatform.specs.book.fingerprints import Contents
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_contents import SourceContents, closed_until
 from metaplatform.specs.entities.inference import PredictionSpec
@@ -46,6 +49,7 @@ NOT_FINISHED = (
 )
 LOOP_RESOURCES = ("warehouse", "registry", "clock")
 """Keys of the resources that a loop is made of."""
+_stale: Remembered[tuple[Path, str], Mapping[str, str]] = Remembered()
 
 
 @dataclass(frozen=True)
@@ -118,17 +122,29 @@ class Loop:
     @cached_property
     def stale(self) -> Stale:
         """Return what was made of other contents than there are now, as the records of what was made tell."""
-        return stale_partitions(self.manifest, self._made)
+        manifest, made = self.manifest, self.made
+        contents, found = Contents(manifest, made), dict[str, Mapping[str, str]]()
+        for ref in made_of_rows(manifest, made):
+            read = (made.get(other) for other in manifest.reads(ref))
+            stale = _stale.of(
+                (self.warehouse.root_path, ref),
+                (manifest, made[ref], *read),
+                partial(stale_of, ref, made[ref], manifest, contents),
+            )
+            if stale:
+                found[ref] = stale
+        return found
 
     @cached_property
     def lost(self) -> Stale:
         """Return the outputs whose files are gone, and which partitions of them."""
-        return lost_files(self.manifest, self._made, self.warehouse.root_path)
+        return lost_files(self.manifest, self.made, self.warehouse.root_path)
 
     @cached_property
-    def _made(self) -> Mapping[str, Built]:
-        records = BuildRecords(self.warehouse.root_path)
-        return {ref: found for ref in self.manifest.assets if (found := records.read(ref)) is not None}
+    def made(self) -> Mapping[str, Built]:
+        """Return what is known of all that was made."""
+        found = BuildRecords(self.warehouse.root_path).all()
+        return {ref: found[ref] for ref in self.manifest.assets if ref in found}
 
     def made_again_for(self, ref: str) -> tuple[str, ...]:
         """Return what is stale of all that ``ref`` is computed from: whoever reads it now reads what is not so."""
@@ -138,6 +154,26 @@ class Loop:
             read.update(dict.fromkeys(found))
             pending.extend(found)
         return tuple(other for other in read if other in self.stale)
+
+    @cached_property
+    def approved(self) -> frozenset[str]:
+        """Return the findings that a person has approved."""
+        return frozenset(kept.finding for kept in self.ledger.read(Approval))
+
+    @cached_property
+    def decisions(self) -> Grouped[Decision]:
+        """Return what retrain policies have said, by model."""
+        return self.ledger.by(Decision, "model")
+
+    @cached_property
+    def promotions(self) -> Grouped[Promotion]:
+        """Return the verdicts on challengers, by model."""
+        return self.ledger.by(Promotion, "model")
+
+    @cached_property
+    def verdicts(self) -> Grouped[Observation]:
+        """Return what monitors have said of whole partitions, by model."""
+        return self.ledger.by(Observation, "model", column="")
 
     @property
     def ledger(self) -> Ledger:
@@ -207,9 +243,11 @@ def arrival_state(loop: Loop, reading: Collection[str] = ()) -> ArrivalState:
     """Return what arrivals are planned from, while the sources ``reading`` are about to be read."""
     arrived: dict[tuple[str, str], str] = {}
     last: dict[tuple[str, str], str] = {}
-    for arrival in loop.ledger.read(Arrival):
-        arrived[arrival.source, arrival.partition] = arrival.fingerprint
-        last[arrival.source, arrival.partition] = arrival.arrival_id
+    arrivals = loop.ledger.by(Arrival, "source")
+    for source in arrivals:
+        for arrival in arrivals.of(source):
+            arrived[source, arrival.partition] = arrival.fingerprint
+            last[source, arrival.partition] = arrival.arrival_id
     closed = closed_until(loop.manifest, loop.now)
     return ArrivalState(
         contents={
@@ -230,10 +268,9 @@ def arrival_state(loop: Loop, reading: Collection[str] = ()) -> ArrivalState:
 
 def blocked_partitions(loop: Loop) -> dict[tuple[str, str], str]:
     """Return the partitions of sources (``""``: the whole) with too much in quarantine, and what is told of each."""
-    approved = {kept.finding for kept in loop.ledger.read(Approval)}
     told: dict[tuple[str, str], str] = {}
     for name, contents in loop.contents.items():
-        for each in beyond_share(loop.manifest.sources[name], contents, approved):
+        for each in beyond_share(loop.manifest.sources[name], contents, loop.approved):
             so_far = told.get((name, each.partition))
             told[name, each.partition] = f"{so_far}; {each}" if so_far else str(each)
     return told
@@ -274,6 +311,7 @@ def scoring_state(loop: Loop) -> ScoringState:
     stored = {name: loop.warehouse.partitions(PREDICTIONS.ref(name)) for name in manifest.predictions}
     built = built_tables(loop)
     asked = {name: _versions_asked(loop, name) for name in manifest.predictions}
+    judged = loop.ledger.by(Observation, "monitor", kind="performance")
     return ScoringState(
         wanted={
             name: VersionState(version.version, version.trained_until, manifest.predictions[name].in_sample)
@@ -286,7 +324,7 @@ def scoring_state(loop: Loop) -> ScoringState:
             name: {key: asked[name].get(key) or state.model_version or 0 for key, state in states.items()}
             for name, states in stored.items()
         },
-        judged=frozenset((seen.monitor, seen.partition) for seen in loop.ledger.read(Observation, kind="performance")),
+        judged=frozenset((monitor, seen.partition) for monitor in judged for seen in judged.of(monitor)),
         contents={name: {key: state.content for key, state in states.items()} for name, states in stored.items()},
         built=built,
         busy=loop.busy,
@@ -296,7 +334,7 @@ def scoring_state(loop: Loop) -> ScoringState:
 
 def _versions_asked(loop: Loop, prediction: str) -> dict[str, int | None]:
     """Return the version that was asked to score each partition; it may have learnt from all that is stored there."""
-    kept = BuildRecords(loop.warehouse.root_path).read(PREDICTIONS.ref(prediction))
+    kept = loop.made.get(PREDICTIONS.ref(prediction))
     return {key: made.model_version for key, made in kept.partitions.items()} if kept else {}
 
 
@@ -314,7 +352,7 @@ def built_tables(loop: Loop) -> dict[str, frozenset[str]]:
 
 def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
     """Return what the retrain policy of ``model`` is asked with: from what runs have kept, no data are read."""
-    manifest, ledger = loop.manifest, loop.ledger
+    manifest = loop.manifest
     champion, versions = loop.registry.champion(model.name), loop.registry.versions(model.name)
     outdated = ""
     if champion and (unfit := _unfit(loop, champion)):
@@ -323,10 +361,10 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
         champion = None
     mature = mature_until(manifest, model, loop.warehouse, loop.now)
     counts = kept_counts(manifest, model, loop.warehouse, mature)
-    decisions = ledger.read(Decision, model=model.name)
+    decisions = loop.decisions.of(model.name)
     retrains = [decision for decision in decisions if decision.outcome == "retrain"]
     refused = taken_back(decisions)
-    judged = {promotion.promotion_id for promotion in ledger.read(Promotion, model=model.name)}
+    judged = {promotion.promotion_id for promotion in loop.promotions.of(model.name)}
     training = model.ref in loop.busy
     ended = [] if training else [seen.decision_id for seen in retrains if seen.decision_id not in judged]
     newest = max(refused.values(), key=lambda seen: seen.decided_at, default=None)
@@ -346,6 +384,7 @@ def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
 
 def _counting_observations(loop: Loop, model: ModelSpec) -> list[Observation]:
     """Return the model's verdicts, less those of monitors that are gone, and profiles that a person has approved."""
-    approved = {kept.finding for kept in loop.ledger.read(Approval)}
-    found = loop.ledger.read(Observation, model=model.name, column="")
-    return [seen for seen in found if seen.monitor in loop.manifest.monitors and seen.observation_id not in approved]
+    found = loop.verdicts.of(model.name)
+    return [
+        seen for seen in found if seen.monitor in loop.manifest.monitors and seen.observation_id not in loop.approved
+    ]

@@ -53,9 +53,13 @@ class Built:
         ``scheme`` is what the partitions here are of. Partitions that were made from different books have, together,
         a lineage that no book has.
         """
-        wanted = tuple(reaches)
-        found = sorted({made.lineage for key, made in self.partitions.items() if _within(key, scheme, window, wanted)})
-        return found[0] if len(found) == 1 else "+".join(found)
+        wanted, found = tuple(reaches), dict[tuple[str, int], str]()
+        # The newest first, which readers are likely to find; of all that were made of one book one is enough.
+        for key, made in reversed([*self.partitions.items()]):
+            book = (made.spec_hash, id(made.inputs))
+            if book not in found and _within(key, scheme, window, wanted):
+                found[book] = made.lineage
+        return "+".join(sorted(set(found.values())))
 
 
 def _within(key: str, scheme: PartitionSpec | None, window: Window | None, reaches: tuple[Reach, ...]) -> bool:

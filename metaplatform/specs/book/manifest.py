@@ -138,6 +138,11 @@ class Manifest:
 
     def partitions(self, ref: str) -> PartitionSpec | None:
         """Return the partitions of ``ref``, which flow down from a source; None if there are none, or no source."""
+        if ref not in self._schemes:
+            self._schemes[ref] = self._scheme(ref)
+        return self._schemes[ref]
+
+    def _scheme(self, ref: str) -> PartitionSpec | None:
         seen: set[str] = set()
         current: str | None = ref
         while current is not None and current in self.entities and current not in seen:
@@ -193,3 +198,8 @@ class Manifest:
     def _hashes(self) -> dict[str, str]:
         """Return the hashes asked for so far: sensors ask at every tick."""
         return dict(self.known_hashes)
+
+    @cached_property
+    def _schemes(self) -> dict[str, PartitionSpec | None]:
+        """Return the partitions asked for so far, for each of thousands of records."""
+        return {}

@@ -107,6 +107,48 @@ def test_records_are_filtered_by_equality_also_with_null(ledger: Ledger):
     assert ledger.read(Observation, model="unknown") == []
 
 
+def observed(number: int, monitor: str = "drift", column: str = "") -> Observation:
+    moment = MOMENT + timedelta(hours=number % 7)
+    return replace(OBSERVATION, observation_id=f"o{number}", monitor=monitor, column=column, observed_at=moment)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(
+        st.lists(
+            st.builds(observed, st.integers(0, 40), st.sampled_from("ab"), st.sampled_from(["", "x"])), max_size=4
+        ),
+        max_size=6,
+    )
+)
+def test_looks_find_by_a_field_what_a_reading_of_all_finds(
+    tmp_path_factory: pytest.TempPathFactory, commits: list[list[Observation]]
+) -> None:
+    ledger = Ledger(Warehouse(root=str(tmp_path_factory.mktemp("root"))))
+    for records in commits:
+        ledger.append(*records)
+        found, verdicts = ledger.by(Observation, "monitor"), ledger.by(Observation, "monitor", column="")
+        assert {*found} == {seen.monitor for seen in ledger.read(Observation)}
+        for monitor in ("a", "b", "none"):
+            assert list(found.of(monitor)) == ledger.read(Observation, monitor=monitor)
+            assert list(verdicts.of(monitor)) == ledger.read(Observation, monitor=monitor, column="")
+
+
+def test_looks_find_all_once_small_files_have_been_written_into_one(ledger: Ledger) -> None:
+    for number in range(45):
+        ledger.append(observed(number))
+        assert len(ledger.by(Observation, "monitor").of("drift")) == number + 1
+
+
+def test_records_that_nothing_was_added_to_are_not_read_again(ledger: Ledger) -> None:
+    ledger.append(observed(1), observed(2, "other"))
+    before = {monitor: ledger.by(Observation, "monitor").of(monitor) for monitor in ("drift", "other")}
+    ledger.append(observed(3))
+    after = ledger.by(Observation, "monitor")
+    assert after.of("other") is before["other"]
+    assert after.of("drift")[0] is before["drift"][0]
+
+
 def test_a_filter_by_an_unknown_field_is_an_error(ledger: Ledger):
     with pytest.raises(StorageError, match="no field modle"):
         ledger.read(Decision, modle="late")
