@@ -16,7 +16,8 @@ from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.factories.automation.state import NOT_FINISHED
 from metaplatform.factories.failures import decisive, said_by
 from metaplatform.resources.engine.interruptions import interruptions_noted
-from metaplatform.resources.process.dagster_home import write_dagster_home
+from metaplatform.resources.process.dagster_home import chooses_storage, write_dagster_home
+from metaplatform.resources.process.run_history import kept_storage
 from metaplatform.resources.run_launcher import worker_tags
 from metaplatform.resources.storage.root_lock import sole_holder
 from metaplatform.resources.storage.root_use import check_holder, root_in_use
@@ -122,7 +123,8 @@ def deployment_instance(deployment: Deployment) -> Iterator[dg.DagsterInstance]:
     before = os.environ.get("DAGSTER_HOME")
     os.environ["DAGSTER_HOME"] = str(home)
     try:
-        with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=_NO_COPIES)) as instance:
+        overrides = {**_NO_COPIES, **({} if chooses_storage(home) else kept_storage(home))}
+        with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides)) as instance:
             yield instance
     finally:
         if before is None:

@@ -11,6 +11,7 @@ from metaplatform.resources.files.file_writing import write_whole
 from metaplatform.resources.files.sqlite_files import damage_of
 
 _DATABASES = ("history/*.db", "history/runs/index.db", "schedules/*.db")
+_CHOOSE_STORAGE = ("storage", "run_storage", "event_log_storage", "schedule_storage", "instance_class")
 _TEMPLATE = """\
 # Dagster's instance settings. Written once; edit freely, an existing file is never overwritten.
 telemetry: {{enabled: false}}
@@ -114,6 +115,12 @@ def _check_settings(file: Path) -> None:
             culprit=f"it is not valid YAML: {str(error).splitlines()[0]}",
             fix="correct it, or delete it: it is then written again",
         ) from error
+
+
+def chooses_storage(home: Path) -> bool:
+    """Tell whether ``dagster.yaml`` chooses another storage than Dagster's default."""
+    settings = yaml.safe_load((home / "dagster.yaml").read_bytes())
+    return isinstance(settings, dict) and not settings.keys().isdisjoint(_CHOOSE_STORAGE)
 
 
 def _set_aside_damaged(home: Path) -> None:
