@@ -1,11 +1,18 @@
 """Drift: does what is scored still look like what the champion was trained on? Evidently judges, on digests."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from metaplatform.compute.digest import Digest
 from metaplatform.compute.drift_frames import Comparison, compare
-from metaplatform.compute.evidently_report import FAULTS_OF_DATA, Verdict, judge_comparisons, with_heading
+from metaplatform.compute.evidently_report import (
+    FAULTS_OF_DATA,
+    Verdict,
+    comparison_page,
+    judge_comparison,
+    with_heading,
+)
 from metaplatform.compute.findings import Finding, Status, number
 from metaplatform.compute.profile import unjudgeable
 from metaplatform.specs.entities.monitoring import DriftMonitor
@@ -41,7 +48,7 @@ class ColumnDrift:
 class DriftResult:
     """Drift of the features (``columns``, the share of drifted ones among those judged) and of the score.
 
-    ``html`` is Evidently's report, ``""`` where nothing could be judged.
+    ``comparisons`` are what was judged, ``facts`` head the report.
     """
 
     columns: tuple[ColumnDrift, ...]
@@ -50,7 +57,16 @@ class DriftResult:
     share_limit: float
     data_drift: Status
     prediction_drift: Status
-    html: str
+    comparisons: Sequence[Comparison] = field(default=(), repr=False)
+    facts: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def html(self) -> str:
+        """Evidently's report, drawn when it is asked for, the worst column first; ``""`` if there is none to draw."""
+        ranked = {column.column: column for column in (*self.columns, self.score)}
+        judged = sorted(self.comparisons, key=lambda found: _rank(ranked[found.column]))
+        page = _drawn(judged, self.facts)
+        return _headed(self, page) if page else ""
 
     @property
     def drifted(self) -> tuple[ColumnDrift, ...]:
@@ -88,23 +104,23 @@ def detect_drift(
     prepared = {name: _prepare(name, reference, current, monitor) for name in (*names, score_column)}
     comparisons = [found for found in prepared.values() if isinstance(found, Comparison)]
     facts = {"reference rows": f"{reference.rows:,}", "current rows": f"{current.rows:,}", **metadata}
-    verdicts, faults, html = _judge(comparisons, facts)
+    verdicts, faults = _judge(comparisons)
     drifts = {name: _column_drift(name, faults.get(name, found), verdicts) for name, found in prepared.items()}
     columns = tuple(drifts[name] for name in names)
     share = _share(columns)
-    result = DriftResult(
+    return DriftResult(
         columns=columns,
         score=drifts[score_column],
         drift_share=share,
         share_limit=monitor.drift_share,
         data_drift="skipped" if share is None else "failed" if share >= monitor.drift_share else "passed",
         prediction_drift=drifts[score_column].status,
-        html=html,
+        comparisons=[found for found in comparisons if found.column in verdicts],
+        facts=facts,
     )
-    return replace(result, html=_headed(result, facts)) if html else result
 
 
-def _headed(result: DriftResult, facts: Mapping[str, str]) -> str:
+def _headed(result: DriftResult, page: str) -> str:
     """Return the report with what was found above it, the worst column first."""
     judged = sum(column.drifted is not None for column in result.columns)
     scores = {None: "were not judged", True: "drifted, too", False: "did not"}[result.score.drifted]
@@ -113,7 +129,7 @@ def _headed(result: DriftResult, facts: Mapping[str, str]) -> str:
         (column.column, number(column.score), number(column.threshold), _SAID[column.drifted], _how(column))
         for column in sorted((*result.columns, result.score), key=_rank)
     ]
-    return with_heading(result.html, facts, verdict=verdict, table=[_TABLE, *told])
+    return with_heading(page, result.facts, verdict=verdict, table=[_TABLE, *told])
 
 
 def _how(column: ColumnDrift) -> str:
@@ -124,30 +140,28 @@ def _rank(column: ColumnDrift) -> tuple[bool, float, str]:
     return column.drifted is None, -_excess(column), column.column
 
 
-def _judge(
-    comparisons: Sequence[Comparison], facts: Mapping[str, str]
-) -> tuple[Mapping[str, Verdict], Mapping[str, str], str]:
-    """Return the verdicts, why other columns have none, and the report: what fails on one column spares the rest."""
+def _judge(comparisons: Sequence[Comparison]) -> tuple[Mapping[str, Verdict], Mapping[str, str]]:
+    """Return the verdicts, and why other columns have none: what fails on one column spares the rest."""
+    verdicts: dict[str, Verdict] = {}
+    faults: dict[str, str] = {}
+    for found in comparisons:
+        try:
+            verdicts[found.column] = judge_comparison(found)
+        except FAULTS_OF_DATA as error:
+            said = next(iter(str(error).splitlines()), type(error).__name__)
+            faults[found.column] = f"Evidently cannot compare these values: {said}"
+    return verdicts, faults
+
+
+def _drawn(comparisons: Sequence[Comparison], facts: Mapping[str, str]) -> str:
+    """Return the report of the comparisons that can be drawn, ``""`` if there is none."""
     if not comparisons:
-        return {}, {}, ""
+        return ""
     try:
-        verdicts, html = judge_comparisons(comparisons, facts=facts)
+        return comparison_page(comparisons, facts=facts)
     except FAULTS_OF_DATA:
-        faults = {found.column: why for found in comparisons if (why := _fault(found, facts))}
-    else:
-        return verdicts, {}, html
-    sound = [found for found in comparisons if found.column not in faults]
-    verdicts, html = judge_comparisons(sound, facts=facts) if sound else ({}, "")
-    return verdicts, faults, html
-
-
-def _fault(comparison: Comparison, facts: Mapping[str, str]) -> str:
-    """Return why Evidently cannot judge a column, ``""`` if it can."""
-    try:
-        judge_comparisons([comparison], facts=facts)
-    except FAULTS_OF_DATA as error:
-        return f"Evidently cannot compare these values: {next(iter(str(error).splitlines()), type(error).__name__)}"
-    return ""
+        sound = [found for found in comparisons if len(comparisons) > 1 and _drawn([found], facts)]
+        return comparison_page(sound, facts=facts) if sound else ""
 
 
 def _prepare(name: str, reference: Digest, current: Digest, monitor: DriftMonitor) -> Comparison | str:

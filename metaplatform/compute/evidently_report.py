@@ -25,30 +25,32 @@ class Verdict:
     drifted: bool
 
 
-def judge_comparisons(comparisons: Sequence[Comparison], *, facts: Mapping[str, str]) -> tuple[dict[str, Verdict], str]:
-    """Return Evidently's verdict by column, and its report: the column furthest over its threshold first.
+def judge_comparison(comparison: Comparison) -> Verdict:
+    """Return the verdict of Evidently's own test of a column, never our reading of score and threshold.
 
-    The verdict is that of Evidently's own test of the column, never our reading of score and threshold.
+    Nothing is drawn: Evidently's report would draw each column as it judges it.
+
+    Raises:
+        ArithmeticError, LookupError, TypeError, ValueError: if Evidently cannot compare these values.
     """
+    with _quiet():
+        from evidently.legacy.calculations.stattests import get_stattest
+        from evidently.legacy.core import ColumnType
+        from pandas import Series
+
+        kind = ColumnType.Numerical if comparison.method == "wasserstein" else ColumnType.Categorical
+        reference, current = Series(comparison.reference), Series(comparison.current)
+        test = get_stattest(reference, current, kind, comparison.method)
+        found = test(reference, current, kind, comparison.threshold)
+    # Rounding below zero makes the distance of equal shares NaN in scipy.
+    return Verdict(score=float(np.nan_to_num(found.drift_score)), drifted=bool(found.drifted))
+
+
+def comparison_page(comparisons: Sequence[Comparison], *, facts: Mapping[str, str]) -> str:
+    """Return Evidently's report of the comparisons, in their order."""
     labels = plain_labels([comparison.label for comparison in comparisons])
     with quiet_evidently():
-        snapshot = _run(comparisons, labels, facts)
-        results = snapshot.dict()
-    scores = {metric["config"]["column"]: float(metric["value"]) for metric in results["metrics"]}
-    failed = {
-        test["metric_config"]["params"]["column"]: test["status"].value != "SUCCESS"
-        for test in results["tests"]
-        if test["id"] == "drift"
-    }
-    verdicts = {
-        # Rounding below zero makes the distance of equal shares NaN in scipy.
-        comparison.column: Verdict(score=float(np.nan_to_num(scores[label])), drifted=failed[label])
-        for comparison, label in zip(comparisons, labels, strict=True)
-    }
-    excess = {c.column: verdicts[c.column].score / c.threshold for c in comparisons}
-    ranked = sorted(zip(comparisons, labels, strict=True), key=lambda pair: (-excess[pair[0].column], pair[0].column))
-    with quiet_evidently():
-        return verdicts, _page(snapshot, [label for _, label in ranked])
+        return _page(_run(comparisons, labels, facts), labels)
 
 
 def _page(snapshot: Any, labels: Sequence[str]) -> str:
@@ -157,18 +159,25 @@ def with_heading(page: str, facts: Mapping[str, str], *, verdict: str = "", tabl
 
 @contextmanager
 def quiet_evidently() -> Iterator[None]:
-    """Keep Evidently's telemetry off and its numeric warnings (constants, empty bins) out of the log.
+    """Keep Evidently quiet while it draws.
 
     Its figures are drawn without Plotly's template, which would be copied into each of them: a fifth of the time.
     """
-    os.environ.setdefault("DO_NOT_TRACK", "true")
     from plotly.io import templates
 
     template = templates.default
     templates.default = "none"
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with _quiet():
             yield
     finally:
         templates.default = template
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Evidently's telemetry off and its numeric warnings (constants, empty bins) out of the log."""
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield

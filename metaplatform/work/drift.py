@@ -16,7 +16,7 @@ from metaplatform.resources.engine.session import Session
 from metaplatform.specs.entities.inference import SCORE_COLUMNS
 from metaplatform.specs.entities.monitoring import DriftMonitor
 from metaplatform.work.judged import Judged
-from metaplatform.work.steps import Step, report_link
+from metaplatform.work.steps import Step, picture_link
 
 _CHECKS = ("profile", "data_drift", "prediction_drift")
 
@@ -58,7 +58,13 @@ def judge_drift(step: Step, monitor: DriftMonitor) -> Judged:
         model=model.name,
         version=version,
         rows=current.rows,
-        links=report_link(step, drift.html, name=monitor.name, part=f"{step.partition or 'all'}-v{version}"),
+        links=picture_link(
+            step,
+            lambda: drift.html,
+            failed="failed" in {profiled[0].status, verdict.status, score.status},
+            name=monitor.name,
+            part=f"{step.partition or 'all'}-v{version}",
+        ),
     )
 
 

@@ -32,7 +32,7 @@ from metaplatform.work.judged import Judged
 from metaplatform.work.keys import check_key
 from metaplatform.work.label_maturity import labels_known_at
 from metaplatform.work.labelled_rows import labels_of
-from metaplatform.work.steps import Step, report_link
+from metaplatform.work.steps import Step, picture_link
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,13 @@ def judge_realized(step: Step, monitor: PerformanceMonitor) -> Judged:
             "partition": step.partition or "all",
             "version": str(version.version),
         }
-        html = performance_report(realized.labels, realized.scores, model.task, metadata=facts)
-        links = report_link(step, html, name=monitor.name, part=f"{step.partition or 'all'}-v{version.version}")
+        links = picture_link(
+            step,
+            lambda: performance_report(realized.labels, realized.scores, model.task, metadata=facts),
+            failed=any(finding.status == "failed" for finding in findings),
+            name=monitor.name,
+            part=f"{step.partition or 'all'}-v{version.version}",
+        )
     verdicts = {finding.check: finding for finding in findings}
     return Judged(verdicts, {}, model.name, version.version, evaluation.rows, links)
 

@@ -101,6 +101,11 @@ class Step:
         return spec.window(self.partition) if spec and self.partition else None
 
     @property
+    def asked_by_person(self) -> bool:
+        """Tell whether a person has started the run, and not the loop or a command."""
+        return PLAN_TAG not in self.tags and BACKFILL_TAGS.isdisjoint(self.tags)
+
+    @property
     def commit(self) -> dict[str, str]:
         """Return what each commit of this step says of its origin."""
         return {"dagster_run_id": self.run_id, "spec_hash": self.manifest.spec_hash(self.ref)}
@@ -123,3 +128,10 @@ def report_link(step: Step, html: str, *, name: str, part: str | None) -> dict[s
         return {}
     page = step.exports.write_report(html, name=name, partition=part)
     return {"report": Url(page.url) if page.url else page.path}
+
+
+def picture_link(step: Step, draw: Callable[[], str], *, failed: bool, name: str, part: str) -> dict[str, Any]:
+    """Return what links to the picture of what a monitor judged: drawn if it has failed, or a person asks for it."""
+    if failed or step.asked_by_person:
+        return report_link(step, draw(), name=name, part=part)
+    return {"report": "is drawn when a check fails, and when a person runs the checks"}

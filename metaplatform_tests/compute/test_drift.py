@@ -7,8 +7,11 @@ from typing import Any
 
 import ibis
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+from evidently import Dataset, Report
+from evidently.metrics import ValueDrift
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +19,7 @@ from metaplatform.compute import drift
 from metaplatform.compute.digest import Digest, NumericDigest, digest
 from metaplatform.compute.drift import ColumnDrift, DriftResult, detect_drift
 from metaplatform.compute.drift_frames import FRAME_ROWS, OTHER, Comparison, compare, expand_shares
+from metaplatform.compute.evidently_report import data_definition
 from metaplatform.compute.findings import as_markdown
 from metaplatform.compute.profile import profile
 from metaplatform.specs.entities.monitoring import DriftMonitor
@@ -105,6 +109,29 @@ def test_a_real_shift_is_seen_at_5000_rows_in_every_column_that_has_one() -> Non
     assert (result.data_drift, result.prediction_drift) == ("passed", "failed")
     strict = MONITOR.model_copy(update={"drift_share": 0.3, "name": "strict"})
     assert detect(reference_of(5_000), digest_of(**moved), strict).data_drift == "failed"
+
+
+@pytest.mark.parametrize("after", [300, 5_000])
+def test_a_verdict_is_that_of_the_report(after: int) -> None:
+    generator = np.random.default_rng([7, after])
+    moved = {
+        name: values + 0.3 * values.std() if values.dtype.kind == "f" and name.endswith("0") else values
+        for name, values in draw(generator, after).items()
+    }
+    result = detect(reference_of(5_000), digest_of(**moved))
+    assert {column.drifted for column in result.columns} >= {True, False}
+    found = {column.column: column for column in (*result.columns, result.score)}
+    for comparison in result.comparisons:
+        name, numeric = comparison.column, comparison.method == "wasserstein"
+        names = {"numbers": [name] if numeric else [], "categories": [] if numeric else [name]}
+        frames = [
+            Dataset.from_pandas(pd.DataFrame({name: values}), data_definition(**names))
+            for values in (comparison.current, comparison.reference)
+        ]
+        drift_of = ValueDrift(column=name, method=comparison.method, threshold=comparison.threshold)
+        told = Report([drift_of], include_tests=True).run(*frames).dict()
+        assert found[name].score == np.nan_to_num(told["metrics"][0]["value"])
+        assert found[name].drifted is (told["tests"][0]["status"].value == "FAIL")
 
 
 def plain(rows: int = 1_000, **columns: Any) -> Digest:
@@ -342,14 +369,14 @@ def test_numbers_that_differ_by_rounding_are_one_value(low: float, high: float) 
 
 
 def test_a_column_that_evidently_fails_on_is_named_and_spares_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = drift.judge_comparisons
+    judge = drift.judge_comparison
 
-    def fails_on_x(comparisons: list[Comparison], *, facts: dict[str, str]) -> Any:
-        if any(comparison.column == "x" for comparison in comparisons):
+    def fails_on_x(comparison: Comparison) -> Any:
+        if comparison.column == "x":
             raise ValueError("Too many bins for data range.")
-        return judge(comparisons, facts=facts)
+        return judge(comparison)
 
-    monkeypatch.setattr(drift, "judge_comparisons", fails_on_x)
+    monkeypatch.setattr(drift, "judge_comparison", fails_on_x)
     random = np.random.default_rng(4)
     data = digest_of(x=random.random(400), y=random.random(400), score=random.random(400))
     result = detect(data, data)

@@ -1,6 +1,8 @@
 """Which score of a row counts, of whom: real tables, a real registry, and the numbers worked out by other means."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,13 @@ from metaplatform.resources.models.model_bundle import ModelBundle, TrainingLine
 from metaplatform.resources.models.model_registry import ModelRegistry
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.monitoring import PerformanceMonitor
+from metaplatform.specs.entities.monitoring import MetricLimit, PerformanceMonitor
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.records.encoding import FittedEncoding, FittedFeature
 from metaplatform.specs.records.learnt import Learnt
 from metaplatform.work.inference import predict
 from metaplatform.work.performance import judge_realized
-from metaplatform.work.steps import Step
+from metaplatform.work.steps import APPLY_TAG, PLAN_TAG, Step
 from metaplatform_tests.work.steps import registry_of, step_at
 
 BOOK = """\
@@ -254,6 +256,29 @@ def test_no_row_that_the_first_version_has_learnt_from_counts_for_it(opened: Ope
     assert unseen < rows
     assert row.first == pytest.approx(first)
     assert shop.right(1, since=start, until=end)[1] != pytest.approx(first), "else this proves nothing"
+
+
+def test_a_picture_is_drawn_if_a_check_fails_or_a_person_has_started_the_run(opened: Opened) -> None:
+    shop = opened()
+    shop.score("2024-03", 1, APRIL)
+    step = shop.step("monitoring.likely_right", "2024-03", JUNE)
+    spec = shop.manifest.monitors["likely_right"]
+    assert isinstance(spec, PerformanceMonitor)
+    spec = spec.model_copy(update={"min_rows": 50})
+    strict = spec.model_copy(update={"metrics": {"roc_auc": MetricLimit(min=0.999)}})
+    pages = step.warehouse.root_path / "reports" / "likely_right"
+    for tags in ({PLAN_TAG: "the loop's"}, {APPLY_TAG: "true"}):
+        seen = judge_realized(replace(step, tags=tags), spec)
+        assert (seen.verdicts["roc_auc"].status, "drawn when a check fails" in seen.links["report"]) == ("passed", True)
+        assert not pages.exists()
+        failed = judge_realized(replace(step, tags=tags), strict)
+        assert (failed.verdicts["roc_auc"].status, [page.name for page in pages.iterdir()]) == (
+            "failed",
+            ["2024-03-v1.html"],
+        )
+        shutil.rmtree(pages)
+    assert str(judge_realized(step, spec).links["report"]).endswith("/likely_right/2024-03-v1.html")
+    assert (pages / "2024-03-v1.html").exists()
 
 
 def test_where_nobody_may_be_judged_neither_is_the_first_version(opened: Opened) -> None:
