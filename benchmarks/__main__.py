@@ -177,6 +177,42 @@ def road(*, quick: bool) -> Iterator[Row]:
     yield _beside(f"CSV to predictions, {rows:,} rows", found)
 
 
+def looks(*, quick: bool) -> Iterator[Row]:
+    """Yield the sensors' looks by number of partitions, and of sources and models; and the record of one hour more."""
+    seconds: dict[str, float] = {}
+    for hours in ("2", "4") if quick else ("10", "1000", "10000"):
+        found, _ = measure("looks", "1", hours)
+        seconds[hours] = found["one_more"]["records"]
+        yield _looks(f"{int(hours):,} hours", found, "under 1 s each")
+    few, many = next(iter(seconds)), next(reversed(seconds))
+    yield Row(
+        what=f"record of one more hour, after {int(many):,}",
+        ours=f"{seconds[many] * 1000:.1f} ms",
+        by_hand=f"{seconds[few] * 1000:.1f} ms (after {few})",
+        ratio=seconds[many] / seconds[few],
+        cpu_ratio=None,
+        memory="-",
+    )
+    chains = "3" if quick else "1000"
+    found, _ = measure("looks", chains, "2" if quick else "24")
+    yield _looks(f"{int(chains):,} sources and models", found, "under 2 s each, flat memory")
+
+
+def _looks(what: str, found: dict[str, Any], aim: str) -> Row:
+    """Return the row of the sensor whose look takes longest."""
+    slowest = {part: max(found[part].items(), key=lambda look: look[1]["seconds"]) for part in ("at_rest", "changed")}
+    told = [f"{look['seconds']:.2f} s ({name})" for name, look in slowest.values()]
+    return Row(
+        what=f"slowest look, {what}",
+        ours=f"{told[0]}; {told[1]} after a change",
+        by_hand=None,
+        ratio=None,
+        cpu_ratio=None,
+        memory=f"{found['peak_mb']} MB (grown {found['grown_mb']} at rest)",
+        aim=aim,
+    )
+
+
 PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "definitions": definitions,
     "books": books,
@@ -186,6 +222,7 @@ PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "scoring": scoring,
     "drift": drift,
     "road": road,
+    "looks": looks,
 }
 
 

@@ -46,12 +46,25 @@ def test_a_large_book_is_planned_and_finds_what_was_edited(tmp_path: Path):
     assert row["memory"].endswith(" MB")
 
 
+def test_sensors_look_at_what_runs_have_left(tmp_path: Path):
+    file = tmp_path / "rows.json"
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "looks", "--json", str(file)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["what"] for row in rows] == [
+        "slowest look, 2 hours",
+        "slowest look, 4 hours",
+        "record of one more hour, after 4",
+        "slowest look, 3 sources and models",
+    ]
+
+
 def test_only_takes_the_names_there_are():
     command = [sys.executable, "-m", "benchmarks", "--only", "nothing"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert (
-        "definitions, books, plans, features, training, scoring, drift, road" in done.stdout + done.stderr
+        "definitions, books, plans, features, training, scoring, drift, road, looks" in done.stdout + done.stderr
         or "invalid choice" in done.stderr
     )
 

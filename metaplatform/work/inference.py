@@ -66,8 +66,7 @@ def version_asked_for(manifest: Manifest, spec: PredictionSpec, registry: ModelR
 
 def redefined_features(manifest: Manifest, version: ModelVersion, registry: ModelRegistry) -> tuple[str, ...]:
     """Return the features of a version that the book defines otherwise than it did when the version learnt them."""
-    learnt = registry.load(version.model, version.version).lineage.definitions
-    return redefined(learnt, manifest, manifest.models[version.model].feature_set)
+    return redefined(registry.definitions(version), manifest, manifest.models[version.model].feature_set)
 
 
 def score_partition(step: Step, spec: PredictionSpec, version: ModelVersion) -> WriteResult:

@@ -3,8 +3,10 @@
 Runs count, where features are made and where a version is trained; a sensor's tick only adds up what they kept.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import ibis
 
@@ -23,8 +25,10 @@ from metaplatform.compute.label_counts import (
 from metaplatform.compute.training import LABEL
 from metaplatform.errors import MetaplatformError
 from metaplatform.naming import PARTITION, stable_id
+from metaplatform.resources.delta.delta_tables import PartitionState
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.models.model_registry import ModelVersion
+from metaplatform.resources.process.remembered import Remembered
 from metaplatform.resources.storage.label_records import Counted, LabelRecords
 from metaplatform.resources.storage.table_logs import TableLogs
 from metaplatform.resources.storage.warehouse import Warehouse
@@ -34,6 +38,8 @@ from metaplatform.specs.fields.partitions import Window
 from metaplatform.work.label_maturity import labels_known_at
 from metaplatform.work.labelled_rows import order_of
 from metaplatform.work.steps import Step
+
+_known: Remembered[tuple[Path, str], LabelCounts] = Remembered()
 
 
 def mature_until(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, now: datetime) -> datetime:
@@ -47,9 +53,27 @@ def kept_counts(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, matu
     Partitions that no run has counted are taken to have a label in every row, evenly spread: so is all of a table
     without partitions, over the training window before ``mature``.
     """
-    ref, step = model.feature_set_ref, counting_step(model.training)
-    scheme = manifest.partitions(ref)
+    ref = model.feature_set_ref
     counted = LabelRecords(warehouse.root_path).read(model.name, _definition(manifest, model))
+    partitions = warehouse.partitions(ref)
+    if manifest.partitions(ref) is None:
+        return _counts(manifest, model, mature, counted, partitions)
+    return _known.of(
+        (warehouse.root_path, model.name),
+        (manifest, counted, partitions),
+        partial(_counts, manifest, model, mature, counted, partitions),
+    )
+
+
+def _counts(
+    manifest: Manifest,
+    model: ModelSpec,
+    mature: datetime,
+    counted: Counted,
+    partitions: Mapping[str, PartitionState],
+) -> LabelCounts:
+    """Return the counts of partitions; what is ``mature`` bounds those of a table without any."""
+    step, scheme = counting_step(model.training), manifest.partitions(model.feature_set_ref)
 
     def window(key: str) -> Window:
         return scheme.window(key) if scheme else Window(model.training.window.before(mature), mature)
@@ -62,7 +86,6 @@ def kept_counts(manifest: Manifest, model: ModelSpec, warehouse: TableLogs, matu
             else:
                 yield from evenly(window(key), state.rows, step)
 
-    partitions = warehouse.partitions(ref)
     filled = sorted(key for key, state in partitions.items() if counted.get(key, state.rows))
     within = Window(window(filled[0]).start, window(filled[-1]).end) if scheme and filled else None
     return LabelCounts(step, spans(), within=within)

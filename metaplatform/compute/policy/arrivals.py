@@ -1,8 +1,9 @@
 """New data → the run that ingests it and makes everything that simply follows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from metaplatform.chapters import SOURCES
 from metaplatform.compute.policy.plans import RunPlan, run_key
@@ -43,6 +44,14 @@ class ArrivalState:
     known: Mapping[str, datetime] = field(default_factory=dict)
     stale: Stale = field(default_factory=dict)
     lost: Stale = field(default_factory=dict)
+
+    @cached_property
+    def partitions_arrived(self) -> Mapping[str, Sequence[str]]:
+        """Return the partitions that have arrived, by source."""
+        found: dict[str, list[str]] = {}
+        for name, key in self.arrived:
+            found.setdefault(name, []).append(key)
+        return found
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ def _held(manifest: Manifest, state: ArrivalState, name: str) -> dict[str, str]:
     held = dict(state.contents[name])
     source = manifest.sources[name]
     if source.partitions is not None and source.deletes == "follow":
-        gone = (key for other, key in state.arrived if other == name and key not in held)
+        gone = (key for key in state.partitions_arrived.get(name, ()) if key not in held)
         held |= {key: EMPTY for key in gone if _is_key(key, source.partitions)}
     return held
 

@@ -178,6 +178,7 @@ def keep_decisions(loop: Loop, decided: Sequence[Decision]) -> None:
     new = [decision for decision in decided if decision.decision_id not in known]
     number = loop.warehouse.row_count(TABLES[Decision]) or 0 if new else 0
     loop.ledger.append(*(replace(each, number=number + place) for place, each in enumerate(new)))
+    loop.ledger.by(Decision, "model")  # of the loop's decisions these are some from now on
 
 
 def decision_on(loop: Loop, model: ModelSpec, scheduled_for: datetime | None = None) -> Decision | None:
@@ -198,7 +199,7 @@ def decision_on(loop: Loop, model: ModelSpec, scheduled_for: datetime | None = N
 
 def pending_retrains(loop: Loop, model: str) -> Iterator[RunPlan]:
     """Yield the newest retrain decision that no training has answered, not even by taking it back."""
-    decisions = loop.ledger.by(Decision, "model").of(model)
+    decisions = loop.decisions.of(model)
     newest = next((kept for kept in reversed(decisions) if kept.outcome == "retrain"), None)
     if newest is None or newest.decision_id in taken_back(decisions):
         return

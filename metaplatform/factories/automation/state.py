@@ -20,6 +20,7 @@ from metaplatform.factories.contracts import CONTRACT, contract_op
 from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.naming import op_name, ref_name, ref_prefix
 from metaplatform.resources.models.model_registry import ModelRegistry, ModelVersion
+from metaplatform.resources.models.registered import Registered
 from metaplatform.resources.process.remembered import Remembered
 from metaplatform.resources.sinks.exports import lost_files
 from metaplatform.resources.sinks.notifier import Notifier
@@ -50,6 +51,7 @@ NOT_FINISHED = (
 LOOP_RESOURCES = ("warehouse", "registry", "clock")
 """Keys of the resources that a loop is made of."""
 _stale: Remembered[tuple[Path, str], Mapping[str, str]] = Remembered()
+_redefined: Remembered[tuple[Path, str], tuple[str, ...]] = Remembered()
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,11 @@ class Loop:
             read.update(dict.fromkeys(found))
             pending.extend(found)
         return tuple(other for other in read if other in self.stale)
+
+    @cached_property
+    def registered(self) -> Registered:
+        """Return the versions of all models."""
+        return self.registry.registered()
 
     @cached_property
     def approved(self) -> frozenset[str]:
@@ -279,10 +286,8 @@ def blocked_partitions(loop: Loop) -> dict[tuple[str, str], str]:
 def wanted_version(loop: Loop, prediction: PredictionSpec) -> ModelVersion | None:
     """Return the model version that a prediction asks for, None if there is none yet."""
     if prediction.version == "champion":
-        return loop.registry.champion(prediction.model)
-    return next(
-        (found for found in loop.registry.versions(prediction.model) if found.version == prediction.version), None
-    )
+        return loop.registered.champion(prediction.model)
+    return loop.registered.version(prediction.model, int(prediction.version))
 
 
 def wanted_versions(loop: Loop) -> dict[str, ModelVersion]:
@@ -302,7 +307,11 @@ def held_predictions(loop: Loop) -> dict[str, str]:
 
 
 def _unfit(loop: Loop, version: ModelVersion) -> tuple[str, ...]:
-    return redefined_features(loop.manifest, version, loop.registry)
+    return _redefined.of(
+        (loop.warehouse.root_path, version.model),
+        (loop.manifest, loop.registry.definitions(version)),
+        partial(redefined_features, loop.manifest, version, loop.registry),
+    )
 
 
 def scoring_state(loop: Loop) -> ScoringState:
@@ -353,7 +362,7 @@ def built_tables(loop: Loop) -> dict[str, frozenset[str]]:
 def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
     """Return what the retrain policy of ``model`` is asked with: from what runs have kept, no data are read."""
     manifest = loop.manifest
-    champion, versions = loop.registry.champion(model.name), loop.registry.versions(model.name)
+    champion, versions = loop.registered.champion(model.name), loop.registered.versions(model.name)
     outdated = ""
     if champion and (unfit := _unfit(loop, champion)):
         # It scores nothing any more: the model is trained as if it had none.

@@ -136,14 +136,15 @@ def latest_table(folder: Path) -> DeltaTable | None:
     Its log is read again only when it has changed: sensors look at the same tables all the time.
     """
     stamp = _log_stamp(folder)
-    return _table_at(folder, stamp) if stamp else open_table(folder)
+    return _newest_tables.of(folder, stamp, _opened) if stamp else open_table(folder)
 
 
 def latest_partitions(folder: Path) -> Mapping[str, PartitionState]:
     """Return the state of each partition by key (``""`` for a table without), from the log, no data read."""
     stamp = _log_stamp(folder)
     if stamp:
-        return _partitions_at(folder, stamp)
+        found: Mapping[str, PartitionState] = _newest_states.of(folder, stamp, _partitions_at)
+        return found
     table = open_table(folder)
     return partition_states(table, folder) if table else {}
 
@@ -156,7 +157,7 @@ def latest_maximum(folder: Path, column: str) -> datetime | None:
 
 @lru_cache(maxsize=_LOGS_KEPT)
 def _maximum_at(folder: Path, stamp: LogStamp, column: str) -> datetime | None:
-    table = _table_at(folder, stamp)
+    table = _newest_tables.of(folder, stamp, _opened)
     if table is None or column not in {field.name for field in table.schema().fields}:
         return None
     actions = pa.table(table.get_add_actions(flatten=True))
@@ -221,14 +222,33 @@ def _last_made(folder: Path) -> str:
         return ""
 
 
-@lru_cache(maxsize=_LOGS_KEPT)
-def _table_at(folder: Path, stamp: LogStamp) -> DeltaTable | None:  # noqa: ARG001
+class _Newest:
+    """What was found of each table's log as it is now, of ``most`` tables: an older state is not asked for again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[Path, tuple[LogStamp, Any]] = {}
+
+    def of(self, folder: Path, stamp: LogStamp, ask: Any) -> Any:
+        known = self._known.pop(folder, None)
+        if known is None or known[0] != stamp:
+            known = (stamp, ask(folder, stamp))
+        self._known[folder] = known
+        while len(self._known) > self._most:
+            self._known.pop(next(iter(self._known), folder), None)
+        return known[1]
+
+
+# Of a table itself much is held, of its partitions little; sensors ask for those of all tables.
+_newest_tables, _newest_states = _Newest(256), _Newest(65_536)
+
+
+def _opened(folder: Path, _stamp: LogStamp) -> DeltaTable | None:
     return open_table(folder)
 
 
-@lru_cache(maxsize=_LOGS_KEPT)
 def _partitions_at(folder: Path, stamp: LogStamp) -> Mapping[str, PartitionState]:
-    table = _table_at(folder, stamp)
+    table = _newest_tables.of(folder, stamp, _opened)
     return MappingProxyType(partition_states(table, folder)) if table else {}
 
 

@@ -22,6 +22,7 @@ from metaplatform.resources.models import mlflow_logging
 from metaplatform.resources.models.mlflow_places import put_places_right
 from metaplatform.resources.models.model_bundle import ModelBundle
 from metaplatform.resources.models.model_version import ModelVersion, version_of
+from metaplatform.resources.models.registered import CHALLENGER, CHAMPION, Registered, registered_in
 from metaplatform.resources.models.version_records import (
     Standing,
     VersionRecord,
@@ -41,11 +42,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CHALLENGER", "CHAMPION", "ModelRegistry", "ModelVersion"]
 
-CHAMPION, CHALLENGER = "champion", "challenger"
 _HISTORY = "metaplatform.champions"
 _LONGEST_HISTORY = 500
 _MOST_VERSIONS = 10_000
-_CACHED_BUNDLES = 16
+_CACHED_BUNDLES, _CACHED_DEFINITIONS = 16, 65_536
 _ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 _READY: set[str] = set()
 
@@ -204,6 +204,19 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         # A search does not tell aliases.
         named = (replace(version, aliases=_aliases_of(version.version, registered.aliases)) for version in known)
         return tuple(sorted(named, key=lambda version: version.version))
+
+    def registered(self) -> Registered:
+        """Return all versions of all models as they are now, in one reading: for whoever asks about many."""
+        self.ensure()
+        return registered_in(self.tracking_uri, self._database, ui_url=self.ui_url)
+
+    def definitions(self, version: ModelVersion) -> Mapping[str, str]:
+        """Return what the features of a version meant when it learnt them; a process reads it once.
+
+        Raises:
+            RegistryError: if its bundle is damaged.
+        """
+        return _read_definitions(self.tracking_uri, version.source)
 
     def load(self, model: str, version: int) -> ModelBundle:
         """Return a version's bundle; it never changes, so a process reads it once.
@@ -366,6 +379,11 @@ def _check_database(database: Path, artifact_root: Path) -> None:
             culprit=what,
             fix=f"restore it from a backup, or make it again: `metaplatform root restore {database.parent}`",
         )
+
+
+@lru_cache(maxsize=_CACHED_DEFINITIONS)
+def _read_definitions(tracking_uri: str, source: str) -> Mapping[str, str]:
+    return _read_bundle(tracking_uri, source).lineage.definitions
 
 
 @lru_cache(maxsize=_CACHED_BUNDLES)

@@ -12,6 +12,7 @@ from metaplatform.resources.storage.partition_records import PartitionRecords
 _Steps = Mapping[int, tuple[int, float, float]]
 Counted = Mapping[str, _Steps]
 """Partition (``""`` where there are none) → number of the step since 1970 → rows, smallest and largest label."""
+_NOTHING: Counted = {}
 
 
 class LabelRecords:
@@ -38,7 +39,7 @@ class LabelRecords:
         """
         self._take_over()
         known, counted = self._records.read(model) or ("", {})
-        return counted if known == definition else {}
+        return counted if known == definition else _NOTHING
 
     def keep(self, model: str, definition: str, counted: Counted) -> None:
         """Keep the counts of some partitions; what was kept of others of this definition stays."""

@@ -111,6 +111,7 @@ class Grouped(Generic[G]):
         """Have read nothing yet."""
         self._kind, self._field, self._condition = kind, field, _all_equal(equals)
         self._order = attrgetter(_time_field(kind), fields(kind)[0].name)
+        self._table: DeltaTable | None = None
         self._files: frozenset[str] = frozenset()
         self._unread: dict[str, list[tuple[pa.Table, list[int]]]] = {}
         self._read: dict[str, tuple[G, ...]] = {}
@@ -134,6 +135,8 @@ class Grouped(Generic[G]):
         # It imports pandas, which loading definitions must not.
         import pyarrow.dataset as pads
 
+        if table is not None and table is self._table:
+            return
         paths: list[Any] = pa.table(table.get_add_actions())["path"].to_pylist() if table else []
         files = frozenset(paths)
         if not self._files <= files:
@@ -148,7 +151,7 @@ class Grouped(Generic[G]):
                 places.setdefault(text, []).append(place)
             for text, found in places.items():
                 self._unread.setdefault(text, []).append((rows, found))
-        self._files = files
+        self._table, self._files = table, files
 
 
 _grouped: dict[tuple[object, ...], Grouped[Any]] = {}

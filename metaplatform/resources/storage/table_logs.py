@@ -42,9 +42,9 @@ class TableLogs(ABC):
         table = self._open(ref)
         return table.version() if table else None
 
-    def partitions(self, ref: str) -> dict[str, PartitionState]:
+    def partitions(self, ref: str) -> Mapping[str, PartitionState]:
         """Return the state of each partition by key (``""`` where there are none), from the log, no data read."""
-        return dict(latest_partitions(self.path(ref)))
+        return latest_partitions(self.path(ref))
 
     def row_count(self, ref: str) -> int | None:
         """Return the table's rows, from the log; None if there is no table."""

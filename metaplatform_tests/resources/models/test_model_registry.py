@@ -134,6 +134,59 @@ def test_a_model_never_trained_has_no_versions(registry: ModelRegistry):
         registry.rollback("demand")
 
 
+def test_a_reading_of_all_versions_says_what_mlflow_says_of_each(registry: ModelRegistry):
+    assert registry.registered().versions("demand") == ()
+    for _ in range(3):
+        add(registry)
+    add(registry, "supply")
+    registry.promote("demand", 1)
+    registry.promote("demand", 2)
+    client_of(registry).delete_model_version("demand", "1")
+    found = registry.registered()
+    for model in ("demand", "supply", "none"):
+        assert found.versions(model) == registry.versions(model)
+        assert found.champion(model) == registry.champion(model)
+        assert [found.version(model, number) for number in range(5)] == [
+            next((each for each in registry.versions(model) if each.version == number), None) for number in range(5)
+        ]
+    assert registry.definitions(found.versions("supply")[0]) == bundle_of().lineage.definitions
+
+
+def test_a_reading_is_made_again_only_when_somebody_has_changed_something(registry: ModelRegistry):
+    add(registry)
+    first = registry.registered()
+    assert registry.registered() is first
+    # As a person does in MLflow's UI.
+    client_of(registry).set_registered_model_alias("demand", "champion", "1")
+    second = registry.registered()
+    assert (first.champion("demand"), second.champion("demand")) == (None, registry.champion("demand"))
+    database = Path(registry.tracking_uri.removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM registered_model_aliases")
+    assert registry.registered().champion("demand") is None
+
+
+def test_a_version_by_another_hand_hinders_the_looks_at_its_own_model_alone(registry: ModelRegistry):
+    add(registry)
+    registry.promote("demand", 1)
+    client = client_of(registry)
+    client.create_registered_model("other")
+    client.create_model_version("other", source=registry.version("demand", 1).source)
+    found = registry.registered()
+    assert found.champion("demand") == registry.champion("demand")
+    with pytest.raises(RegistryError, match="was not made by this platform"):
+        found.versions("other")
+
+
+def test_another_database_in_the_place_of_one_is_seen(registry: ModelRegistry, empty_database: Path):
+    add(registry)
+    assert registry.registered().versions("demand")
+    database = Path(registry.tracking_uri.removeprefix("sqlite:///"))
+    shutil.copy(empty_database, database.with_suffix(".new"))
+    database.with_suffix(".new").replace(database)
+    assert registry.registered().versions("demand") == ()
+
+
 def test_a_bundle_comes_back_as_it_was(registry: ModelRegistry):
     bundle = bundle_of()
     version = add(registry, bundle=bundle)
