@@ -82,9 +82,16 @@ class _Held:
 
 
 def _periods(partitions: Mapping[str, BuiltPartition], scheme: PartitionSpec) -> Iterable[tuple[Window | None, int]]:
+    calendar = scheme.calendar
     for key, made in partitions.items():
-        for each, content in made.periods.get(scheme.calendar, {key: made.content}).items():
-            yield scheme.window(each) if scheme.has(each) else None, _number(each, content)
+        told = made.periods.get(calendar) if made.periods else None
+        for each, content in ((key, made.content),) if told is None else told.items():
+            try:
+                window = scheme.window(each)
+            except (ValueError, OverflowError):
+                yield None, _number(each, content)
+            else:
+                yield window, _number(each, content)
 
 
 @lru_cache(maxsize=262_144)
