@@ -33,14 +33,22 @@ class Road:
         self.parents = {ref: manifest.upstream(ref) for ref in self.order}
         self.partitions = {ref: manifest.partitions(ref) for ref in self.order}
         self.on_demand = made_by_reactions(manifest)
+        self._children: dict[str, list[str]] = {}
+        self._reached: dict[str, frozenset[str]] = {}
+        for ref in self.order:
+            for parent in self.parents[ref] if chapter_of(ref).stored else ():
+                self._children.setdefault(parent, []).append(ref)
 
     def reach(self, ref: str) -> frozenset[str]:
         """Return ``ref`` and all that is made of it; models end the road, because they wait for their policy."""
-        reached = {ref}
-        for candidate in self.order:
-            if chapter_of(candidate).stored and not reached.isdisjoint(self.parents[candidate]):
-                reached.add(candidate)
-        return frozenset(reached)
+        if ref not in self._reached:
+            reached, pending = {ref}, [ref]
+            while pending:
+                found = [child for child in self._children.get(pending.pop(), ()) if child not in reached]
+                reached.update(found)
+                pending.extend(found)
+            self._reached[ref] = frozenset(reached)
+        return self._reached[ref]
 
     def inputs(self, ref: str) -> tuple[str, ...]:
         """Return the tables that ``ref`` is made behind."""
