@@ -1,17 +1,18 @@
-"""What a training run leaves in MLflow: parameters, metrics, inputs, and the bundle as a servable model."""
+"""What a training run leaves in MLflow: parameters, metrics, inputs, and the bundle as a servable model, read back."""
 
 import json
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from platform import python_version
 from typing import TYPE_CHECKING, Any
 
+from metaplatform.errors import RegistryError
 from metaplatform.resources.models.model_bundle import ModelBundle
 from metaplatform.resources.models.model_version import HOLDOUT_TAG, INSTANTS, PREFIX, ROWS_TAG
 from metaplatform.specs.records.encoding import FittedFeature
@@ -26,6 +27,7 @@ BUNDLE_FOLDER = "data/bundle"
 _REQUIRED = ("metaplatform", "mlflow", "numpy", "pandas", "pyarrow")
 """What serving any model needs."""
 _BATCH = 100
+_CACHED_BUNDLES, _CACHED_DEFINITIONS = 16, 65_536
 _LONGEST_PARAMETER = 6_000
 
 
@@ -166,3 +168,30 @@ def _saver() -> Callable[..., None]:
 def version_tags(model: str, number: str) -> dict[str, str]:
     """Return the tag by which MLflow's UI leads from a logged model to its registered version."""
     return {"mlflow.modelVersions": json.dumps([{"name": model, "version": int(number)}])}
+
+
+@lru_cache(maxsize=_CACHED_DEFINITIONS)
+def read_definitions(tracking_uri: str, source: str) -> Mapping[str, str]:
+    """Return what the features of the version at ``source`` meant when it learnt them."""
+    return read_bundle(tracking_uri, source).lineage.definitions
+
+
+@lru_cache(maxsize=_CACHED_BUNDLES)
+def read_bundle(tracking_uri: str, source: str) -> ModelBundle:
+    """Return the bundle of the version at ``source``.
+
+    Raises:
+        RegistryError: if it cannot be read.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        folder = download_artifacts(artifact_uri=source, tracking_uri=tracking_uri)
+    except (OSError, MlflowException) as error:
+        raise RegistryError(
+            owner="model registry",
+            culprit=f"the files in {source} cannot be read ({error})",
+            fix="restore the folder from a backup, roll back to another version, or train again",
+        ) from error
+    return ModelBundle.read(Path(folder) / BUNDLE_FOLDER)

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,6 @@ __all__ = ["CHALLENGER", "CHAMPION", "ModelRegistry", "ModelVersion"]
 _HISTORY = "metaplatform.champions"
 _LONGEST_HISTORY = 500
 _MOST_VERSIONS = 10_000
-_CACHED_BUNDLES, _CACHED_DEFINITIONS = 16, 65_536
 _ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 _READY: set[str] = set()
 
@@ -216,7 +214,7 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             RegistryError: if its bundle is damaged.
         """
-        return _read_definitions(self.tracking_uri, version.source)
+        return mlflow_logging.read_definitions(self.tracking_uri, version.source)
 
     def load(self, model: str, version: int) -> ModelBundle:
         """Return a version's bundle; it never changes, so a process reads it once.
@@ -224,7 +222,7 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             RegistryError: if there is no such version, or its bundle is damaged.
         """
-        return _read_bundle(self.tracking_uri, self.version(model, version).source)
+        return mlflow_logging.read_bundle(self.tracking_uri, self.version(model, version).source)
 
     def restore(self, promotions: Iterable[Promotion]) -> dict[str, list[int]]:
         """Fill a new database with what lies beside the versions' files and, for an earlier release's, in the ledger.
@@ -379,24 +377,3 @@ def _check_database(database: Path, artifact_root: Path) -> None:
             culprit=what,
             fix=f"restore it from a backup, or make it again: `metaplatform root restore {database.parent}`",
         )
-
-
-@lru_cache(maxsize=_CACHED_DEFINITIONS)
-def _read_definitions(tracking_uri: str, source: str) -> Mapping[str, str]:
-    return _read_bundle(tracking_uri, source).lineage.definitions
-
-
-@lru_cache(maxsize=_CACHED_BUNDLES)
-def _read_bundle(tracking_uri: str, source: str) -> ModelBundle:
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
-    try:
-        folder = download_artifacts(artifact_uri=source, tracking_uri=tracking_uri)
-    except (OSError, MlflowException) as error:
-        raise RegistryError(
-            owner="model registry",
-            culprit=f"the files in {source} cannot be read ({error})",
-            fix="restore the folder from a backup, roll back to another version, or train again",
-        ) from error
-    return ModelBundle.read(Path(folder) / mlflow_logging.BUNDLE_FOLDER)
