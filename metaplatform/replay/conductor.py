@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -96,7 +95,7 @@ class Conductor:
             instance=self.instance,
             cursor=self.cursors.get(sensor.name),
             repository_def=self._repository,
-            resources={**self._resources, self.mount.named("clock"): Clock(at=now.isoformat())},
+            resources=self._resources(now),
         )
         evaluated = sensor.evaluate_tick(context)
         self.cursors[sensor.name] = evaluated.cursor or self.cursors.get(sensor.name)
@@ -107,7 +106,7 @@ class Conductor:
             instance=self.instance,
             scheduled_execution_time=tick.astimezone(ZoneInfo(schedule.execution_timezone or "UTC")),
             repository_def=self._repository,
-            resources={**self._resources, self.mount.named("clock"): Clock(at=tick.isoformat())},
+            resources=self._resources(tick),
         )
         requests = list(schedule.evaluate_tick(context).run_requests or [])
         for request in requests:
@@ -115,11 +114,12 @@ class Conductor:
             self._run(request, selection)
         return len(requests)
 
-    @property
-    def _resources(self) -> dict[str, Any]:
-        """Return what sensors and schedules ask for; building others would import MLflow's tracking for nothing."""
+    def _resources(self, now: datetime) -> dict[str, dg.ResourceDefinition]:
+        """Return what sensors and schedules ask for, as it is: Dagster would make each again, for each of them."""
         given = self.definitions.resources or {}
-        return {name: given[name] for name in self.mount.all_named("warehouse", "registry", "notifier")}
+        found = {name: given[name] for name in self.mount.all_named("warehouse", "registry", "notifier")}
+        found[self.mount.named("clock")] = Clock(at=now.isoformat())
+        return {name: dg.ResourceDefinition.hardcoded_resource(resource) for name, resource in found.items()}
 
     def _run(self, request: dg.RunRequest, selection: Collection[dg.AssetKey] = ()) -> None:
         self.announce(request.tags.get(REASON_TAG, ""))

@@ -103,8 +103,10 @@ class DuckDBSession(Session):
         streamed. DuckDB's sums of integers are HUGEINT, and come as BIGINT.
         """
         cursor = self._cursor(expr)
-        query, computed = self.backend.compile(expr), ""
-        if not is_scan(expr, self._views | self._tables):
+        computed = ""
+        if is_scan(expr, self._views | self._tables):
+            query = self.backend.compile(expr)
+        else:
             computed = sql_text(exp.table_(f"computed_{next(self._numbers)}", quoted=True))
             with query_errors(owner):
                 cursor.execute(f"CREATE TEMP TABLE {computed} AS {self.backend.compile(typed(expr))}")

@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from metaplatform.chapters import MODELS
 from metaplatform.errors import RegistryError
+from metaplatform.resources.files.sqlite_changes import state_of
 from metaplatform.resources.files.sqlite_files import damage_of
 from metaplatform.resources.models import mlflow_logging
 from metaplatform.resources.models.mlflow_places import put_places_right
@@ -32,6 +33,7 @@ from metaplatform.resources.models.version_records import (
     restore_version,
 )
 from metaplatform.resources.process.quiet import quiet_libraries
+from metaplatform.resources.process.remembered import Remembered
 from metaplatform.specs.records.ledger import Promotion
 from metaplatform.text.plurals import counted
 
@@ -46,6 +48,7 @@ _LONGEST_HISTORY = 500
 _MOST_VERSIONS = 10_000
 _ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 _READY: set[str] = set()
+_answers: Remembered[tuple[str, ...], Any] = Remembered()
 
 
 class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -182,7 +185,7 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             RegistryError: if there is no such version.
         """
-        found = self._ask(lambda client: client.get_model_version(model, str(version)))
+        found = self._ask(lambda client: client.get_model_version(model, str(version)), "version", model, str(version))
         if found is None:
             known = ", ".join(str(other.version) for other in self.versions(model)) or "none"
             raise RegistryError(
@@ -194,10 +197,12 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         """Return all versions, oldest first; none of a model that was never trained."""
-        registered = self._ask(lambda client: client.get_registered_model(model))
-        if registered is None:
-            return ()
-        found = self._client().search_model_versions(f"name='{model}'", max_results=_MOST_VERSIONS)
+        found: tuple[ModelVersion, ...] = self._ask(lambda client: self._versions(client, model), "versions", model)
+        return found or ()
+
+    def _versions(self, client: "MlflowClient", model: str) -> tuple[ModelVersion, ...]:
+        registered = client.get_registered_model(model)
+        found = client.search_model_versions(f"name='{model}'", max_results=_MOST_VERSIONS)
         known = (version_of(version, ui_url=self.ui_url) for version in found)
         # A search does not tell aliases.
         named = (replace(version, aliases=_aliases_of(version.version, registered.aliases)) for version in known)
@@ -340,11 +345,21 @@ class ModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]
         client.set_registered_model_tag(model, _HISTORY, json.dumps(history[-_LONGEST_HISTORY:]))
 
     def _by_alias(self, model: str, alias: str) -> ModelVersion | None:
-        found = self._ask(lambda client: client.get_model_version_by_alias(model, alias))
+        found = self._ask(lambda client: client.get_model_version_by_alias(model, alias), "alias", model, alias)
         return None if found is None else version_of(found, ui_url=self.ui_url)
 
-    def _ask(self, question: Callable[["MlflowClient"], Any]) -> Any:
-        """Return the registry's answer, None if there is no such thing."""
+    def _ask(self, question: Callable[["MlflowClient"], Any], *known_as: str) -> Any:
+        """Return the registry's answer, None if there is no such thing.
+
+        What is ``known_as`` something is asked again once MLflow's database has changed; always of a server.
+        """
+        database = self._database if known_as else None
+        state = state_of(database) if database else None
+        if state is None:
+            return self._answer(question)
+        return _answers.of((self.tracking_uri, self.ui_url, *known_as), (state,), lambda: self._answer(question))
+
+    def _answer(self, question: Callable[["MlflowClient"], Any]) -> Any:
         from mlflow.exceptions import MlflowException
 
         try:

@@ -199,6 +199,19 @@ def test_a_bundle_is_read_once_a_process(registry: ModelRegistry):
     assert registry.load("demand", 1) is registry.load("demand", 1)
 
 
+def test_what_the_registry_says_is_asked_again_once_anybody_has_changed_it(registry: ModelRegistry):
+    version = add(registry)
+    seen = registry.versions("demand")
+    assert registry.versions("demand") is seen
+    registry.promote("demand", version.version)
+    assert registry.versions("demand") is not seen
+    champion = registry.champion("demand")
+    assert champion is not None
+    assert champion.version == version.version
+    client_of(registry).delete_registered_model_alias("demand", "champion")
+    assert registry.champion("demand") is None
+
+
 def test_nothing_of_a_version_is_pickled(registry: ModelRegistry):
     add(registry)
     names = {path.suffix for path in Path(registry.artifact_root).rglob("*") if path.is_file()}
