@@ -19,6 +19,9 @@ from metaplatform.resources.engine.queries import is_scan, query_errors, storabl
 from metaplatform.resources.engine.session import FileKind, Session
 from metaplatform.sql.dialect import for_engine, literal, sql_text
 
+_SCHEMAS: dict[str, ibis.Schema] = {}
+"""What DuckDB tells of the columns of Delta tables, by what their logs tell: asked once in each process."""
+
 
 class DuckDBSession(Session):
     """An in-memory DuckDB database of its own, with views over Delta tables."""
@@ -31,7 +34,7 @@ class DuckDBSession(Session):
         self._root = root
         self._cursors = ExitStack()
         self._versions: dict[str, int] = {}
-        self._views: set[str] = set()
+        self._views: dict[str, ibis.Table] = {}
         self._tables: set[str] = set()
         self._numbers = count(1)
 
@@ -44,16 +47,27 @@ class DuckDBSession(Session):
     def table(self, ref: str, *, version: int | None = None) -> ibis.Table:
         """Return table ``ref``, as a view over its files at ``version``."""
         folder = table_folder(self._root, ref)
-        pinned = self._versions.get(ref) if version is None else version
+        pinned, columns = self._versions.get(ref) if version is None else version, ""
         if pinned is None:
             table = latest_table(folder)
             if table is None:
                 raise StorageError(owner=ref, culprit="the table does not exist yet", fix=f"materialize {ref} first")
-            pinned = self._versions[ref] = table.version()
+            pinned, columns = table.version(), table.schema().to_json()
+            self._versions[ref] = pinned
         view = f"{ref}@{pinned}"
         if view not in self._views:
             self._create_delta_view(view, folder, ref, pinned)
-        return self.backend.table(view)
+            self._views[view] = self._described(view, columns)
+        return self._views[view]
+
+    def _described(self, view: str, columns: str) -> ibis.Table:
+        """Return a view of a Delta table with the ``columns`` that its log tells, ``""`` if they are not known."""
+        schema = _SCHEMAS.get(columns)
+        if schema is None:
+            found = self.backend.table(view)
+            _SCHEMAS.update({columns: found.schema()} if columns else {})
+            return found
+        return ibis.Table(ops.DatabaseTable(view, schema=schema, source=self.backend, namespace=ops.Namespace()))
 
     def _create_delta_view(self, view: str, folder: Path, ref: str, version: int) -> None:
         if not self._views:
@@ -70,7 +84,6 @@ class DuckDBSession(Session):
             raise StorageError(
                 owner=ref, culprit=f"version {version} cannot be read: {error}", fix="name a version of its history"
             ) from error
-        self._views.add(view)
 
     def query(self, sql: exp.Query, tables: Mapping[str, ibis.Table], *, owner: str = "query") -> ibis.Table:
         """Return the result of a query of the book, over a view of each table that it reads."""
@@ -104,7 +117,7 @@ class DuckDBSession(Session):
         """
         cursor = self._cursor(expr)
         computed = ""
-        if is_scan(expr, self._views | self._tables):
+        if is_scan(expr, self._views.keys() | self._tables):
             query = self.backend.compile(expr)
         else:
             computed = sql_text(exp.table_(f"computed_{next(self._numbers)}", quoted=True))

@@ -74,6 +74,23 @@ class TestTables:
         moment = datetime(2012, 12, 31, 22, tzinfo=UTC)
         assert list(row.values()) == [1, "x", 1, None, "01:02:00.000000", moment, [1, 2], Decimal("1.50"), '{"a": 1}']
 
+    def test_have_in_each_session_the_columns_that_duckdb_tells(self, warehouse: Warehouse):
+        """What is known of one table's columns is used for those of others that have the same, and for no other."""
+        columns = {
+            "price": pa.array([Decimal("1.50"), None]),
+            "at": pa.array([datetime(2024, 1, 1, tzinfo=UTC), None]),
+            "tags": pa.array([["a"], None]),
+            "place": pa.array([{"x": 1.5}, None]),
+        }
+        warehouse.replace("raw.first", pa.table(columns), partition=None, metadata={})
+        warehouse.replace("raw.second", pa.table(columns), partition=None, metadata={})
+        warehouse.replace("raw.other", pa.table(columns).drop(["price"]), partition=None, metadata={})
+        for ref in ("raw.first", "raw.second", "raw.other", "raw.first"):
+            with warehouse.session() as session:
+                table = session.table(ref)
+                assert table.schema() == session.backend.table(table.get_name()).schema()
+                assert session.stream(table).read_all().num_rows == 2
+
     def test_an_interval_is_refused_by_name(self, warehouse: Warehouse):
         with warehouse.session() as session:
             rows = session.stream(session.backend.sql("select interval 1 day as gap"))
