@@ -213,6 +213,33 @@ def _looks(what: str, found: dict[str, Any], aim: str) -> Row:
     )
 
 
+def partitions(*, quick: bool) -> Iterator[Row]:
+    """Yield the writing and reading of many small partitions, beside few large ones of the same rows."""
+    rows = 100_000 if quick else 5_000_000
+    found, _ = measure("partitions", str(rows))
+    many, one = (found["write"][side] for side in ("hours", "one"))
+    yield Row(
+        what=f"write {rows:,} rows of 8,784 hours in one commit",
+        ours=f"{many['seconds']:.2f} s",
+        by_hand=f"{one['seconds']:.2f} s (as one)",
+        ratio=many["seconds"] / one["seconds"],
+        cpu_ratio=many["cpu_seconds"] / one["cpu_seconds"],
+        memory=f"{many['peak_mb']:.0f} MB (as one {one['peak_mb']:.0f})",
+        aim="2 or less",
+    )
+    for what, readers in found["read"].items():
+        for reader, times in readers.items():
+            yield Row(
+                what=f"read {what} of 10,000 partitions, {reader}",
+                ours=f"{times['many']:.3f} s",
+                by_hand=f"{times['few']:.3f} s (of 10)",
+                ratio=times["ratio"],
+                cpu_ratio=None,
+                memory="-",
+                aim="1.3 or less",
+            )
+
+
 PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "definitions": definitions,
     "books": books,
@@ -223,6 +250,7 @@ PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "drift": drift,
     "road": road,
     "looks": looks,
+    "partitions": partitions,
 }
 
 

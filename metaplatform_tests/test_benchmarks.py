@@ -64,7 +64,8 @@ def test_only_takes_the_names_there_are():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert (
-        "definitions, books, plans, features, training, scoring, drift, road, looks" in done.stdout + done.stderr
+        "definitions, books, plans, features, training, scoring, drift, road, looks, partitions"
+        in done.stdout + done.stderr
         or "invalid choice" in done.stderr
     )
 
@@ -82,3 +83,11 @@ def test_the_book_and_the_script_by_hand_have_the_same_features_and_score_the_sa
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert any(line.startswith("CSV to predictions, 20,000 rows") for line in done.stdout.splitlines())
+
+
+def test_many_partitions_and_few_hold_the_same_rows_for_every_reader():
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "partitions"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("write ", "read "))]
+    assert len(lines) == 10

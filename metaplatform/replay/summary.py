@@ -11,7 +11,7 @@ from metaplatform.compute.evaluation import evaluate
 from metaplatform.compute.inference import Predictor
 from metaplatform.factories.automation.state import WorkingLoop
 from metaplatform.replay.results import Period, ReplayRow, drift_share, unjudged
-from metaplatform.resources.delta.delta_tables import PartitionState
+from metaplatform.resources.delta.delta_partitions import PartitionState
 from metaplatform.resources.models.model_bundle import ModelBundle
 from metaplatform.resources.sinks.exports import Exports
 from metaplatform.resources.sinks.notifier import Notifier

@@ -25,7 +25,7 @@ from metaplatform.compute.label_counts import (
 from metaplatform.compute.training import LABEL
 from metaplatform.errors import MetaplatformError
 from metaplatform.naming import PARTITION, stable_id
-from metaplatform.resources.delta.delta_tables import PartitionState
+from metaplatform.resources.delta.delta_partitions import PartitionState
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.models.model_registry import ModelVersion
 from metaplatform.resources.process.remembered import Remembered

@@ -9,6 +9,7 @@ from pathlib import Path
 import ibis
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.warehouse import Warehouse
@@ -39,7 +40,11 @@ def exit_codes(*processes: BaseProcess) -> list[int | None]:
 
 def rows_of(warehouse: Warehouse, ref: str) -> list[dict[str, object]]:
     with warehouse.session() as session:
-        return session.stream(session.table(ref).order_by(ibis.selectors.all())).read_all().to_pylist()
+        return session.stream(_sorted(session.table(ref))).read_all().to_pylist()
+
+
+def _sorted(table: ibis.Table) -> ibis.Table:
+    return table.order_by(*sorted(table.columns))
 
 
 @pytest.fixture
@@ -83,6 +88,43 @@ class TestFourProcesses:
         assert sorted(kept) == sorted(
             {*(f"{writer}-{n}" for writer in "abcd" for n in range(5)), *(f"shared-{n}" for n in range(5))}
         )
+
+
+class TestPartitionsOfOneFile:
+    @pytest.fixture
+    def shared(self, warehouse: Warehouse) -> Warehouse:
+        """Return a warehouse with a table of one file, ten rows of each partition in it."""
+        rows = pa.table({"n": [0] * 10 * len(KEYS), "_partition": [key for key in KEYS for _ in range(10)]})
+        warehouse.replace_partitions("raw.t", rows.to_reader(), partitions=KEYS, metadata={})
+        assert warehouse.partitions("raw.t")[KEYS[0]].files == 1
+        return warehouse
+
+    def test_are_replaced_by_two_processes_while_a_third_joins_files_and_others_read(self, shared: Warehouse):
+        keys = (" ".join(KEYS[::2]), " ".join(KEYS[1::2]))
+        writers = [start("shuffle", shared.root, "raw.t", each, 15) for each in keys]
+        keeper = start("maintain", shared.root, "raw.t", 20)
+        seen = dict.fromkeys(KEYS, 0)
+        while any(process.is_alive() for process in (*writers, keeper)):
+            dataset = DeltaTable(shared.path("raw.t").as_uri()).to_pyarrow_dataset()
+            rows = dataset.to_table(columns=["_partition", "n"]).to_pylist()
+            found = {key: [row["n"] for row in rows if row["_partition"] == key] for key in KEYS}
+            assert all(len(numbers) == 10 and len(set(numbers)) == 1 for numbers in found.values())
+            assert all(numbers[0] >= seen[key] for key, numbers in found.items()), "no replacement is undone"
+            seen = {key: numbers[0] for key, numbers in found.items()}
+        assert exit_codes(*writers, keeper) == [0] * 3
+        rows = rows_of(shared, "raw.t")
+        assert [(row["_partition"], row["n"]) for row in rows] == [(key, 15) for key in KEYS for _ in range(10)]
+
+    @pytest.mark.parametrize("act", ["die_rewriting", "die_at_commit"])
+    def test_stay_when_the_write_of_one_is_killed(self, warehouse: Warehouse, act: str):
+        data = OLD.append_column("_partition", pa.array(sorted(KEYS[:2] * 5))).to_reader()
+        warehouse.replace_partitions("raw.t", data, partitions=KEYS[:2], metadata={})
+        before = rows_of(warehouse, "raw.t")
+        assert exit_codes(start(act, warehouse.root, "raw.t", KEYS[1])) == [-signal.SIGKILL]
+        assert rows_of(warehouse, "raw.t") == before
+        assert warehouse.version("raw.t") == 0
+        warehouse.replace("raw.t", OLD.slice(0, 1), partition=KEYS[1], metadata={})
+        assert len(rows_of(warehouse, "raw.t")) == 6
 
 
 class TestAWriteKilledInItsMiddle:

@@ -20,6 +20,31 @@ def replace(root: str, ref: str, partition: str, writer: str, times: int) -> Non
         Warehouse(root=root).replace(ref, rows, partition=partition or None, metadata={"writer": writer})
 
 
+def shuffle(root: str, ref: str, keys: str, times: int) -> None:
+    """Replace the partitions ``keys`` in turn by ten rows each, whose numbers tell which turn it was."""
+    for turn in range(1, times + 1):
+        for key in keys.split():
+            rows = pa.table({"n": [turn] * 10})
+            Warehouse(root=root).replace(ref, rows, partition=key, metadata={})
+
+
+def maintain(root: str, ref: str, times: int) -> None:
+    for _ in range(times):
+        Warehouse(root=root).maintain(ref, retention_hours=24)
+
+
+def die_rewriting(root: str, ref: str, partition: str) -> None:
+    """Be killed while the rows that share a file with the replaced ones are read."""
+    from metaplatform.resources.delta import delta_rewriting
+
+    class Killed(delta_rewriting.pq.ParquetFile):
+        def iter_batches(self, *_: object, **__: object) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    delta_rewriting.pq.ParquetFile = Killed
+    Warehouse(root=root).replace(ref, pa.table({"writer": ["new"], "n": [1]}), partition=partition, metadata={})
+
+
 def decide(root: str, writer: str, times: int) -> None:
     for number in range(times):
         shared = Decision(f"shared-{number}", "m", "wait", "", writer, datetime(2013, 1, 1, tzinfo=UTC))
@@ -56,7 +81,10 @@ def die_in_session(root: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-ACTS = {act.__name__: act for act in (replace, decide, die_within, die_at_commit, die_in_session)}
+ACTS = {
+    act.__name__: act
+    for act in (replace, shuffle, maintain, decide, die_within, die_rewriting, die_at_commit, die_in_session)
+}
 
 if __name__ == "__main__":
     act, arguments = ACT  # type: ignore[name-defined]  # noqa: F821 - given by run_path

@@ -7,8 +7,8 @@ milliseconds, holds its lock no longer than that, and can be tried again when it
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,12 +16,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Schema, TableFeatures
 from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.transaction import AddAction, create_table_with_add_actions
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from metaplatform.errors import StorageError
 from metaplatform.resources.delta.delta_files import StagedFiles
 from metaplatform.resources.delta.delta_log import logged_files, without_columns
-from metaplatform.resources.delta.delta_tables import LOCK, arrow_schema, newest_commit, open_table, read_rows
+from metaplatform.resources.delta.delta_rewriting import (
+    Replacement,
+    Rewritten,
+    is_of_earlier_layout,
+    plan_replacement,
+    rewritten,
+    take_over,
+)
+from metaplatform.resources.delta.delta_tables import (
+    LOCK,
+    arrow_schema,
+    latest_table,
+    newest_commit,
+    open_table,
+    read_rows,
+)
 from metaplatform.resources.delta.delta_types import evolved_schema
 
 _ATTEMPTS = 8
@@ -75,54 +90,85 @@ def committed(folder: Path, commit: Callable[[], T], *, owner: str) -> T:
     )
 
 
-def schema_after(table: DeltaTable | None, new: pa.Schema, values: Mapping[str, str | int], *, owner: str) -> pa.Schema:
-    """Return the table's columns once the partition ``values`` has been replaced by rows of ``new``.
+def schema_after(
+    table: DeltaTable | None, folder: Path, new: pa.Schema, replaced: Replacement, *, owner: str
+) -> pa.Schema:
+    """Return the table's columns once the rows that ``replaced`` names have been replaced by rows of ``new``.
 
     Raises:
         DataError: if rows of other partitions stay, and have another type in some column.
     """
-    if table is None or _replaces_all(table, values):
+    if table is None or replaced.takes_all(table, folder):
         return new
-    stored = [field for field in arrow_schema(table) if field.name not in values]
+    stored = [field for field in arrow_schema(table) if field.name not in replaced.values]
     return evolved_schema(pa.schema(stored), new, owner=owner)
 
 
 def commit_replacement(
-    ref: str, folder: Path, staged: StagedFiles, *, values: Mapping[str, str | int], metadata: Mapping[str, str]
+    ref: str, folder: Path, staged: StagedFiles, replaced: Replacement, *, metadata: Mapping[str, str]
 ) -> int:
-    """Replace the partition ``values`` of a table (all of it, if empty) by staged files; return the version.
+    """Replace the rows that ``replaced`` names by staged files; return the version.
+
+    What shares a file with them is written again before the lock is taken, and once more under it if another
+    writer has come between.
 
     Raises:
         DataError: if the columns do not go with those of the other partitions.
         StorageError: if the commit cannot be made.
     """
+    with ExitStack() as stack:
+        ahead = _written_ahead(folder, replaced, stack)
 
-    def commit() -> int:
-        table = open_table(folder)
-        schema = _with_partition_columns(schema_after(table, staged.schema, values, owner=ref), values)
-        if table is None or _replaces_all(table, values):
-            create_table_with_add_actions(
-                folder.as_uri(),
-                Schema.from_arrow(schema),
-                staged.actions_in(schema),
-                mode="overwrite" if table else "error",
-                partition_by=list(values),
-                commit_properties=commit_properties(metadata),
-            )
-        else:
-            _allow_local_timestamps(table, schema)
-            table.create_write_transaction(
-                [*staged.actions_in(schema), *_older_files(table, schema, values)],
-                "overwrite",
-                schema,
-                list(values),
-                [(name, "=", str(value)) for name, value in values.items()],
-                commit_properties=commit_properties(metadata),
-            )
-        staged.keep()
-        return DeltaTable(folder.as_uri()).version()
+        def commit() -> int:
+            table = open_table(folder)
+            schema = schema_after(table, folder, staged.schema, replaced, owner=ref)
+            if table is None or replaced.takes_all(table, folder):
+                create_table_with_add_actions(
+                    folder.as_uri(),
+                    Schema.from_arrow(_with_fixed_columns(schema, replaced.values)),
+                    staged.actions_in(schema),
+                    mode="overwrite" if table else "error",
+                    partition_by=list(replaced.values),
+                    commit_properties=commit_properties(metadata),
+                )
+            else:
+                if is_of_earlier_layout(table):
+                    table = take_over(folder, table, commit_properties(metadata))
+                plan = plan_replacement(table, folder, replaced)
+                again = ahead
+                if again is None or again.plan != plan:
+                    again = rewritten(table, folder, plan, replaced.partitions, stack)
+                _commit_rewritten(table, staged, again, schema=schema, metadata=metadata)
+                again.keep()
+            staged.keep()
+            newest = newest_commit(folder)
+            return int(newest.stem) if newest else 0
 
-    return committed(folder, commit, owner=ref)
+        return committed(folder, commit, owner=ref)
+
+
+def _written_ahead(folder: Path, replaced: Replacement, stack: ExitStack) -> Rewritten | None:
+    table = latest_table(folder)
+    if table is None or replaced.takes_all(table, folder) or is_of_earlier_layout(table):
+        return None
+    return rewritten(table, folder, plan_replacement(table, folder, replaced), replaced.partitions, stack)
+
+
+def _commit_rewritten(
+    table: DeltaTable,
+    staged: StagedFiles,
+    again: Rewritten,
+    *,
+    schema: pa.Schema,
+    metadata: Mapping[str, str],
+) -> None:
+    fixed = table.metadata().partition_columns
+    older = _older_files(table, schema, leaving=again.plan.paths)
+    _grow(table, schema)
+    actions = [*staged.actions_in(schema), *again.actions(schema, staged.written_at), *older]
+    table.create_write_transaction(
+        actions, "append", table.schema(), fixed, commit_properties=commit_properties(metadata)
+    )
 
 
 def commit_properties(metadata: Mapping[str, str]) -> CommitProperties:
@@ -185,12 +231,10 @@ def _append(table: DeltaTable, folder: Path, rows: pa.Table, schema: pa.Schema, 
         return
     with StagedFiles(folder, rows.schema, {}) as staged:
         staged.write(rows.to_batches())
-        older = _older_files(table, schema, {})
-        added = [field for field in schema if field.name not in arrow_schema(table).names]
-        if added:
-            table.alter.add_columns(list(Schema.from_arrow(pa.schema(added)).fields))
-        actions = staged.actions_in(schema)
-        table.create_write_transaction([*actions, *older], "append", schema, [], commit_properties=properties)
+        older = _older_files(table, schema)
+        _grow(table, schema)
+        actions: list[AddAction | RemoveAction] = [*staged.actions_in(schema), *older]
+        table.create_write_transaction(actions, "append", schema, [], commit_properties=properties)
         staged.keep()
 
 
@@ -208,33 +252,30 @@ def _overwrite(folder: Path, rows: pa.Table, properties: CommitProperties) -> No
         staged.keep()
 
 
-def _older_files(table: DeltaTable, schema: pa.Schema, values: Mapping[str, str | int]) -> list[AddAction]:
+def _older_files(table: DeltaTable, schema: pa.Schema, *, leaving: Collection[str] = ()) -> list[AddAction]:
     """Return what is to be said again of the files that stay, where ``schema`` has columns that they lack."""
-    added = [name for name in schema.names if name not in arrow_schema(table).names]
-    mine = {name: str(value) for name, value in values.items()}
-    return without_columns((file for file in logged_files(table) if not mine or file.values != mine), added)
+    added = _added(table, schema)
+    return without_columns((file for file in logged_files(table) if file.path not in leaving), added) if added else []
 
 
-def _replaces_all(table: DeltaTable, values: Mapping[str, str | int]) -> bool:
-    """Tell whether no row would stay: then the schema and the partition columns may change as well."""
-    if list(values) != table.metadata().partition_columns:
-        return True
-    mine = {f"partition.{name}": str(value) for name, value in values.items()}
-    actions = pa.table(table.get_add_actions(flatten=True))
-    others = actions.select([name for name in mine if name in actions.column_names]).to_pylist()
-    return all({name: str(value) for name, value in file.items()} == mine for file in others)
-
-
-def _with_partition_columns(schema: pa.Schema, values: Mapping[str, str | int]) -> pa.Schema:
-    kinds = {name: pa.int64() if isinstance(value, int) else pa.string() for name, value in values.items()}
-    return pa.schema([*schema, *(pa.field(name, kind) for name, kind in kinds.items())])
-
-
-def _allow_local_timestamps(table: DeltaTable, schema: pa.Schema) -> None:
+def _grow(table: DeltaTable, schema: pa.Schema) -> None:
+    """Give the table the columns of ``schema`` that it lacks, and what they need: appending does not."""
     features = table.protocol().reader_features or []
     if any(_has_local_timestamp(field.type) for field in schema) and "timestampNtz" not in features:
         table.alter.add_feature(TableFeatures.TimestampWithoutTimezone, allow_protocol_versions_increase=True)
         table.update_incremental()
+    if added := _added(table, schema):
+        table.alter.add_columns(list(Schema.from_arrow(pa.schema([schema.field(name) for name in added])).fields))
+
+
+def _added(table: DeltaTable, schema: pa.Schema) -> list[str]:
+    known = set(arrow_schema(table).names)
+    return [name for name in schema.names if name not in known]
+
+
+def _with_fixed_columns(schema: pa.Schema, values: Mapping[str, str | int]) -> pa.Schema:
+    kinds = {name: pa.int64() if isinstance(value, int) else pa.string() for name, value in values.items()}
+    return pa.schema([*schema, *(pa.field(name, kind) for name, kind in kinds.items())])
 
 
 def _has_local_timestamp(kind: pa.DataType) -> bool:

@@ -1,5 +1,6 @@
-"""What keeps a table's log true and its folder small: statistics set right, files of old versions removed."""
+"""What keeps a table quick to read: statistics set right, small files joined, files of old versions removed."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,35 +11,43 @@ import pyarrow.parquet as pq
 
 from metaplatform.resources.delta.delta_commits import commit_properties, committed
 from metaplatform.resources.delta.delta_log import half_bounded, logged_files
+from metaplatform.resources.delta.delta_partitions import table_files
+from metaplatform.resources.delta.delta_rewriting import is_of_earlier_layout, plan_joining, rewritten, take_over
 from metaplatform.resources.delta.delta_statistics import FileStatistics
-from metaplatform.resources.delta.delta_tables import open_table
+from metaplatform.resources.delta.delta_tables import arrow_schema, open_table
 
 _METADATA = {"metaplatform": "maintenance"}
 _BATCH_ROWS = 122_880
+_SMALL_FILES = 8
 
 
 @dataclass(frozen=True)
 class Maintained:
-    """What was done to a table: files whose statistics were set right, and files removed."""
+    """What was done to a table: files whose statistics were set right, files joined, and files removed."""
 
     repaired: int = 0
+    joined: int = 0
     removed: int = 0
 
     def __str__(self) -> str:
         """Return it for people; empty if nothing was done."""
-        done = ("statistics of {} files set right", self.repaired), ("{} old files removed", self.removed)
+        done = (
+            ("statistics of {} files set right", self.repaired),
+            ("{} small files joined", self.joined),
+            ("{} old files removed", self.removed),
+        )
         return ", ".join(text.format(count) for text, count in done if count)
 
 
 def maintain_table(ref: str, folder: Path, *, retention_hours: int) -> Maintained:
-    """Set statistics right, and remove the files that no version of the last ``retention_hours`` refers to.
+    """Set statistics right, join small files, remove those that no version of the last ``retention_hours`` refers to.
 
     Readers and writers go on meanwhile: the retention must be longer than any of them takes.
 
     Raises:
         StorageError: if a commit cannot be made.
     """
-    repaired = _set_statistics_right(ref, folder)
+    repaired, joined = _set_statistics_right(ref, folder), _join_small_files(ref, folder)
 
     def commit() -> int:
         table = open_table(folder)
@@ -52,7 +61,7 @@ def maintain_table(ref: str, folder: Path, *, retention_hours: int) -> Maintaine
             vacuum(dry_run=False, commit_properties=commit_properties(_METADATA))
         return there
 
-    return Maintained(repaired, committed(folder, commit, owner=ref))
+    return Maintained(repaired, joined, committed(folder, commit, owner=ref))
 
 
 def _set_statistics_right(ref: str, folder: Path) -> int:
@@ -81,6 +90,39 @@ def _set_statistics_right(ref: str, folder: Path) -> int:
         return len(actions)
 
     return committed(folder, commit, owner=ref) if right else 0
+
+
+def _join_small_files(ref: str, folder: Path) -> int:
+    """Join files of few rows, those of a table of an earlier layout too; return how many there were.
+
+    What another writer takes away meanwhile is not joined: the next night does it.
+    """
+    table = open_table(folder)
+    if table is None:
+        return 0
+    plan = plan_joining(table, folder, at_least=_SMALL_FILES)
+    with ExitStack() as stack:
+        joined = rewritten(table, folder, plan, frozenset(), stack)
+
+        def commit() -> int:
+            now = open_table(folder)
+            if now is not None and is_of_earlier_layout(now):
+                before = len(now.file_uris())
+                take_over(folder, now, commit_properties(_METADATA))
+                return before
+            if now is None or not plan.paths or not plan.paths <= {file.path for file in table_files(now)}:
+                return 0
+            now.create_write_transaction(
+                list(joined.actions(arrow_schema(now), joined.written_at)),
+                "append",
+                now.schema(),
+                now.metadata().partition_columns,
+                commit_properties=commit_properties(_METADATA),
+            )
+            joined.keep()
+            return len(plan.paths)
+
+        return committed(folder, commit, owner=ref)
 
 
 def _statistics(path: Path, columns: list[str]) -> str:

@@ -11,6 +11,7 @@ from deltalake.transaction import create_table_with_add_actions
 
 from metaplatform.resources.delta.delta_commits import commit_properties, committed
 from metaplatform.resources.delta.delta_files import StagedFiles
+from metaplatform.resources.delta.delta_partitions import table_files
 from metaplatform.resources.delta.delta_tables import arrow_schema, open_table
 
 Types = Mapping[str, pa.DataType]
@@ -48,10 +49,9 @@ def retype_table(ref: str, folder: Path, types: Types, *, metadata: Mapping[str,
         stored = pa.schema([field for field in schema if field.name not in partition_by])
         with ExitStack() as open_files:
             staged = []
-            for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
-                values = {name: file[f"partition.{name}"] for name in partition_by}
-                staged.append(open_files.enter_context(StagedFiles(folder, stored, values)))
-                staged[-1].write(cast(folder / unquote(file["path"]), stored))
+            for file in table_files(table):
+                staged.append(open_files.enter_context(StagedFiles(folder, stored, dict(file.values))))
+                staged[-1].write(cast(folder / unquote(file.path), stored), file.parts(folder))
             create_table_with_add_actions(
                 folder.as_uri(),
                 Schema.from_arrow(schema),

@@ -2,8 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -13,56 +12,22 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pydantic import TypeAdapter, ValidationError
 
 from metaplatform import places
 from metaplatform.errors import StorageError
-from metaplatform.naming import PARTITION, asset_path, history_ref, ref_of, stable_id
+from metaplatform.naming import asset_path, history_ref, ref_of
+from metaplatform.resources.delta.delta_partitions import PartitionState, bounds_in, partition_states
 from metaplatform.specs.fields.base import Ref
 
-VERSION_COLUMN = "model_version"
-"""Column by which :class:`PartitionState` tells who scored a partition."""
 LOCK = "_commit.lock"
 """In a table's folder: held by who commits, and the number of the last commit that was made so."""
 _LOG_ENTRY = re.compile(r"\d{20}\.json")
-_LOGS_KEPT, _FILES_KEPT = 256, 65_536
+_LOGS_KEPT = 256
 _REF = TypeAdapter(Ref)
 _PARTITION_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,127}")
-
-
-@dataclass(frozen=True)
-class PartitionState:
-    """One partition of a table, as its log has it.
-
-    ``bytes`` are of the files on disk; the model versions are those of the column ``model_version``, None
-    where there is none. ``content`` names the files: it changes whenever the partition is written again.
-    """
-
-    rows: int
-    files: int
-    bytes: int
-    min_model_version: int | None = None
-    max_model_version: int | None = None
-    content: str = ""
-
-    @property
-    def model_version(self) -> int | None:
-        """Return the newest model version in the partition; after a replacement, the only one."""
-        return self.max_model_version
-
-    def joined(self, other: "PartitionState") -> "PartitionState":
-        """Return the state of both together."""
-        return PartitionState(
-            rows=self.rows + other.rows,
-            files=self.files + other.files,
-            bytes=self.bytes + other.bytes,
-            min_model_version=_least(self.min_model_version, other.min_model_version),
-            max_model_version=_greatest(self.max_model_version, other.max_model_version),
-            content=f"{int(self.content or '0', 16) ^ int(other.content or '0', 16):016x}",
-        )
 
 
 def storage_root(root: str) -> Path:
@@ -166,7 +131,7 @@ def _maximum_at(folder: Path, stamp: LogStamp, column: str) -> datetime | None:
     for file in actions.select(wanted).to_pylist():
         greatest = file.get(f"max.{column}")
         known = greatest is not None or file["num_records"] == 0
-        ends.append(greatest if known else _bounds_in(folder / unquote(file["path"]), column)[1])
+        ends.append(greatest if known else bounds_in(folder / unquote(file["path"]), column)[1])
     found = [end if end.tzinfo else end.replace(tzinfo=UTC) for end in ends if isinstance(end, datetime)]
     return max(found, default=None)
 
@@ -272,55 +237,3 @@ def read_rows(
     dataset: Any = pads.dataset(paths, schema=schema, format="parquet")
     rows: pa.Table = dataset.to_table(filter=condition)
     return rows
-
-
-def partition_states(table: DeltaTable, folder: Path) -> dict[str, PartitionState]:
-    """Return the state of each partition by key (``""`` for a table without), from the log, no data read."""
-    states: dict[str, PartitionState] = {}
-    for key, state in _file_states(table, folder):
-        states[key] = states[key].joined(state) if key in states else state
-    return dict(sorted(states.items()))
-
-
-def _file_states(table: DeltaTable, folder: Path) -> Iterator[tuple[str, PartitionState]]:
-    actions = pa.table(table.get_add_actions(flatten=True))
-    versions = [f"partition.{VERSION_COLUMN}"] * 2
-    if versions[0] not in actions.column_names:
-        versions = [f"min.{VERSION_COLUMN}", f"max.{VERSION_COLUMN}"]
-    versioned = VERSION_COLUMN in {field.name for field in table.schema().fields}
-    wanted = ["path", "size_bytes", "num_records", f"partition.{PARTITION}", *versions]
-    for file in actions.select([name for name in dict.fromkeys(wanted) if name in actions.column_names]).to_pylist():
-        rows = file["num_records"]
-        # Other writers may leave the count out of the log; the file itself has it.
-        known = pq.read_metadata(folder / unquote(file["path"])).num_rows if rows is None else rows
-        lowest, highest = (_version(file.get(name)) for name in versions)
-        if versioned and known and highest is None:
-            lowest, highest = map(_version, _bounds_in(folder / unquote(file["path"]), VERSION_COLUMN))
-        state = PartitionState(known, 1, file["size_bytes"], lowest, highest, stable_id(file["path"]))
-        yield file.get(f"partition.{PARTITION}") or "", state
-
-
-@lru_cache(maxsize=_FILES_KEPT)
-def _bounds_in(path: Path, column: str) -> tuple[Any, Any]:
-    """Return the least and greatest value of a column in a file, by its footer: of some files the log has no bounds."""
-    footer = pq.read_metadata(path)
-    index = next((index for index, name in enumerate(footer.schema.names) if name == column), None)
-    if index is None:
-        return None, None
-    groups = [footer.row_group(group).column(index).statistics for group in range(footer.num_row_groups)]
-    bounds: list[tuple[Any, Any]] = [
-        (group.min, group.max) for group in groups if group is not None and group.has_min_max
-    ]
-    return min((low for low, _ in bounds), default=None), max((high for _, high in bounds), default=None)
-
-
-def _version(value: object) -> int | None:
-    return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
-
-
-def _least(*values: int | None) -> int | None:
-    return min((value for value in values if value is not None), default=None)
-
-
-def _greatest(*values: int | None) -> int | None:
-    return max((value for value in values if value is not None), default=None)

@@ -10,8 +10,8 @@ from deltalake import DeltaTable
 
 from metaplatform.errors import DataError, StorageError
 from metaplatform.resources.delta.delta_commits import insert_new
+from metaplatform.resources.delta.delta_partitions import PartitionState
 from metaplatform.resources.delta.delta_tables import (
-    PartitionState,
     arrow_schema,
     latest_maximum,
     latest_partitions,

@@ -1,8 +1,8 @@
 """The warehouse: every table a Delta table below one storage root, DuckDB the engine over them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
@@ -21,7 +21,9 @@ from metaplatform.resources.delta.delta_commits import (
 )
 from metaplatform.resources.delta.delta_files import StagedFiles
 from metaplatform.resources.delta.delta_maintenance import Maintained, maintain_table
+from metaplatform.resources.delta.delta_placing import in_order, in_partition
 from metaplatform.resources.delta.delta_retyping import retype_table, retyped_columns
+from metaplatform.resources.delta.delta_rewriting import Replacement
 from metaplatform.resources.delta.delta_tables import (
     check_partition_key,
     latest_table,
@@ -37,11 +39,12 @@ from metaplatform.resources.storage.table_logs import RootLogs, TableLogs
 
 @dataclass(frozen=True)
 class WriteResult:
-    """A table after a write: its new version, and the rows and bytes on disk that were written."""
+    """A table after a write: its new version, and the rows (by partition too) and bytes on disk that were written."""
 
     version: int
     rows: int
     bytes: int
+    by_partition: Mapping[str, int] = field(default_factory=dict)
 
 
 class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,misc]  # `schema` is pydantic's too
@@ -90,6 +93,23 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
             StorageError: if the commit cannot be made.
         """
         return self._replace(ref, data, {} if partition is None else {PARTITION: partition}, metadata)
+
+    def replace_partitions(
+        self, ref: str, data: pa.RecordBatchReader, *, partitions: Collection[str], metadata: Mapping[str, str]
+    ) -> WriteResult:
+        """Replace ``partitions`` by ``data``, whose rows are ordered by ``_partition``; otherwise as :meth:`replace`.
+
+        All of them are replaced, in one commit, those without rows in ``data`` too.
+
+        Raises:
+            DataError: also for a row of another partition, or one that is not in order.
+        """
+        if not partitions:
+            raise StorageError(owner=ref, culprit="no partition to replace", fix="name one at least")
+        for key in partitions:
+            check_partition_key(ref, key)
+        replaced = Replacement(frozenset(partitions), {})
+        return self._write(ref, data.schema, in_order(data, replaced.partitions, owner=ref), replaced, metadata)
 
     def replace_where(
         self,
@@ -155,24 +175,38 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
         values: Mapping[str, str | int],
         metadata: Mapping[str, str],
     ) -> WriteResult:
-        folder = self.path(ref)
         for value in values.values():
             check_partition_key(ref, value)
-        constant = {name: value for name, value in values.items() if name in data.schema.names}
-        constant.pop(PARTITION, None)
+        fixed = {name: value for name, value in values.items() if name != PARTITION}
+        key = str(values.get(PARTITION, ""))
+        constant = {name: value for name, value in fixed.items() if name in data.schema.names}
         kept = pa.schema([field for field in data.schema if field.name not in constant])
-        schema = storable_schema(kept, owner=ref)
-        schema_after(latest_table(folder), schema, values, owner=ref)
-        batches = data.to_batches() if isinstance(data, pa.Table) else data
-        with StagedFiles(folder, schema, values) as staged:
+        batches = _checked(data.to_batches() if isinstance(data, pa.Table) else data, constant, ref)
+        placed = in_partition(batches, key) if key else batches
+        return self._write(ref, kept, placed, Replacement(frozenset({key}), fixed), metadata)
+
+    def _write(
+        self,
+        ref: str,
+        columns: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        replaced: Replacement,
+        metadata: Mapping[str, str],
+    ) -> WriteResult:
+        folder, partitions = self.path(ref), sorted(replaced.partitions - {""})
+        schema = storable_schema(columns, owner=ref)
+        if partitions:
+            schema = schema.append(pa.field(PARTITION, pa.string()))
+        schema_after(latest_table(folder), folder, schema, replaced, owner=ref)
+        with StagedFiles(folder, schema, replaced.values) as staged:
             try:
-                staged.write(storable_batches(_checked(batches, constant, ref), schema, owner=ref))
+                staged.write(storable_batches(batches, schema, owner=ref), partitions)
             except MetaplatformError:
                 raise
             except OSError as error:
                 raise StorageError(owner=ref, culprit=str(error), fix="check the storage root's space") from error
-            version = commit_replacement(ref, folder, staged, values=values, metadata=metadata)
-        return WriteResult(version, staged.rows, staged.bytes)
+            version = commit_replacement(ref, folder, staged, replaced, metadata=metadata)
+        return WriteResult(version, staged.rows, staged.bytes, dict(staged.by_partition))
 
 
 def _checked(

@@ -97,7 +97,7 @@ class TestAWholeTable:
         many = pa.table({"id": range(10)})
         batches = many.to_batches(max_chunksize=1)
         warehouse.replace("raw.t", pa.RecordBatchReader.from_batches(many.schema, batches), partition=None, metadata={})
-        assert warehouse.partitions("raw.t")[""].files == 6
+        assert warehouse.partitions("raw.t")[""].files == 5
         assert rows_of(warehouse, "raw.t") == many.to_pylist()
 
     def test_can_be_cleared_and_then_takes_any_columns(self, warehouse: Warehouse):
