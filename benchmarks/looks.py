@@ -39,6 +39,8 @@ class Looks:
         """Make definitions and an instance."""
         self._definitions = definitions_of(project.manifest, project.deployment)
         self._repository = self._definitions.get_repository_def()
+        # As a code server does: Dagster makes its own job of all assets then.
+        self._repository.load_all_definitions()
         self._instance = dg.DagsterInstance.ephemeral()
         self._now = now
 

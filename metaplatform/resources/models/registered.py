@@ -6,11 +6,11 @@ Nothing is written here; who has the database on a server is asked each time, an
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from types import SimpleNamespace
 
-from metaplatform.resources.files.sqlite_files import change_of
+from metaplatform.resources.files.sqlite_changes import state_of
 from metaplatform.resources.models.model_version import ModelVersion, version_of
+from metaplatform.resources.process.remembered import Remembered
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _DELETED = "Deleted_Internal"
@@ -47,18 +47,15 @@ class Registered:
         return next((version_of(each, ui_url=self.ui_url) for each in wanted), None)
 
 
-_known: dict[tuple[str, str], tuple[object, Registered]] = {}
-_looking = Lock()
+_known: Remembered[tuple[str, str], Registered] = Remembered()
 
 
 def registered_in(tracking_uri: str, database: Path | None, *, ui_url: str) -> Registered:
     """Return what the database at ``tracking_uri`` says, which is the file ``database`` if it is one."""
-    with _looking:
-        stamp = change_of(database) if database else None
-        known = _known.get((tracking_uri, ui_url))
-        if stamp is None or known is None or known[0] != stamp:
-            known = _known[tracking_uri, ui_url] = (stamp, Registered(_read(tracking_uri), ui_url))
-        return known[1]
+    state = state_of(database) if database else None
+    if state is None:
+        return Registered(_read(tracking_uri), ui_url)
+    return _known.of((tracking_uri, ui_url), (state,), lambda: Registered(_read(tracking_uri), ui_url))
 
 
 def _read(tracking_uri: str) -> dict[str, tuple[SimpleNamespace, ...]]:
