@@ -91,7 +91,8 @@ def made_long_ago(loop: LiveLoop) -> dict[str, Built]:
 
 def write_log(folder: Path, keys: list[str]) -> None:
     """Write the log of a table that nobody reads a row of."""
-    fields = [{"name": name, "type": "string", "nullable": True, "metadata": {}} for name in ("id", "_partition")]
+    names = ("id", "_partition") if keys != [""] else ("id",)
+    fields = [{"name": name, "type": "string", "nullable": True, "metadata": {}} for name in names]
     schema = json.dumps({"type": "struct", "fields": fields})
     table = {"id": "t", "format": {"provider": "parquet", "options": {}}, "schemaString": schema, "configuration": {}}
     actions: list[dict[str, object]] = [
