@@ -21,7 +21,7 @@ _ROW_GROUP_ROWS = 122_880
 _ROW_GROUP_BYTES = 128 * 2**20
 _FILE_BYTES = 512 * 2**20
 FILE_ROWS = 200_000
-"""Rows after which a file of several partitions is full: to replace one of them is to write the others again."""
+"""Rows after which a file takes no other partition: to replace one is to write the others in its file again."""
 
 
 class StagedFiles:
@@ -156,7 +156,7 @@ def _fitting(group: pa.Table, path: Path, rows: int, parts: WrittenParts | None)
     """Return the first rows of ``group`` that go into a file of ``rows`` so far; no partition is cut without need."""
     if rows and path.stat().st_size > _FILE_BYTES:
         return group.slice(0, 0)
-    if parts is None or len(parts) < 2 or rows < FILE_ROWS:  # noqa: PLR2004
+    if parts is None or rows < FILE_ROWS:
         return group
     others = pc.index(pc.not_equal(group[PARTITION], pa.scalar(parts.last or "")), True).as_py()
     return group if others < 0 else group.slice(0, others)

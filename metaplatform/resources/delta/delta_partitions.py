@@ -115,10 +115,6 @@ class WrittenParts:
         self._parts: dict[str, tuple[int, str | None, int | None, int | None]] = {}
         self._versioned = VERSION_COLUMN in schema.names and pa.types.is_integer(schema.field(VERSION_COLUMN).type)
 
-    def __len__(self) -> int:
-        """Return the number of partitions."""
-        return len(self._parts)
-
     @property
     def last(self) -> str | None:
         """Return the partition that came last."""

@@ -109,6 +109,16 @@ class TestAnySequenceOfReplacements:
             found = pl.scan_delta(str(warehouse.path(REF))).filter(pl.col("_partition") == key).collect()
             assert found["n"].to_list() == model.get(key, [])
 
+    def test_puts_a_large_partition_into_a_file_of_its_own(
+        self,
+        small_files: None,  # noqa: ARG002
+        warehouse: Warehouse,
+    ) -> None:
+        write(warehouse, {KEYS[0]: list(range(20)), KEYS[1]: [1], KEYS[2]: list(range(20))}, chunk=50)
+        files = pa.table(DeltaTable(warehouse.path(REF)).get_add_actions(flatten=True)).to_pylist()
+        held = sorted((file["min._partition"], file["max._partition"], file["num_records"]) for file in files)
+        assert held == [(KEYS[0], KEYS[0], 20), (KEYS[1], KEYS[2], 21)]
+
     def test_written_one_by_one_is_kept_in_few_files(self, small_files: None, warehouse: Warehouse) -> None:  # noqa: ARG002
         for number in range(40):
             warehouse.replace(REF, pa.table({"n": [number]}), partition=f"k{number:02}", metadata={})
