@@ -61,7 +61,8 @@ def _holds(
 ) -> dict[tuple[str, str], Observation]:
     """Return the newest verdict of each monitor on each partition that failed and was not approved."""
     newest: dict[tuple[str, str], Observation] = {}
-    for seen in profiles:
+    # At one moment, as in a replay, the newer version is judged later; the order of ids is random.
+    for seen in sorted(profiles, key=lambda seen: (seen.observed_at, seen.model_version)):
         if seen.status != "skipped":
             newest[seen.monitor, seen.partition] = seen
     return {

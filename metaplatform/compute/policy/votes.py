@@ -69,11 +69,11 @@ def answered_by(retrains: Iterable[Decision]) -> frozenset[str]:
 def failed_profile(observations: Iterable[Observation]) -> Observation | None:
     """Return a profile that failed and of which no later one of its monitor has passed, None if all is well.
 
-    Later is a later partition, or the same one judged again.
+    Later is a later partition, or the same one judged again; at one moment, as in a replay, of a newer version.
     """
     newest: dict[str, Observation] = {}
     profiles = (seen for seen in observations if seen.check == GATE and not seen.column)
-    for seen in sorted(profiles, key=lambda seen: (seen.partition, seen.observed_at, seen.observation_id)):
+    for seen in sorted(profiles, key=_moment_of_profile):
         if seen.status != "skipped":
             newest[seen.monitor] = seen
     return next((newest[name] for name in sorted(newest) if newest[name].status == "failed"), None)
@@ -121,3 +121,8 @@ def _told(seen: Observation) -> str:
     score = "" if seen.score is None else f" {seen.score:.3g}"
     limit = "" if seen.threshold is None else f" against {seen.threshold:.3g}"
     return f"{where}{seen.check}{score}{limit}"
+
+
+def _moment_of_profile(seen: Observation) -> tuple[object, ...]:
+    # Ids follow from those of runs, which are random.
+    return seen.partition, seen.observed_at, seen.model_version, seen.observation_id

@@ -7,6 +7,7 @@ import pytest
 
 from metaplatform.compute.label_counts import Tally
 from metaplatform.compute.policy.retraining import Refusal, decide, take_back, taken_back
+from metaplatform.compute.policy.votes import failed_profile
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.partitions import Window
 from metaplatform.specs.records.ledger import Decision, Observation
@@ -139,6 +140,19 @@ def test_neither_an_earlier_partition_nor_one_that_was_not_judged_clears_a_faile
 def test_a_failed_profile_that_passes_when_judged_again_holds_nothing_back() -> None:
     again = state(seen("05"), profile("05", "failed"), profile("05", "passed", on=1))
     assert outcome(decide(DRIFTS, again, day(1))) == ("retrain", "drift")
+
+
+@pytest.mark.parametrize("ids", [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize(("older", "newer"), [("passed", "failed"), ("failed", "passed")])
+def test_of_two_profiles_at_one_moment_that_of_the_newer_version_counts_whatever_their_ids(
+    ids: tuple[str, str], older: str, newer: str
+) -> None:
+    """In a replay a partition is scored, and scored again by the version that it has led to, at one moment."""
+    both = [
+        replace(profile("05", status, model_version=version), observation_id=identity)
+        for status, version, identity in zip((older, newer), (1, 2), ids, strict=True)
+    ]
+    assert (failed_profile(both) is not None) == (newer == "failed")
 
 
 # Retrains that led to no version.
