@@ -56,16 +56,20 @@ def monitor_checks(manifest: Manifest, name: str, mount: Mount = STANDALONE) -> 
     @dg.multi_asset_check(specs=check_specs, name=mount.named(op_name(ref)), required_resource_keys=keys)
     @with_signature
     def judge(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        step = step_of(context, manifest, ref, mount)
-        judged = watch(step)
-        if monitor.waits_for_labels:
-            _log_metrics(mount.resource(context, "mlflow"), monitor, judged, step)
-        facts = {"observations": len(judged.findings), "model_version": judged.version, **in_dagster(judged.links)}
-        context.op_execution_context.log_event(
-            dg.AssetMaterialization(mount.key(ref), metadata=facts, partition=step.partition)
-        )
+        found: list[Judged] = []
+        for step in step_of(context, manifest, ref, mount).each:
+            judged = watch(step)
+            found.append(judged)
+            if monitor.waits_for_labels:
+                _log_metrics(mount.resource(context, "mlflow"), monitor, judged, step)
+            facts = {"observations": len(judged.findings), "model_version": judged.version, **in_dagster(judged.links)}
+            context.op_execution_context.log_event(
+                dg.AssetMaterialization(mount.key(ref), metadata=facts, partition=step.partition)
+            )
         for key, check in zip(check_keys(manifest, name, mount), monitor.checks, strict=True):
-            yield check_result(key, check, judged)
+            # Of a range Dagster keeps one result: the oldest failure, or else the newest verdict.
+            failed = (judged for judged in found if judged.verdicts[check].status == "failed")
+            yield check_result(key, check, next(failed, found[-1]))
 
     return judge
 

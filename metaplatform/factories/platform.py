@@ -1,6 +1,6 @@
 """The whole book → Dagster definitions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -27,23 +27,23 @@ from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.factories.steps import step_asset
 from metaplatform.naming import ref_name
 from metaplatform.specs.book.manifest import Manifest
+from metaplatform.work.builds import Work, one_by_one
 from metaplatform.work.features import make_features
 from metaplatform.work.inference import predict
 from metaplatform.work.ingestion import ingest
 from metaplatform.work.outputs import write_output
 from metaplatform.work.reactions import act
-from metaplatform.work.steps import Made, Step
 from metaplatform.work.tables import make_table
 from metaplatform.work.training import retrain
 
-_WORK: Mapping[Chapter, Callable[[Step], Made | None]] = {
-    SOURCES: ingest,
-    TABLES: make_table,
-    FEATURE_SETS: make_features,
-    MODELS: retrain,
-    PREDICTIONS: predict,
-    OUTPUTS: write_output,
-    REACTIONS: act,
+_WORK: Mapping[Chapter, Work] = {
+    SOURCES: ingest.over,
+    TABLES: make_table.over,
+    FEATURE_SETS: make_features.over,
+    MODELS: one_by_one(retrain),
+    PREDICTIONS: predict.over,
+    OUTPUTS: write_output.over,
+    REACTIONS: one_by_one(act),
 }
 
 

@@ -1,4 +1,4 @@
-"""Does what a plan says, through the same assets that the loop runs: in order, one partition per run."""
+"""Does what a plan says, through the same assets that the loop runs: in order, a range of partitions per run."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
@@ -9,9 +9,10 @@ import dagster as dg
 from metaplatform.chapters import MODELS, SOURCES
 from metaplatform.composition import definitions_of
 from metaplatform.compute.changes.plan import Change, Plan
+from metaplatform.compute.policy.ranges import MOST_PARTITIONS, ranges_of
 from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.execution import RunFailedError, deployment_instance, end_dead_runs, run_in_process, sole_apply
-from metaplatform.factories.automation.run_requests import REASON_TAG
+from metaplatform.factories.automation.run_requests import REASON_TAG, range_tags
 from metaplatform.factories.automation.state import Loop, WorkingLoop
 from metaplatform.factories.contracts import contract_key
 from metaplatform.factories.mount import STANDALONE
@@ -155,10 +156,11 @@ def _make(work: _Work, change: Change) -> int:
     work.progress.asset(change.ref, len(keys))
     if change.anew and keys != ("",):
         _from_nothing(work, change.ref)
-    for number, key in enumerate(keys):
-        work.progress.partition(key)
+    ranges = ranges_of(work.manifest.partitions(change.ref), keys, MOST_PARTITIONS)
+    for number, (first, last) in enumerate(ranges):
+        work.progress.partition(first if first == last else f"{first} to {last}")
         try:
-            _run(work, change, key)
+            _run(work, change, first, last)
         except RunFailedError as error:
             if error.kind != "ColumnTypeError" or number or change.anew:
                 raise
@@ -168,7 +170,7 @@ def _make(work: _Work, change: Change) -> int:
                 ) from error
             return _make(work, replace(change, anew=True, partitions=()))
     work.records.finish(change.ref)
-    return len(keys)
+    return len(ranges)
 
 
 def _read(work: _Work, change: Change) -> None:
@@ -206,12 +208,18 @@ def _tags(work: _Work, change: Change) -> dict[str, str]:
     }
 
 
-def _run(work: _Work, change: Change, partition: str) -> None:
+def _run(work: _Work, change: Change, first: str, last: str) -> None:
     tags = _tags(work, change)
     if MODELS.holds(change.ref):
         tags[DECISION_TAG] = _training_id(work, change.ref)
+    if first != last:
+        tags |= range_tags(first, last)
     run_in_process(
-        work.repository, work.instance, assets=[STANDALONE.key(change.ref)], partition=partition or None, tags=tags
+        work.repository,
+        work.instance,
+        assets=[STANDALONE.key(change.ref)],
+        partition=first if first and first == last else None,
+        tags=tags,
     )
 
 

@@ -7,15 +7,16 @@ from metaplatform.naming import stable_id, staged_ref
 from metaplatform.specs.book.source_contents import EMPTY, SourceContents, closed_until
 from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.records.ledger import Arrival
-from metaplatform.work.builds import recorded
+from metaplatform.work.builds import recorded_at_once
 from metaplatform.work.contracts import approved_findings, contract_metadata
 from metaplatform.work.staging import check_sums, staged_contents
-from metaplatform.work.steps import PLAN_TAG, Made, Step, table_metadata
+from metaplatform.work.steps import PLAN_TAG, Made, Step
+from metaplatform.work.stored_rows import made_of, store
 
 
-@recorded
-def ingest(step: Step) -> Made:
-    """Store what is staged of a source (its partition only, if it has any).
+@recorded_at_once
+def ingest(step: Step) -> dict[str, Made]:
+    """Store what is staged of a source (its partitions that the step makes only, if it has any).
 
     Files that have changed are read first, unless the loop has planned the step from those it has looked at.
 
@@ -27,30 +28,32 @@ def ingest(step: Step) -> Made:
         contents = staged_contents(session, step, source, as_planned=PLAN_TAG in step.tags)
         _refuse_quarantined(step, source, contents)
         staged = session.table(staged_ref(step.ref))
-        rows = session.keep(visible(staged, source, now=step.now, window=step.window))
-        written = warehouse.replace(
-            step.ref, session.stream(rows, owner=step.ref), partition=step.partition, metadata=step.commit
-        )
-    fingerprint = _arrived(step, source, contents, written.rows)
-    arrival = Arrival(
-        arrival_id=stable_id("arrival", source.name, step.partition, fingerprint, step.run_id),
+        written = store(session, step, session.keep(visible(staged, source, now=step.now, window=step.window)))
+    arrivals = [_arrival(step, source, contents, key, rows) for key, rows in written.by_partition.items()]
+    step.ledger.append(*arrivals)
+    return made_of(step, written, contract_metadata(contents))
+
+
+def _arrival(step: Step, source: Source, contents: SourceContents, partition: str, rows: int) -> Arrival:
+    fingerprint = _arrived(step, source, contents, partition, rows)
+    return Arrival(
+        arrival_id=stable_id("arrival", source.name, partition or None, fingerprint, step.run_id),
         source=source.name,
-        partition=step.partition or "",
+        partition=partition,
         fingerprint=fingerprint,
-        rows=written.rows,
+        rows=rows,
         quarantined=contents.quarantined,
         arrived_at=step.now,
         run_id=step.run_id,
     )
-    step.ledger.append(arrival)
-    return Made({**table_metadata(step, written), **contract_metadata(contents)})
 
 
 def _refuse_quarantined(step: Step, source: Source, contents: SourceContents) -> None:
     found = beyond_share(source, contents, approved_findings(step.ledger, source.name))
-    told = [str(each) for each in found if each.partition in {"", step.partition}]
-    if told:
-        partition = f" --partition {step.partition}" if step.partition else ""
+    hit = [each for each in found if each.partition in {"", *step.partitions}]
+    if hit:
+        told, named = map(str, hit), next((each.partition for each in hit if each.partition), step.partition)
+        partition = f" --partition {named}" if named else ""
         raise DataError(
             owner=step.ref,
             culprit=f"{'; '.join(told)}, more than the share of {source.quarantine_share:g} that may be",
@@ -58,16 +61,16 @@ def _refuse_quarantined(step: Step, source: Source, contents: SourceContents) ->
         )
 
 
-def _arrived(step: Step, source: Source, contents: SourceContents, rows: int) -> str:
+def _arrived(step: Step, source: Source, contents: SourceContents, partition: str, rows: int) -> str:
     """Return the fingerprint of what was stored, as the loop finds it in the contents; of a part, where not all is."""
-    if step.partition is None:
+    if not partition:
         if source.event_timestamp is None:
             check_sums(step.ref, read=contents.stored, stored=rows, quarantined=0)
         return contents.fingerprints(source, closed_until(step.manifest, step.now))[""]
-    held = contents.partitions.get(step.partition)
+    held, scheme = contents.partitions.get(partition), source.partitions
     expected = held.rows if held else 0
     if rows == expected:
         return held.fingerprint if held else EMPTY
-    if step.window is not None and step.window.end <= step.now:
+    if scheme is not None and scheme.window(partition).end <= step.now:
         check_sums(step.ref, read=expected, stored=rows, quarantined=0)
     return stable_id("part", rows)

@@ -124,7 +124,7 @@ def keep_label_counts(session: Session, step: Step, feature_set: str) -> None:
         if model.feature_set != feature_set:
             continue
         try:
-            recount(session, step.manifest, model, step.warehouse, [step.partition or ""])
+            recount(session, step.manifest, model, step.warehouse, step.partitions or ("",))
         except MetaplatformError as error:
             step.log(f"the labels of {model.ref} are not counted: {error}")
 
@@ -157,7 +157,6 @@ def count_by_step(session: Session, manifest: Manifest, model: ModelSpec, partit
 def _usable(session: Session, manifest: Manifest, model: ModelSpec, partitions: Collection[str]) -> ibis.Table:
     """Return event timestamp, label and ``partition`` of the features that have a usable label."""
     moment, *_ = order = order_of(manifest, model)
-    key = list(manifest.spine_of(model).key)
     features = session.table(model.feature_set_ref)
     spine = session.table(manifest.feature_sets[model.feature_set].spine)
     partition = ibis.literal("")
@@ -166,7 +165,8 @@ def _usable(session: Session, manifest: Manifest, model: ModelSpec, partitions: 
         partition = features[PARTITION]
     known = labels(model, spine, manifest=manifest)
     present = features.select(*order, partition=partition)
-    return present.inner_join(usable_labels(known, key), key).select(moment, LABEL, "partition")
+    # By the moment too: rows of two partitions may have one key.
+    return present.inner_join(usable_labels(known, order), list(order)).select(moment, LABEL, "partition")
 
 
 def _definition(manifest: Manifest, model: ModelSpec) -> str:

@@ -1,7 +1,7 @@
 """A step as its work sees it: its asset, run and partition, its ``now``, and the resources it works with."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -65,6 +65,7 @@ class Made:
 class Step:
     """The facts of one step (the asset it makes, its run and partition, the run's ``now``) and its resources.
 
+    ``partition`` is None where there are none, and for a step over a ``range`` of them, which follow one another.
     ``tags`` are the run's; ``log`` tells people what happens. ``holder`` is who works at the storage root, ``""`` for
     a deployment of its own; ``asset_path`` says where Dagster shows an asset.
     """
@@ -83,6 +84,7 @@ class Step:
     log: Callable[[str], None] = lambda _: None
     holder: str = ""
     asset_path: Callable[[str], Sequence[str]] = asset_path
+    range: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -95,10 +97,27 @@ class Step:
         return Ledger(self.warehouse)
 
     @property
+    def partitions(self) -> tuple[str, ...]:
+        """Return the partitions that the step makes, in order; none where there are none."""
+        return self.range or ((self.partition,) if self.partition else ())
+
+    @property
+    def each(self) -> "tuple[Step, ...]":
+        """Return a step for each partition of the range, or this one."""
+        return tuple(replace(self, partition=key, range=()) for key in self.range) or (self,)
+
+    def pieces(self, size: int) -> "tuple[Step, ...]":
+        """Return steps over at most ``size`` partitions each, which together make what this one makes."""
+        starts = range(0, len(self.range), size)
+        return tuple(replace(self, range=self.range[start : start + size]) for start in starts) or (self,)
+
+    @property
     def window(self) -> Window | None:
-        """Return the window of the step's partition, None where there is none."""
+        """Return the window of the step's partition, or of all in its range, None where there is none."""
         spec = self.manifest.partitions(self.ref)
-        return spec.window(self.partition) if spec and self.partition else None
+        if spec is None or not self.partitions:
+            return None
+        return Window(spec.window(self.partitions[0]).start, spec.window(self.partitions[-1]).end)
 
     @property
     def asked_by_person(self) -> bool:

@@ -2,20 +2,26 @@
 
 import ibis
 
-from metaplatform.compute.chosen_rows import read_by
+from metaplatform.compute.chosen_rows import in_partitions, read_by
 from metaplatform.naming import PARTITION
 from metaplatform.resources.engine.session import Session
 from metaplatform.specs.entities.ingestion import TableSpec
 from metaplatform.specs.entities.outputs import ReportOutput
 from metaplatform.sql.expressions import parse_query, referenced_tables
-from metaplatform.work.builds import recorded
+from metaplatform.work.builds import Recorded
 from metaplatform.work.keys import check_key, check_key_elsewhere
-from metaplatform.work.steps import Made, Step, table_metadata
+from metaplatform.work.steps import Made, Step
+from metaplatform.work.stored_rows import made_of, store
 
 
-@recorded
-def make_table(step: Step) -> Made:
-    """Store the rows of an SQL table (those of the step's partition, if it has any).
+def _each_by_itself(step: Step) -> bool:
+    """Tell whether partitions read nothing of one another: what spans them would be read once for each."""
+    reads = step.manifest.reads(step.ref)
+    return not any(reach.kind == "span" for reaches in reads.values() for reach in reaches)
+
+
+def _make(step: Step) -> dict[str, Made]:
+    """Store the rows of an SQL table (those of the partitions that the step makes, if it has any).
 
     Raises:
         DataError: if the table's key does not tell the rows apart.
@@ -24,9 +30,11 @@ def make_table(step: Step) -> Made:
     with step.warehouse.session() as session:
         rows = session.keep(query_tables(session, step, spec), owner=step.ref)
         check_key_of_table(session, step, spec, rows)
-        reader = session.stream(rows, owner=step.ref)
-        written = step.warehouse.replace(step.ref, reader, partition=step.partition, metadata=step.commit)
-    return Made(table_metadata(step, written))
+        return made_of(step, store(session, step, rows))
+
+
+make_table = Recorded(_make, at_once=_each_by_itself)
+"""Make an SQL table; partitions that read the same rows as others are made one by one."""
 
 
 def check_key_of_table(session: Session, step: Step, spec: TableSpec, rows: ibis.Table) -> None:
@@ -36,16 +44,24 @@ def check_key_of_table(session: Session, step: Step, spec: TableSpec, rows: ibis
         DataError: with examples, if keys repeat, here or in other partitions, or have a null.
     """
     check_key(session, rows, spec.key, owner=step.ref)
-    if step.partition and set(step.warehouse.partitions(step.ref)) - {step.partition, ""}:
+    made = {*step.partitions, ""}
+    if step.partitions and set(step.warehouse.partitions(step.ref)) - made:
         stored = session.table(step.ref)
-        others = stored.filter(stored[PARTITION] != step.partition)
+        others = stored.filter(stored[PARTITION].notin(list(made)))
         check_key_elsewhere(session, rows, others, spec.key, owner=step.ref)
 
 
 def query_tables(session: Session, step: Step, made: TableSpec | ReportOutput) -> ibis.Table:
-    """Return the result of a book query: of each input what ``made`` reads of it in the step's partition."""
-    tables = {ref: _within_reach(session, step, ref) for ref in referenced_tables(made.sql)}
-    return session.query(parse_query(made.sql), tables, owner=step.ref)
+    """Return the result of a book query: of each input what ``made`` reads of it in each partition of the step."""
+    query, refs = parse_query(made.sql), referenced_tables(made.sql)
+    if not step.range:
+        return session.query(query, {ref: _within_reach(session, step, ref) for ref in refs}, owner=step.ref)
+    reads = step.manifest.reads(step.ref)
+    apart = [ref for ref in refs if reads[ref][0].kind == "same"]
+    tables = {ref: session.table(ref) for ref in refs}
+    # Once: a table of many small files is not read for each time that the query names it.
+    tables |= {ref: session.keep(in_partitions(tables[ref], step.range)) for ref in apart}
+    return session.query_each(query, tables, apart=apart, partitions=step.range, owner=step.ref)
 
 
 def _within_reach(session: Session, step: Step, ref: str) -> ibis.Table:

@@ -10,6 +10,7 @@ import pytest
 from metaplatform.composition import platform_resources
 from metaplatform.factories.steps import in_dagster, step_asset
 from metaplatform.specs.book.deployment import Deployment
+from metaplatform.work.builds import one_by_one
 from metaplatform.work.steps import NOW_TAG, Made, Markdown, Step, Url
 from metaplatform_tests.work.orders import book_of
 
@@ -43,7 +44,7 @@ def run(folder: Path, made: Made | None, *, ref: str) -> tuple[list[Step], dg.Ex
         seen.append(step)
         return made
 
-    asset = step_asset(manifest, ref, work, skippable=True, metadata={"beside": "it"})
+    asset = step_asset(manifest, ref, one_by_one(work), skippable=True, metadata={"beside": "it"})
     with dg.DagsterInstance.ephemeral() as instance:
         resources = platform_resources(Deployment(book=folder, root=folder / "storage"))
         result = dg.materialize(

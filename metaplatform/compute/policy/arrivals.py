@@ -1,12 +1,13 @@
 """New data → the run that ingests it and makes everything that simply follows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from metaplatform.chapters import SOURCES
 from metaplatform.compute.policy.plans import RunPlan, run_key
+from metaplatform.compute.policy.ranges import Joining, apart, following, within_bounds
 from metaplatform.compute.policy.road import Road, Stock
 from metaplatform.compute.policy.stale import Stale
 from metaplatform.naming import ref_name
@@ -30,7 +31,7 @@ class ArrivalState:
     about to be. ``known`` gives the moment as of which labels are known, by model (none given: ``now``).
     ``blocked`` gives partitions of sources (``""``: all of it) that nothing may be made of, and why.
     ``stale`` gives what was made of other contents than there are now (see ``stale_partitions``), ``lost`` likewise
-    what somebody has taken away.
+    what somebody has taken away. ``joining`` tells which partitions may be made in one run.
     """
 
     contents: Mapping[str, Mapping[str, str]]
@@ -44,6 +45,7 @@ class ArrivalState:
     known: Mapping[str, datetime] = field(default_factory=dict)
     stale: Stale = field(default_factory=dict)
     lost: Stale = field(default_factory=dict)
+    joining: Joining = field(default_factory=Joining)
 
     @cached_property
     def partitions_arrived(self) -> Mapping[str, Sequence[str]]:
@@ -58,7 +60,8 @@ class ArrivalState:
 class _Job:
     """Sources to ingest, or tables to make or make again, in one partition of one scheme (``None``, ``""``: in none).
 
-    ``rank`` orders data before tables to catch up with, then windows by their end; of two ends the shorter.
+    ``more`` are the partitions that follow it, of which the same is to be made. ``rank`` orders data before tables to
+    catch up with, then windows by their end; of two ends the shorter.
     """
 
     scheme: PartitionSpec | None
@@ -66,13 +69,19 @@ class _Job:
     roots: tuple[str, ...]
     arrival: bool
     rank: tuple[bool, datetime, timedelta] = (False, datetime.max.replace(tzinfo=UTC), timedelta.max)
+    more: tuple[str, ...] = ()
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        return (self.partition, *self.more)
 
 
 def plan_arrivals(manifest: Manifest, state: ArrivalState, now: datetime) -> tuple[RunPlan, ...]:
-    """Return the runs that can start now, each for one partition, and one for what has none.
+    """Return the runs that can start now, each for a range of partitions, and one for what has none.
 
     A partition is due once its window has ended. What belongs together goes oldest first, one run at a
-    time: features look back at the partitions before. A source without partitions goes along with the
+    time: features look back at the partitions before. Partitions between which nothing can be decided go into one
+    run. A source without partitions goes along with the
     first run that it feeds. Tables that could not be made when their data came are made once no data of
     theirs is due: an input was late, or the book is new. What was made of other contents than there are now is
     made again likewise. Nothing is planned that an unfinished run touches, nor what is fed by a source that is being
@@ -93,7 +102,7 @@ def plan_arrivals(manifest: Manifest, state: ArrivalState, now: datetime) -> tup
         selected = road.selection(roots, stock, scheme=job.scheme, partition=job.partition, score=job.arrival)
         held = _is_blocked(state, job) or any(not fed.isdisjoint(road.reach(root)) for root in roots)
         if not held and claimed.isdisjoint(_touched(road, selected)) and _free(road, state, selected):
-            plans.append(_plan(road, state, job, roots, selected, now))
+            plans.append(_plan(road, state, _joined(road, state, stock, job, roots, selected), roots, selected, now))
             plain = tuple(name for name in plain if SOURCES.ref(name) not in joined)
             claimed.update(joined)
         # What is held back holds back what comes after it on its road.
@@ -101,6 +110,21 @@ def plan_arrivals(manifest: Manifest, state: ArrivalState, now: datetime) -> tup
     made = frozenset(ref for plan in plans for ref in plan.refs)
     missing = (ref for ref in _to_catch_up(road, state, stock, None) if ref not in made and ref not in fed)
     return (*_plan_plain(road, state, stock, (*(SOURCES.ref(name) for name in plain), *missing), now), *plans)
+
+
+def _joined(
+    road: Road, state: ArrivalState, stock: Stock, job: _Job, roots: tuple[str, ...], selected: tuple[str, ...]
+) -> _Job:
+    """Return the job with as many of its partitions as go into one run; all is made of each that is of the first."""
+    more: list[str] = []
+    for key in job.more if job.more and not apart(road, selected, state.joining) else ():
+        same = road.selection(roots, stock, scheme=job.scheme, partition=key, score=job.arrival)
+        if same != selected or _is_blocked(state, replace(job, partition=key)):
+            break
+        more.append(key)
+    read = {*selected, *(parent for ref in selected for parent in road.inputs(ref))}
+    count = within_bounds((job.partition, *more), read, state.joining)
+    return replace(job, more=tuple(more[: count - 1]))
 
 
 def _plan_plain(
@@ -154,24 +178,27 @@ def _jobs(road: Road, state: ArrivalState, stock: Stock, now: datetime) -> Itera
         # Keys sort as their windows do, and the partition that holds ``now`` is still open.
         first_open = scheme.key_of(now)
         due = {
-            SOURCES.ref(name): closed[0]
+            SOURCES.ref(name): closed
             for name, keys in _changed(road.manifest, state, scheme).items()
             if (closed := [key for key in keys if scheme.start <= key < first_open])
         }
-        for arrival, oldest in ((True, due), (False, _to_catch_up(road, state, stock, scheme))):
-            for partition in dict.fromkeys(oldest.values()):
+        for arrival, todo in ((True, due), (False, _to_catch_up(road, state, stock, scheme))):
+            for partition in dict.fromkeys(keys[0] for keys in todo.values()):
                 window = scheme.window(partition)
-                roots = tuple(ref for ref, key in oldest.items() if key == partition)
+                roots = tuple(ref for ref, keys in todo.items() if keys[0] == partition)
                 rank = (not arrival, window.end, window.end - window.start)
-                yield _Job(scheme, partition, roots, arrival, rank)
+                more = tuple(following(scheme, partition, todo, state.joining.most))
+                yield _Job(scheme, partition, roots, arrival, rank, more)
 
 
-def _to_catch_up(road: Road, state: ArrivalState, stock: Stock, scheme: PartitionSpec | None) -> dict[str, str]:
-    """Return the tables to make, and those to make again, each with its oldest such partition."""
-    found = road.missing(stock, scheme)
+def _to_catch_up(
+    road: Road, state: ArrivalState, stock: Stock, scheme: PartitionSpec | None
+) -> dict[str, Sequence[str]]:
+    """Return the tables to make, and those to make again, with those partitions, oldest first."""
+    found: dict[str, Sequence[str]] = dict(road.missing(stock, scheme))
     for again in (state.stale, state.lost):
-        for ref, key in road.outdated(stock, scheme, again).items():
-            found[ref] = min(key, found.get(ref, key))
+        for ref, keys in road.outdated(stock, scheme, again).items():
+            found[ref] = sorted({*keys, *found.get(ref, ())})
     return found
 
 
@@ -194,14 +221,33 @@ def _free(road: Road, state: ArrivalState, selected: tuple[str, ...]) -> bool:
 def _plan(
     road: Road, state: ArrivalState, job: _Job, roots: tuple[str, ...], selected: tuple[str, ...], now: datetime
 ) -> RunPlan:
-    hashes = [road.manifest.spec_hash(ref) for ref in selected]
-    changes = [_change(road.manifest, state, ref, job.partition) for ref in sorted(roots)]
+    manifest, keys = road.manifest, job.partitions
+    hashes = [manifest.spec_hash(ref) for ref in selected]
+    changes = dict.fromkeys(_change(manifest, state, ref, key) for key in keys for ref in sorted(roots))
+    return RunPlan(
+        key=run_key("arrival" if job.arrival else "missing", job.partition, *changes, *hashes),
+        refs=selected,
+        monitors=road.monitors(selected, job.partition, {**dict.fromkeys(manifest.models, now), **state.known}),
+        partition=job.partition,
+        reason=_reason(manifest, state, job, roots),
+        retries=ARRIVE_AGAIN,
+        last=job.more[-1] if job.more else "",
+    )
+
+
+def _reason(manifest: Manifest, state: ArrivalState, job: _Job, roots: tuple[str, ...]) -> str:
+    keys = job.partitions
     what = f" for {job.partition}" if job.partition else ""
+    what += f" to {keys[-1]}" if job.more else ""
+
+    def any_of(known: Stale, ref: str) -> bool:
+        return not known.get(ref, {}).keys().isdisjoint(keys)
+
     sources = sorted(ref for ref in roots if SOURCES.holds(ref))
-    stale = sorted(ref for ref in roots if job.partition in state.stale.get(ref, ()))
-    lost = sorted(ref for ref in roots if job.partition in state.lost.get(ref, ()) and ref not in stale)
+    stale = sorted(ref for ref in roots if any_of(state.stale, ref))
+    lost = sorted(ref for ref in roots if any_of(state.lost, ref) and ref not in stale)
     missing = sorted(set(roots) - set(sources) - set(stale) - set(lost))
-    gone = [ref for ref in sources if _found(road.manifest, state, ref, job.partition) == EMPTY]
+    gone = [ref for ref in sources if all(_found(manifest, state, ref, key) == EMPTY for key in keys)]
     new = [ref for ref in sources if ref not in gone]
     reasons = (
         f"new data{what} in {', '.join(new)}" if new else "",
@@ -210,14 +256,7 @@ def _plan(
         f"{', '.join(stale)} made of other rows than there are now{what}" if stale else "",
         f"the file{what} of {', '.join(lost)} is missing" if lost else "",
     )
-    return RunPlan(
-        key=run_key("arrival" if job.arrival else "missing", job.partition, *changes, *hashes),
-        refs=selected,
-        monitors=road.monitors(selected, job.partition, {**dict.fromkeys(road.manifest.models, now), **state.known}),
-        partition=job.partition,
-        reason="; ".join(filter(None, reasons)),
-        retries=ARRIVE_AGAIN,
-    )
+    return "; ".join(filter(None, reasons))
 
 
 def _change(manifest: Manifest, state: ArrivalState, ref: str, partition: str) -> str:
@@ -234,4 +273,4 @@ def _change(manifest: Manifest, state: ArrivalState, ref: str, partition: str) -
 def _found(manifest: Manifest, state: ArrivalState, ref: str, partition: str) -> str:
     """Return the fingerprint of what a source holds in the partition, or as a whole if it has none."""
     name = ref_name(ref)
-    return _held(manifest, state, name)[partition if manifest.sources[name].partitions else ""]
+    return state.contents[name].get(partition if manifest.sources[name].partitions else "", EMPTY)

@@ -11,8 +11,9 @@ class RunPlan:
 
     ``key`` is the run key: the same plan asked for again is the same run. ``refs`` are the assets to
     materialize, ``monitors`` the monitors whose checks run too, ``contracts`` the sources that are read and checked
-    against theirs, ``partition`` is ``""`` where nothing in the run has partitions. ``reason`` is for people; ``tags``
-    go on the run. A run that failed is asked for again up to ``retries`` times.
+    against theirs, ``partition`` is ``""`` where nothing in the run has partitions; ``last``, if given, is the last of
+    a range of partitions that begins with it. ``reason`` is for people; ``tags`` go on the run. A run that failed is
+    asked for again up to ``retries`` times.
     """
 
     key: str
@@ -23,6 +24,7 @@ class RunPlan:
     tags: dict[str, str] = field(default_factory=dict)
     contracts: tuple[str, ...] = ()
     retries: int = 0
+    last: str = ""
 
 
 def run_key(kind: str, *parts: object) -> str:

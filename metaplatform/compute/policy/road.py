@@ -85,12 +85,12 @@ class Road:
                 stuck.add(ref)
         return tuple(chosen)
 
-    def missing(self, stock: Stock, scheme: PartitionSpec | None) -> dict[str, str]:
-        """Return tables of ``scheme`` that could have been made and are not, each with its oldest such partition.
+    def missing(self, stock: Stock, scheme: PartitionSpec | None) -> dict[str, list[str]]:
+        """Return tables of ``scheme`` that could have been made and are not, with those partitions, oldest first.
 
         Files are not tables: those that are gone are ``outdated``. Predictions wait for ``plan_scoring``.
         """
-        found: dict[str, str] = {}
+        found: dict[str, list[str]] = {}
         for ref in self.order:
             made = self.manifest.entities[ref].made_of_tables
             if not made or self.partitions[ref] != scheme or ref in self.on_demand or stock.built is None:
@@ -98,16 +98,14 @@ class Road:
             have = stock.built.get(ref, frozenset())
             parent = self.manifest.partition_parent(ref) if scheme else None
             wanted = stock.built.get(parent, frozenset()) if parent else frozenset({""})
-            lacking = (key for key in sorted(wanted - have) if self._can(ref, stock, scheme, key, ()))
-            if (oldest := next(lacking, None)) is not None:
-                found[ref] = oldest
-        return found
+            found[ref] = [key for key in sorted(wanted - have) if self._can(ref, stock, scheme, key, ())]
+        return {ref: keys for ref, keys in found.items() if keys}
 
     def outdated(
         self, stock: Stock, scheme: PartitionSpec | None, stale: Mapping[str, Collection[str]]
-    ) -> dict[str, str]:
-        """Return what of ``stale`` (partitions by reference) can be made again, each with its oldest such partition."""
-        found: dict[str, str] = {}
+    ) -> dict[str, list[str]]:
+        """Return what of ``stale`` (partitions by reference) can be made again, with those partitions, oldest first."""
+        found: dict[str, list[str]] = {}
         for ref in self.order:
             if (
                 ref not in stale
@@ -116,10 +114,8 @@ class Road:
                 or not chapter_of(ref).stored
             ):
                 continue
-            possible = (key for key in sorted(stale[ref]) if self._can_again(ref, stock, scheme, key))
-            if (oldest := next(possible, None)) is not None:
-                found[ref] = oldest
-        return found
+            found[ref] = [key for key in sorted(stale[ref]) if self._can_again(ref, stock, scheme, key)]
+        return {ref: keys for ref, keys in found.items() if keys}
 
     def monitors(
         self, selected: Collection[str], partition: str, known: Mapping[str, datetime] | None

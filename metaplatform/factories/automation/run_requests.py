@@ -5,7 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import dagster as dg
-from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
 from metaplatform.compute.policy.plans import RunPlan
 from metaplatform.factories.contracts import contract_key
@@ -62,16 +66,22 @@ def run_request(
         run_key=f"{plan.key}-{attempt}" if attempt else plan.key,
         asset_selection=[mount.key(ref) for ref in plan.refs],
         asset_check_keys=checks,
-        partition_key=plan.partition if plan.partition and plan.refs else None,
+        partition_key=plan.partition if plan.partition and plan.refs and not plan.last else None,
         tags={
             **plan.tags,
             # For a run of checks alone Dagster looks for one definition of partitions that the whole book shares.
             **({PARTITION_NAME_TAG: plan.partition} if plan.partition and not plan.refs else {}),
+            **(range_tags(plan.partition, plan.last) if plan.last else {}),
             PLAN_TAG: mount.plan(plan.key),
             REASON_TAG: plan.reason[:_LONGEST_TAG],
             NOW_TAG: now.isoformat(),
         },
     )
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Return the tags of a run over the partitions from ``first`` to ``last``."""
+    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
 
 
 def reason_of(run: dg.DagsterRun) -> str:

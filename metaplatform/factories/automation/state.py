@@ -11,6 +11,7 @@ import dagster as dg
 from metaplatform.chapters import PREDICTIONS, SOURCES, STORED
 from metaplatform.compute.policy.arrivals import ArrivalState
 from metaplatform.compute.policy.quarantine import beyond_share
+from metaplatform.compute.policy.ranges import Joining
 from metaplatform.compute.policy.reading import Looked, unseen
 from metaplatform.compute.policy.retraining import Refusal, TrainingState, taken_back
 from metaplatform.compute.policy.scoring import ScoringState, VersionState
@@ -270,7 +271,18 @@ def arrival_state(loop: Loop, reading: Collection[str] = ()) -> ArrivalState:
         blocked=blocked_partitions(loop),
         stale=loop.stale,
         lost=loop.lost,
+        joining=joining_of(loop),
     )
+
+
+def joining_of(loop: Loop) -> Joining:
+    """Return what tells which partitions may be made in one run."""
+    counted = (model.name for model in loop.manifest.models.values() if model.retrain and model.retrain.new_rows)
+    rows = {
+        SOURCES.ref(name): {key: held.rows for key, held in contents.partitions.items()}
+        for name, contents in loop.contents.items()
+    }
+    return Joining(rows, frozenset(name for name in counted if loop.registry.champion(name)))
 
 
 def blocked_partitions(loop: Loop) -> dict[tuple[str, str], str]:

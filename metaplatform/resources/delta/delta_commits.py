@@ -95,10 +95,13 @@ def schema_after(
 ) -> pa.Schema:
     """Return the table's columns once the rows that ``replaced`` names have been replaced by rows of ``new``.
 
+    All of several partitions change no type either: readers would not be asked, as they are by one after the other.
+
     Raises:
         DataError: if rows of other partitions stay, and have another type in some column.
     """
-    if table is None or replaced.takes_all(table, folder):
+    alone = len(replaced.partitions) == 1
+    if table is None or (replaced.takes_all(table, folder) and (alone or not table.file_uris())):
         return new
     stored = [field for field in arrow_schema(table) if field.name not in replaced.values]
     return evolved_schema(pa.schema(stored), new, owner=owner)

@@ -1,6 +1,6 @@
 """DuckDB as the engine: an in-memory database a session, views over Delta tables, streams that wait for nobody."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -13,6 +13,7 @@ from ibis.expr import operations as ops
 from sqlglot import exp
 
 from metaplatform.errors import StorageError
+from metaplatform.naming import PARTITION
 from metaplatform.resources.delta.delta_tables import latest_table, table_folder
 from metaplatform.resources.engine.duckdb_connections import delta_scan, load_delta
 from metaplatform.resources.engine.queries import is_scan, query_errors, storable_integers, typed, with_tables
@@ -91,6 +92,28 @@ class DuckDBSession(Session):
         text = for_engine(with_tables(sql, views, owner=owner), self.backend.dialect)
         with query_errors(owner):
             return self.backend.sql(text)
+
+    def query_each(
+        self,
+        sql: exp.Query,
+        tables: Mapping[str, ibis.Table],
+        *,
+        apart: Collection[str],
+        partitions: Sequence[str],
+        owner: str = "query",
+    ) -> ibis.Table:
+        """Return the results of a query for each partition: a lateral join, which DuckDB makes one of equal keys."""
+        columns = [name for name in self.query(sql, tables, owner=owner).columns if name != PARTITION]
+        views = {ref: self._view(table) for ref, table in tables.items()}
+        keys, made = (exp.to_identifier(name, quoted=True) for name in (f"keys_{next(self._numbers)}", "made"))
+        self.backend.create_table(keys.name, pa.table({PARTITION: pa.array(partitions, pa.string())}))
+        key = exp.column(exp.to_identifier(PARTITION, quoted=True), table=keys)
+        query = with_tables(sql, views, owner=owner, apart=apart, key=key)
+        selected = [exp.column(exp.to_identifier(name, quoted=True), table=made) for name in columns]
+        lateral = exp.Lateral(this=query.subquery(copy=False), alias=exp.TableAlias(this=made))
+        each = exp.select(*selected, key).from_(exp.Table(this=keys)).join(lateral, join_type="cross", copy=False)
+        with query_errors(owner):
+            return self.backend.sql(for_engine(each, self.backend.dialect))
 
     def _view(self, table: ibis.Table) -> str:
         name = f"view_{next(self._numbers)}"

@@ -10,7 +10,7 @@ from ibis.expr import operations as ops
 from sqlglot import exp
 
 from metaplatform.errors import DataError, StorageError
-from metaplatform.naming import ref_prefix
+from metaplatform.naming import PARTITION, ref_prefix
 from metaplatform.sql.dialect import sql_text
 
 _LINEAR = (ops.DatabaseTable, ops.Filter, ops.Project, ops.DropColumns, ops.Sort)
@@ -18,10 +18,13 @@ _WITH_PLANS_OF_THEIR_OWN = (ops.Subquery, ops.Reduction, ops.Analytic)
 _STORAGE_FAULTS = ("IO Error", "Out of Memory Error", "Fatal Error", "INTERNAL Error")
 
 
-def with_tables(sql: exp.Query, views: Mapping[str, str], *, owner: str) -> exp.Query:
+def with_tables(
+    sql: exp.Query, views: Mapping[str, str], *, owner: str, apart: Collection[str] = (), key: exp.Expr | None = None
+) -> exp.Query:
     """Return a copy of ``sql`` that reads the view ``views[ref]`` wherever it names the table ``ref``.
 
-    Like DuckDB, it does not tell upper from lower case in table names.
+    Of the tables ``apart`` it reads those rows only whose partition is ``key``. Like DuckDB, it does not tell upper
+    from lower case in table names.
 
     Raises:
         DataError: if it names a table that is not among ``views``.
@@ -44,10 +47,20 @@ def with_tables(sql: exp.Query, views: Mapping[str, str], *, owner: str) -> exp.
             table.set("alias", exp.TableAlias(this=table.this.copy()))
         table.set("this", exp.to_identifier(by_name[ref.casefold()], quoted=True))
         table.set("db", None)
+        if key is not None and ref.casefold() in {each.casefold() for each in apart}:
+            table.replace(_in_partition(table, key))
     for column in list(query.find_all(exp.Column)):
         if column.args.get("db") and column.text("db").casefold() in prefixes:
             column.set("db", None)
     return query
+
+
+def _in_partition(table: exp.Table, key: exp.Expr) -> exp.Subquery:
+    """Return the rows of ``table`` whose partition is ``key``, under the name and with all else that the table has."""
+    own = exp.column(exp.to_identifier(PARTITION, quoted=True))
+    rows = exp.select("*").from_(exp.Table(this=table.this.copy())).where(exp.EQ(this=own, expression=key.copy()))
+    rest = {name: value for name, value in table.args.items() if name not in {"this", "db", "catalog"}}
+    return exp.Subquery(this=rows, **rest)
 
 
 def storable_integers(schema: pa.Schema, ibis_schema: ibis.Schema) -> pa.Schema:

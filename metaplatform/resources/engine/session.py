@@ -1,6 +1,6 @@
 """What the platform asks of an engine: tables in, Ibis expressions through, Arrow batches out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -37,6 +37,23 @@ class Session(Protocol):
 
         Raises:
             DataError: if a table is not among ``tables``, or the query does not fit their columns.
+        """
+
+    def query_each(
+        self,
+        sql: exp.Query,
+        tables: Mapping[str, ibis.Table],
+        *,
+        apart: Collection[str],
+        partitions: Sequence[str],
+        owner: str = "query",
+    ) -> ibis.Table:
+        """Return the results of a query for each of ``partitions``, which is the column ``_partition`` of its rows.
+
+        Each is the result over the rows of that partition in the tables ``apart``, and over all rows of the others.
+
+        Raises:
+            DataError: as :meth:`query`, and for a query that the engine cannot answer for many partitions at once.
         """
 
     def keep(self, expr: ibis.Table, *, owner: str = "query") -> ibis.Table:

@@ -103,11 +103,12 @@ class KeptEvents(SqliteEventLogStorage):
     def _write_waiting(self) -> None:
         """Write the events that wait: a transaction for each run, and one for what is kept of all of them."""
         events, self._waiting = self._waiting, []
+        written = [(event, self._event_to_row(event)) for event in events]
         for run_id in dict.fromkeys(event.run_id for event in events):
-            rows = [self._event_to_row(event) for event in events if event.run_id == run_id]
+            rows = [row for event, row in written if event.run_id == run_id]
             with self._engine_of(run_id).begin() as connection:
                 connection.execute(SqlEventLogStorageTable.insert(), rows)
-        if mirrored := [event for event in events if event.dagster_event_type in _MIRRORED]:
+        if mirrored := [(event, row) for event, row in written if event.dagster_event_type in _MIRRORED]:
             with self._engine_of(INDEX_SHARD_NAME).begin() as connection:
                 self._index = connection
                 try:
@@ -115,15 +116,25 @@ class KeptEvents(SqliteEventLogStorage):
                 finally:
                     self._index = None
 
-    def _mirror(self, connection: db.Connection, events: Sequence[EventLogEntry]) -> None:
-        for event in events:
-            inserted: Any = connection.execute(self.prepare_insert_event(event)).inserted_primary_key
-            event_id = int(inserted[0])
-            if event.dagster_event_type in ASSET_EVENTS:
-                self._store_asset_event_tags(connection, [event], [event_id])
-                self._store_asset_event(connection, event, event_id)
+    def _mirror(self, connection: db.Connection, written: Sequence[tuple[EventLogEntry, dict[str, Any]]]) -> None:
+        """Write what is asked of all runs; of the many events of a range of partitions at once."""
+        table = SqlEventLogStorageTable
+        inserted = table.insert().returning(table.c.id, sort_by_parameter_order=True)
+        numbers = connection.execute(inserted, [row for _, row in written]).scalars()
+        numbered = [(number, event) for number, (event, _) in zip(numbers, written, strict=True)]
+        assets = [(number, event) for number, event in numbered if event.dagster_event_type in ASSET_EVENTS]
+        if assets:
+            own, of_assets = zip(*assets, strict=True)
+            self._store_asset_event_tags(connection, of_assets, own)
+        # Of an asset its newest event is kept, of each type: the others would be overwritten at once.
+        newest = {(event.get_dagster_event().asset_key, event.dagster_event_type): number for number, event in assets}
+        kept = frozenset(newest.values())
+        for number, event in assets:
+            if number in kept:
+                self._store_asset_event(connection, event, number)
+        for number, event in numbered:
             if event.dagster_event_type in ASSET_CHECK_EVENTS:
-                self.store_asset_check_event(event, event_id)
+                self.store_asset_check_event(event, number)
 
     def _has_asset_key_index_cols_on_connection(self, conn: db.Connection) -> bool:
         # Asked for each event, and answered by reflection; so old a database is not written by this.

@@ -1,11 +1,12 @@
 """What each asset was last made from: kept by the step that made it, whoever asked for the run."""
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from metaplatform.specs.book.lineage import lineage_hash
-from metaplatform.specs.fields.partitions import PartitionSpec, Window
+from metaplatform.specs.fields.partitions import EARLIEST, LATEST, PartitionSpec, Window
 from metaplatform.specs.fields.reads import Reach
 
 
@@ -47,23 +48,38 @@ class Built:
     partitions: Mapping[str, BuiltPartition] = field(default_factory=dict)
     unfinished: bool = False
 
-    def lineage(self, scheme: PartitionSpec | None, window: Window | None, reaches: Iterable[Reach]) -> str:
-        """Return the lineage of what the reader of a partition with ``window`` finds here, ``""`` if nothing.
 
-        ``scheme`` is what the partitions here are of. Partitions that were made from different books have, together,
-        a lineage that no book has.
-        """
-        wanted, found = tuple(reaches), dict[tuple[str, int], str]()
-        # The newest first, which readers are likely to find; of all that were made of one book one is enough.
-        for key, made in reversed([*self.partitions.items()]):
+class Lineages:
+    """Which books the partitions of an asset were made from, by time."""
+
+    def __init__(self, built: Built, scheme: PartitionSpec | None) -> None:
+        """Take what was made; ``scheme`` is what its partitions are of."""
+        self._scheme, self._always = scheme, set[str]()
+        timed: dict[tuple[str, int], list[str]] = {}
+        for key, made in built.partitions.items():
             book = (made.spec_hash, id(made.inputs))
-            if book not in found and _within(key, scheme, window, wanted):
-                found[book] = made.lineage
-        return "+".join(sorted(set(found.values())))
+            # A partition of other schemes, before an edit of the book, is not one that a reader would find.
+            if scheme is None or not key or not scheme.has(key):
+                self._always.add(made.lineage)
+            else:
+                timed.setdefault(book, []).append(key)
+        self._timed = [(built.partitions[keys[0]].lineage, sorted(keys)) for keys in timed.values()]
 
+    def found(self, window: Window | None, reaches: Iterable[Reach]) -> str:
+        """Return the lineage of what the reader of a partition with ``window`` finds, ``""`` if nothing.
 
-def _within(key: str, scheme: PartitionSpec | None, window: Window | None, reaches: tuple[Reach, ...]) -> bool:
-    if scheme is None or window is None or not key:
-        return True
-    # A partition of other schemes, before an edit of the book, is not one that a reader would find.
-    return any(reach.interval(window).overlaps(scheme.window(key)) for reach in reaches) if scheme.has(key) else True
+        Partitions that were made from different books have, together, a lineage that no book has.
+        """
+        intervals = [reach.interval(window) for reach in reaches] if window else [Window(EARLIEST, LATEST)]
+        read = {lineage for lineage, keys in self._timed if any(self._has(keys, each) for each in intervals)}
+        return "+".join(sorted(self._always | read))
+
+    def _has(self, keys: Sequence[str], interval: Window) -> bool:
+        """Tell whether one of ``keys``, which are in order, lies in the interval: keys sort as their windows do."""
+        scheme = self._scheme
+        if scheme is None:
+            return True
+        first = (
+            0 if interval.start <= scheme.window(keys[0]).start else bisect_left(keys, scheme.key_of(interval.start))
+        )
+        return first < len(keys) and scheme.window(keys[first]).overlaps(interval)

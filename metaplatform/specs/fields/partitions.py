@@ -93,6 +93,17 @@ class PartitionSpec(Spec):
         """Return the key of the partition that holds ``moment`` (timezone-aware)."""
         return moment.astimezone(ZoneInfo(self.timezone)).strftime(self.format)
 
+    def next_key(self, key: str) -> str:
+        """Return the key of the partition that begins where that of ``key`` ends."""
+        return self.key_of(self.window(key).end)
+
+    def keys_between(self, first: str, last: str) -> tuple[str, ...]:
+        """Return the keys from ``first`` to ``last``, both included."""
+        keys = [first]
+        while keys[-1] < last:
+            keys.append(self.next_key(keys[-1]))
+        return tuple(keys)
+
     def closed_keys(self, until: datetime) -> tuple[str, ...]:
         """Return the keys from ``start`` whose window has ended by ``until``, oldest first."""
         keys: list[str] = []

@@ -83,8 +83,15 @@ class World:
             self.runs.pop(run)
 
     def make(self, ref: str, plan: RunPlan) -> None:
+        scheme = self.manifest.partitions(ref)
+        if scheme is None:
+            self.make_part(ref, "")
+            return
+        for partition in scheme.keys_between(plan.partition, plan.last or plan.partition):
+            self.make_part(ref, partition)
+
+    def make_part(self, ref: str, partition: str) -> None:
         prefix, name = ref.split(".", 1)
-        partition = plan.partition if self.manifest.partitions(ref) else ""
         needs = () if isinstance(self.manifest.entities[ref], ViewsOutput) else self.manifest.upstream(ref)
         for parent in needs:
             if self.is_table(parent):
