@@ -218,7 +218,7 @@ def _contents(session: Session, step: Step, rows: ibis.Table) -> dict[str, Conte
 def _told_together(key: str, periods: dict[str, tuple[int, int]], scheme: PartitionSpec | None) -> Content:
     """Return a partition's content from the rows and the fingerprints of its periods."""
     rows, fingerprint = (sum(part) for part in zip(*periods.values(), strict=True)) if periods else (0, 0)
-    told = {} if scheme is None or set(periods) <= {key} else {scheme.calendar: periods}
+    told = {} if scheme is None or set(periods) == {key} else {scheme.calendar: periods}
     return (
         stable_id(rows, fingerprint) if rows else "",
         {name: {each: stable_id(*part) for each, part in found.items()} for name, found in told.items()},

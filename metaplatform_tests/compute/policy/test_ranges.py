@@ -1,6 +1,7 @@
 """Which partitions go into one run: all between which nobody decides, without a gap, and no more than fit."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ def test_ranges_make_up_the_keys_exactly_and_none_has_a_gap_or_is_too_long(
     told = [scheme.keys_between(first, last) for first, last in found]
     assert [key for part in told for key in part] == wanted
     assert all(len(part) <= most for part in told)
-    for before, after in zip(told, told[1:], strict=False):
+    for before, after in pairwise(told):
         assert len(before) == most or scheme.next_key(before[-1]) != after[0]
 
 
