@@ -8,7 +8,8 @@ from itertools import zip_longest
 
 from metaplatform.compute.policy.retraining import decide
 from metaplatform.errors import MetaplatformError
-from metaplatform.factories.automation.state import Loop, training_state
+from metaplatform.factories.automation.state import Loop
+from metaplatform.factories.automation.training_state import training_state
 from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.records.ledger import Decision
 

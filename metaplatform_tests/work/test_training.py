@@ -12,7 +12,8 @@ import xgboost
 from metaplatform.compute.policy.retraining import taken_back
 from metaplatform.compute.training import TrainingRefusedError
 from metaplatform.factories.automation.sensors import pending_retrains
-from metaplatform.factories.automation.state import Loop, training_state
+from metaplatform.factories.automation.state import Loop
+from metaplatform.factories.automation.training_state import training_state
 from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest

@@ -25,8 +25,8 @@ from metaplatform.factories.automation.state import (
     look_at_sources,
     loop_of,
     scoring_state,
-    training_state,
 )
+from metaplatform.factories.automation.training_state import training_state
 from metaplatform.factories.mount import STANDALONE, Mount
 from metaplatform.resources.storage.ledger import TABLES
 from metaplatform.resources.storage.match_records import MatchRecords

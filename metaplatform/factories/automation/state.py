@@ -13,7 +13,6 @@ from metaplatform.compute.policy.arrivals import ArrivalState
 from metaplatform.compute.policy.quarantine import beyond_share
 from metaplatform.compute.policy.ranges import Joining
 from metaplatform.compute.policy.reading import Looked, unseen
-from metaplatform.compute.policy.retraining import Refusal, TrainingState, taken_back
 from metaplatform.compute.policy.scoring import ScoringState, VersionState
 from metaplatform.compute.policy.stale import Stale, made_of_rows, stale_of
 from metaplatform.errors import MetaplatformError
@@ -35,10 +34,8 @@ from metaplatform.specs.book.fingerprints import Contents
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_contents import SourceContents, closed_until
 from metaplatform.specs.entities.inference import PredictionSpec
-from metaplatform.specs.entities.training import ModelSpec
 from metaplatform.specs.records.ledger import Approval, Arrival, Decision, Observation, Promotion
 from metaplatform.work.inference import redefined_features
-from metaplatform.work.label_counting import kept_counts, mature_until, prospect_of
 from metaplatform.work.label_maturity import labels_known_at
 from metaplatform.work.staging import mark_of
 
@@ -305,7 +302,9 @@ def wanted_version(loop: Loop, prediction: PredictionSpec) -> ModelVersion | Non
 def wanted_versions(loop: Loop) -> dict[str, ModelVersion]:
     """Return the model version of every prediction that has one."""
     found = {name: wanted_version(loop, spec) for name, spec in loop.manifest.predictions.items()}
-    return {name: version for name, version in found.items() if version is not None and not _unfit(loop, version)}
+    return {
+        name: version for name, version in found.items() if version is not None and not unfit_features(loop, version)
+    }
 
 
 def held_predictions(loop: Loop) -> dict[str, str]:
@@ -314,11 +313,12 @@ def held_predictions(loop: Loop) -> dict[str, str]:
     return {
         name: f"version {version.version} of {version.model} learnt another definition of {', '.join(unfit)}"
         for name, version in found
-        if version is not None and (unfit := _unfit(loop, version))
+        if version is not None and (unfit := unfit_features(loop, version))
     }
 
 
-def _unfit(loop: Loop, version: ModelVersion) -> tuple[str, ...]:
+def unfit_features(loop: Loop, version: ModelVersion) -> tuple[str, ...]:
+    """Return the features of a version that the book defines otherwise than when the version learnt them."""
     return _redefined.of(
         (loop.warehouse.root_path, version.model),
         (loop.manifest, loop.registry.definitions(version)),
@@ -369,43 +369,3 @@ def built_tables(loop: Loop) -> dict[str, frozenset[str]]:
     """Return the partitions that each table was made for, those without rows too; ``""`` where there are none."""
     tables = (ref for ref in loop.manifest.entities if ref_prefix(ref) in STORED)
     return {ref: frozenset(loop.warehouse.partitions(ref)) for ref in tables}
-
-
-def training_state(loop: Loop, model: ModelSpec) -> TrainingState:
-    """Return what the retrain policy of ``model`` is asked with: from what runs have kept, no data are read."""
-    manifest = loop.manifest
-    champion, versions = loop.registered.champion(model.name), loop.registered.versions(model.name)
-    outdated = ""
-    if champion and (unfit := _unfit(loop, champion)):
-        # It scores nothing any more: the model is trained as if it had none.
-        outdated = f"version {champion.version} learnt another definition of {', '.join(unfit)}"
-        champion = None
-    mature = mature_until(manifest, model, loop.warehouse, loop.now)
-    counts = kept_counts(manifest, model, loop.warehouse, mature)
-    decisions = loop.decisions.of(model.name)
-    retrains = [decision for decision in decisions if decision.outcome == "retrain"]
-    refused = taken_back(decisions)
-    judged = {promotion.promotion_id for promotion in loop.promotions.of(model.name)}
-    training = model.ref in loop.busy
-    ended = [] if training else [seen.decision_id for seen in retrains if seen.decision_id not in judged]
-    newest = max(refused.values(), key=lambda seen: seen.decided_at, default=None)
-    known_then = counts.cut(mature_until(manifest, model, loop.warehouse, newest.decided_at)) if newest else None
-    return TrainingState(
-        champion_version=champion.version if champion else None,
-        prospect=prospect_of(model, counts, mature, champion=champion, versions=versions),
-        retrains=retrains,
-        observations=_counting_observations(loop, model),
-        training=training,
-        void=frozenset((*ended, *refused)),
-        refusal=Refusal(newest.reasons, known_then) if newest else None,
-        outdated=outdated,
-        zone=manifest.zone(model.ref),
-    )
-
-
-def _counting_observations(loop: Loop, model: ModelSpec) -> list[Observation]:
-    """Return the model's verdicts, less those of monitors that are gone, and profiles that a person has approved."""
-    found = loop.verdicts.of(model.name)
-    return [
-        seen for seen in found if seen.monitor in loop.manifest.monitors and seen.observation_id not in loop.approved
-    ]
