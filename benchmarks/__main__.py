@@ -240,6 +240,26 @@ def partitions(*, quick: bool) -> Iterator[Row]:
             )
 
 
+def history(*, quick: bool) -> Iterator[Row]:
+    """Yield the first load of a year by the hour, and one hour more, beside the same rows without partitions."""
+    hours, rows = (24, 5_000) if quick else (8_784, 5_000_000)
+    found, _ = measure("history", str(hours), str(rows))
+    for what, part, against, aim in (
+        (f"{rows:,} rows of {hours:,} hours, file to features", "year", "whole", "2 or less, under 180 s and 2 GB"),
+        (f"one more hour, after {hours:,}", "hour", "ten", "1.2 or less"),
+    ):
+        ours, other = found["hours"][part], found[against][part]
+        yield Row(
+            what=what,
+            ours=f"{ours['seconds']:.1f} s",
+            by_hand=f"{other['seconds']:.1f} s ({'as one' if against == 'whole' else 'after 10'})",
+            ratio=ours["seconds"] / other["seconds"],
+            cpu_ratio=ours["cpu_seconds"] / other["cpu_seconds"],
+            memory=f"{ours['peak_mb']:.0f} MB ({other['peak_mb']:.0f})",
+            aim=aim,
+        )
+
+
 PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "definitions": definitions,
     "books": books,
@@ -251,6 +271,7 @@ PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "road": road,
     "looks": looks,
     "partitions": partitions,
+    "history": history,
 }
 
 

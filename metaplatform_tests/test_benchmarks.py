@@ -91,3 +91,10 @@ def test_many_partitions_and_few_hold_the_same_rows_for_every_reader():
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith(("write ", "read "))]
     assert len(lines) == 10
+
+
+def test_hours_and_the_whole_make_the_same_features_as_the_file_has_by_hand():
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "history"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert any(line.startswith("5,000 rows of 24 hours") for line in done.stdout.splitlines())

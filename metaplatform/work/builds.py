@@ -10,7 +10,7 @@ from metaplatform.chapters import FEATURE_SETS, MODELS, SOURCES
 from metaplatform.compute.chosen_rows import in_partition, in_partitions
 from metaplatform.compute.partition_profiles import profiles_by, row_profiles
 from metaplatform.compute.policy.road import made_by_reactions
-from metaplatform.errors import ColumnTypeError, DataError
+from metaplatform.errors import ColumnTypeError, DataError, StorageError
 from metaplatform.naming import PARTITION, ref_prefix, stable_id
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.storage.build_records import BuildRecords
@@ -94,7 +94,7 @@ class Recorded:
         except ColumnTypeError:
             # It is the table's fault, not a partition's.
             raise
-        except DataError as error:
+        except (DataError, StorageError) as error:
             step.log(f"{step.ref} is made partition by partition: {error.culprit}")
             return None
 

@@ -41,6 +41,11 @@ tables:
     key: [ride_id]
     event_timestamp: at
     partitioned_by: raw.rides
+  joined:
+    sql: >-
+      select a.ride_id, b.km from raw.rides as a
+      full join (select * from raw.rides where km > 2) as b on a.ride_id = b.ride_id
+    partitioned_by: raw.rides
 feature_sets:
   bikes:
     spine: raw.rides
@@ -57,6 +62,7 @@ TABLES = {
     "raw.rides": ("ride_id",),
     "tables.per_bike": ("_partition", "bike"),
     "tables.long_rides": ("ride_id",),
+    "tables.joined": ("ride_id",),
     "features.bikes": ("ride_id",),
 }
 
