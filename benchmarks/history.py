@@ -1,8 +1,8 @@
 """History in bulk: a year by the hour from a CSV file to features, beside the same rows without partitions.
 
-Run ``python -m benchmarks.history 8784 5000000``. Each side is a project of its own, in a process of its own, whose loop
-is asked once, at the end of the year. One more hour of rows is let in behind a year and behind ten hours. The features
-are held against DuckDB's answer over the file itself.
+Run ``python -m benchmarks.history 8784 5000000``. Each side is a project of its own, in a process of its own, whose
+loop is asked once, at the end of the year. One more hour of rows is let in behind a year and behind ten hours. The
+features are held against DuckDB's answer over the file itself.
 """
 
 import json
@@ -45,7 +45,8 @@ PARTITIONS = "    partitions: {every: hour, start: 2024-01-01T00}"
 START = datetime(2024, 1, 1, tzinfo=UTC)
 ROWS = """
 copy (
-  select i + {first} as ride_id, make_timestamptz({start} + i * {hours} * 3600000000 // {rows}) as "at",
+  select i + {first} as ride_id,
+         make_timestamptz({start} + (i * {hours} * 3600000000::hugeint // {rows})::bigint) as "at",
          hash(i + {first}) % 20000 as bike, (hash(i * 3) % 10000)::double / 1000 as km
   from range({rows}) as numbers(i)
 ) to '{path}' (header)

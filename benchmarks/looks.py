@@ -92,7 +92,7 @@ def one_more(project: LookedAt, keys: list[str]) -> dict[str, float]:
         records = BuildRecords(project.root)
 
         def keep(step: Step = step, records: BuildRecords = records, key: str = key) -> None:
-            inputs_of(step.manifest, ref, key, records)
+            inputs_of(step, records)
             contents_read(step, records)
             made = records.read(ref)
             assert made is not None

@@ -41,7 +41,7 @@ def assert_told_and_trained_anew(project: SmallProject) -> None:
     assert "; but cooldown until 2025-02-0" in waits.reasons
 
     def look(name: str) -> dg.SensorResult:
-        resources = {**conductor._resources, "clock": Clock()}
+        resources = {**conductor._resources(moment("2024-03-02")), "clock": Clock()}
         return sensors[name].evaluate_tick(
             dg.build_sensor_context(conductor.instance, repository_def=conductor._repository, resources=resources)
         )

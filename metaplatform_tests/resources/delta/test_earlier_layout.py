@@ -90,12 +90,15 @@ def test_are_taken_over_by_the_nightly_maintenance(warehouse: Warehouse) -> None
     }
 
 
-def test_that_are_replaced_whole_may_change_their_types(warehouse: Warehouse) -> None:
-    rows = pa.table({"n": ["text"], "_partition": ["k2"]}).to_reader()
+def test_may_change_their_types_once_they_are_cleared_and_not_by_a_range_of_all_there_is(warehouse: Warehouse) -> None:
+    rows, keys = pa.table({"n": ["text"], "_partition": ["k2"]}), list(warehouse.partitions(REF))
     with pytest.raises(DataError, match="column 'n' is int64 in the table and string"):
         warehouse.replace(REF, pa.table({"n": ["text"]}), partition="k2", metadata={})
+    with pytest.raises(DataError, match="column 'n' is int64 in the table and string"):
+        warehouse.replace_partitions(REF, rows.to_reader(), partitions=keys, metadata={})
     assert of_earlier_layout(warehouse)
-    warehouse.replace_partitions(REF, rows, partitions=list(warehouse.partitions(REF)), metadata={})
+    warehouse.clear(REF, metadata={})
+    warehouse.replace_partitions(REF, rows.to_reader(), partitions=keys, metadata={})
     assert rows_of(warehouse) == [("text", "k2")]
 
 
