@@ -9,6 +9,7 @@ import ibis
 from metaplatform.chapters import FEATURE_SETS, MODELS, SOURCES
 from metaplatform.compute.chosen_rows import in_partition, in_partitions
 from metaplatform.compute.partition_profiles import profiles_by, row_profiles
+from metaplatform.compute.policy.ranges import MOST_PARTITIONS
 from metaplatform.compute.policy.road import made_by_reactions
 from metaplatform.errors import ColumnTypeError, DataError, StorageError
 from metaplatform.naming import PARTITION, ref_prefix, stable_id
@@ -24,8 +25,6 @@ from metaplatform.work.steps import REPLAY_TAGS, Made, Step
 
 _NO_CONTENT = {"predictions": frozenset({"run_id", "scored_at"})}
 """Columns that are not content: the same scores made once more change nothing for those who read them."""
-_AT_ONCE = 1_000
-"""So many partitions are made in one commit at most."""
 _NAMED = 10
 
 
@@ -80,7 +79,7 @@ class Recorded:
             return self._kept(step)
         made: dict[str, Made] = {}
         faults: dict[str, DataError] = {}
-        for piece in step.pieces(_AT_ONCE):
+        for piece in step.pieces(MOST_PARTITIONS):
             found = self._together(piece) if self._at_once(piece) else None
             made |= self._one_by_one(piece, faults) if found is None else found
         if faults:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from metaplatform.chapters import SOURCES
 from metaplatform.compute.policy.plans import RunPlan, run_key
-from metaplatform.compute.policy.ranges import Joining, apart, following, within_bounds
+from metaplatform.compute.policy.ranges import MOST_PARTITIONS, Joining, apart, following, within_bounds
 from metaplatform.compute.policy.road import Road, Stock
 from metaplatform.compute.policy.stale import Stale
 from metaplatform.naming import ref_name
@@ -79,13 +79,12 @@ class _Job:
 def plan_arrivals(manifest: Manifest, state: ArrivalState, now: datetime) -> tuple[RunPlan, ...]:
     """Return the runs that can start now, each for a range of partitions, and one for what has none.
 
-    A partition is due once its window has ended. What belongs together goes oldest first, one run at a
-    time: features look back at the partitions before. Partitions between which nothing can be decided go into one
-    run. A source without partitions goes along with the
-    first run that it feeds. Tables that could not be made when their data came are made once no data of
-    theirs is due: an input was late, or the book is new. What was made of other contents than there are now is
-    made again likewise. Nothing is planned that an unfinished run touches, nor what is fed by a source that is being
-    read. What is blocked holds up what comes after it on its road.
+    A partition is due once its window has ended. What belongs together goes oldest first, one run at a time: features
+    look back at the partitions before. Partitions between which nothing can be decided go into one run. A source
+    without partitions goes along with the first run that it feeds. Tables that could not be made when their data came
+    are made once no data of theirs is due: an input was late, or the book is new. What was made of other contents than
+    there are now is made again likewise. Nothing is planned that an unfinished run touches, nor what is fed by a source
+    that is being read. What is blocked holds up what comes after it on its road.
     """
     road, stock = Road(manifest), Stock(state.built, state.scorable)
     fed = frozenset(ref for name in state.reading for ref in road.reach(SOURCES.ref(name)))
@@ -187,7 +186,7 @@ def _jobs(road: Road, state: ArrivalState, stock: Stock, now: datetime) -> Itera
                 window = scheme.window(partition)
                 roots = tuple(ref for ref, keys in todo.items() if keys[0] == partition)
                 rank = (not arrival, window.end, window.end - window.start)
-                more = tuple(following(scheme, partition, todo, state.joining.most))
+                more = tuple(following(scheme, partition, todo, MOST_PARTITIONS))
                 yield _Job(scheme, partition, roots, arrival, rank, more)
 
 

@@ -19,12 +19,10 @@ class Joining:
     """What tells which partitions may be joined.
 
     ``rows`` counts what there is of each partition, by reference. ``trained`` names the models that have a version.
-    ``most`` bounds the partitions of a run.
     """
 
     rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     trained: frozenset[str] = frozenset()
-    most: int = MOST_PARTITIONS
 
 
 def following(scheme: PartitionSpec, first: str, todo: Mapping[str, Sequence[str]], most: int) -> Iterator[str]:
