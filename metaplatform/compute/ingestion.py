@@ -26,7 +26,6 @@ from metaplatform.specs.book.source_looks import Misfit, MisfitKind
 from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.sql.dialect import call, cast_to, type_of
-from metaplatform.sql.exact_casts import exact_cast
 
 REASON = "_reason"
 """Column of quarantined rows that says why; no column of the book starts with an underscore."""
@@ -163,17 +162,24 @@ def _with_types(reading: _Reading, spec: Source) -> _Reading:
     if not spec.columns:
         return reading
     mapper: Any = reading.raw.get_backend().compiler.type_mapper
-    typed, faults, behind = [], [], {}
+    typed, faults, behind, written = [], [], {}, spec.written
     stem = fresh_stem("_typed", reading.scope.taken)
     for index, (name, declared) in enumerate(spec.columns.items()):
         found = column(reading.scope.find(name))
         behind[name] = f"{stem}_{index}"
         target = type_of(declared)
         has = mapper.from_ibis(reading.raw[found.name].type())
-        typed.append(named(exact_cast(found, target, has), behind[name]))
+        typed.append(named(written.cast(name, found, target, has), behind[name]))
         lost = exp.and_(_is_null(column(behind[name])), exp.Not(this=_is_null(found.copy())))
         shown = call("left", cast_to(found.copy(), "varchar"), exp.Literal.number(_SHOWN))
-        faults.append(_Fault("type", name, lost, (text(f"{name}: '"), shown, text(f"' is not a valid {declared}"))))
+        faults.append(
+            _Fault(
+                "type",
+                name,
+                lost,
+                (text(f"{name}: '"), shown, text(f"' is not a valid {declared}{written.told(name, target)}")),
+            )
+        )
     query = exp.select(all_columns(ROW), *typed).from_(source(reading.current))
     current, scope = reading.steps.add("typed", query), reading.scope.adding(behind)
     return replace(reading, current=current, scope=scope, faults=(*reading.faults, *faults))

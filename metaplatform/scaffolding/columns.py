@@ -14,6 +14,7 @@ from metaplatform.scaffolding.null_marks import without
 from metaplatform.scaffolding.yaml_text import sql_column
 from metaplatform.specs.fields.base import Name
 from metaplatform.sql.dialect import literal
+from metaplatform.sql.written_values import PLAIN, Written
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _NESTED = ("STRUCT", "MAP", "UNION", "JSON")
@@ -26,6 +27,7 @@ _PLAIN = (
 )
 """Types in the order they are tried, with what people call their values."""
 _TIMES = {"date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamptz"}
+_PLAINLY = {"digits", "double", *(kind for kind, _ in _PLAIN)}
 _BY_CHANCE, _YEARS = 5, (1900, 2100)
 
 
@@ -35,7 +37,7 @@ class ColumnGuess:
 
     ``type`` is DuckDB's and ``note`` says why. ``derived`` is a column (name, expression) that holds the value where
     the file's own form is not a type of SQL. ``time`` names the column that has the moment, if this is one; ``full``
-    if no value is missing.
+    if no value is missing. ``format`` is that of its dates or times, where the source is to be told of it.
     """
 
     name: str
@@ -46,17 +48,39 @@ class ColumnGuess:
     time: str | None = None
     first: datetime | None = None
     last: datetime | None = None
+    format: str | None = None
+
+
+def numbers_written(columns: Sequence[ColumnFacts]) -> Written:
+    """Return how a file writes all of its numbers, if it does so in one way other than with points alone."""
+    numbers = [facts.fits for facts in columns if "bigint" not in facts.fits and not _are_days(facts)]
+    commas = any("decimal comma" in fits for fits in numbers)
+    thousands = any("thousands" in fits and "double" not in fits for fits in numbers)
+    if commas and not thousands and not any("double" in fits for fits in numbers):
+        return Written(decimal=",", thousands=".")
+    return Written(thousands=",") if thousands and not commas else PLAIN
 
 
 def guess_column(
-    facts: ColumnFacts, *, rows: int, taken: Collection[str], as_text: bool, marks: Sequence[str] = ()
+    facts: ColumnFacts,
+    *,
+    rows: int,
+    taken: Collection[str],
+    as_text: bool,
+    marks: Sequence[str] = (),
+    written: Written | None = None,
 ) -> ColumnGuess:
     """Return what the column is; ``taken`` are the names of columns, ``as_text`` if nested values come as text.
 
-    ``marks`` are texts that stand for nothing in this column, and are not read as null by the source.
+    ``marks`` are texts that stand for nothing in this column, and are not read as null by the source. ``written`` is
+    how it is told that numbers are written, None for a kind that is told neither that nor formats of dates.
     """
-    full = facts.values == rows
-    kind, note, derived = _text(facts, taken, marks) if facts.type == "VARCHAR" else _typed(facts, as_text=as_text)
+    full, told = facts.values == rows, None if marks else written
+    declared = _as_declared(facts, told) if told is not None and facts.type == "VARCHAR" else None
+    if declared is not None:
+        kind, note, derived = (*declared, None)
+    else:
+        kind, note, derived = _text(facts, taken, marks) if facts.type == "VARCHAR" else _typed(facts, as_text=as_text)
     moment = derived[0] if derived and _is_time(facts) else (facts.name if kind.split()[0] in _TIMES else None)
     return ColumnGuess(
         name=facts.name,
@@ -67,7 +91,29 @@ def guess_column(
         time=moment,
         first=facts.first if moment else None,
         last=facts.last if moment else None,
+        format=_forms(facts)[0] if declared is not None and kind in _TIMES else None,
     )
+
+
+def _as_declared(facts: ColumnFacts, written: Written) -> tuple[str, str] | None:
+    """Return type and note of a column that a source reads once it is told how values are written, None for others."""
+    if not facts.values or (facts.fits & _PLAINLY and not _are_days(facts)):
+        return None
+    if not _are_days(facts):
+        if "decimal comma" in facts.fits and written.decimal == ",":
+            return "double", "numbers with a decimal comma"
+        if "thousands" in facts.fits and written.thousands == ",":
+            return "double", "numbers with commas between thousands"
+    forms = _forms(facts)
+    if not forms:
+        return None
+    also = f" (or {forms[1]}: check)" if len(forms) > 1 else ""
+    return ("timestamp" if "%H" in forms[0] else "date"), f"written as {forms[0]}{also}"
+
+
+def _forms(facts: ColumnFacts) -> list[str]:
+    """Return the formats of dates and times that every value is of."""
+    return [day + clock for day in DATE_FORMATS for clock in CLOCK_FORMATS if day + clock in facts.fits]
 
 
 def _text(facts: ColumnFacts, taken: Collection[str], marks: Sequence[str]) -> tuple[str, str, tuple[str, str] | None]:
@@ -124,7 +170,7 @@ def _written(
     if "thousands" in facts.fits and not _are_days(facts):
         name = free_name(f"{plain_name(facts.name)}_number", taken)
         return "varchar", f"numbers with commas between thousands{told}: see {name}", (name, _without_commas(column))
-    forms = [day + clock for day in DATE_FORMATS for clock in CLOCK_FORMATS if day + clock in facts.fits]
+    forms = _forms(facts)
     if forms:
         name = free_name(f"{plain_name(facts.name)}_at", taken)
         also = f" (or {forms[1]}: check)" if len(forms) > 1 else ""

@@ -13,15 +13,17 @@ from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.sources.column_facts import Step
 from metaplatform.resources.sources.samples import Sample
 from metaplatform.resources.sources.sampling import sample_source
-from metaplatform.scaffolding.columns import ColumnGuess, guess_column, plain_name
+from metaplatform.scaffolding.columns import ColumnGuess, guess_column, numbers_written, plain_name
 from metaplatform.scaffolding.keys import Key, choose_key
 from metaplatform.scaffolding.null_marks import file_wide, left_over
 from metaplatform.scaffolding.table_role import Moments, TableRole, role_of
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar
+from metaplatform.specs.entities.csv_source import CsvSource
 from metaplatform.specs.entities.file_kinds import COMPRESSED, file_kinds, kind_of_file
 from metaplatform.specs.entities.ingestion import ARCHIVE, FileSource
 from metaplatform.specs.fields.base import ColumnName
 from metaplatform.specs.fields.partitions import PartitionSpec
+from metaplatform.sql.written_values import PLAIN, Written
 from metaplatform.text.plurals import counted
 
 _NULL_VALUES = "null_values"
@@ -113,7 +115,8 @@ def _default_name(path: Path) -> str:
 
 
 def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
-    columns = _guesses(spec, sample)
+    written = _numbers(spec, sample)
+    columns = _guesses(spec, sample, written)
     # A file has a name per column; names that the platform cannot have are told before anything is written.
     _check_names(name, columns)
     looked = "all" if sample.whole else "the first and last"
@@ -133,9 +136,15 @@ def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
     if markers:
         default = type(spec).model_fields[_NULL_VALUES].default
         yield commented(f"    {_NULL_VALUES}: {listed([*default, *markers])}", "texts that stand for nothing")
+    if written is not None and written != PLAIN:
+        yield from _marks(written)
     yield "    columns:"
     for column in columns:
         yield commented(f"      {scalar(column.name)}: {_type(column.type)}", column.note)
+    formats = [(column.name, column.format) for column in columns if column.format]
+    if formats:
+        yield "    formats:"
+        yield from (f"      {scalar(name)}: {scalar(form)}" for name, form in formats)
     derived = [column.derived for column in columns if column.derived]
     if derived:
         yield "    derive:"
@@ -151,13 +160,26 @@ def _null_values(spec: FileSource, sample: Sample) -> tuple[str, ...]:
     return file_wide(sample.columns) if _NULL_VALUES in type(spec).model_fields else ()
 
 
-def _guesses(spec: FileSource, sample: Sample) -> list[ColumnGuess]:
+def _numbers(spec: FileSource, sample: Sample) -> Written | None:
+    """Return how the files write numbers, None for kinds that are not told."""
+    return numbers_written(sample.columns) if isinstance(spec, CsvSource) else None
+
+
+def _marks(written: Written) -> Iterator[str]:
+    if written.decimal != ".":
+        yield commented(f"    decimal: {scalar(written.decimal)}", "in front of decimals, in all columns")
+    yield commented(f"    thousands: {scalar(written.thousands)}", "may stand between thousands")
+
+
+def _guesses(spec: FileSource, sample: Sample, written: Written | None) -> list[ColumnGuess]:
     taken = [facts.name for facts in sample.columns]
     everywhere = _null_values(spec, sample)
     guesses = []
     for facts in sample.columns:
         marks = left_over(facts, everywhere)
-        guess = guess_column(facts, rows=sample.rows, taken=taken, as_text=sample.inferred, marks=marks)
+        guess = guess_column(
+            facts, rows=sample.rows, taken=taken, as_text=sample.inferred, marks=marks, written=written
+        )
         taken += [guess.derived[0]] if guess.derived else []
         guesses.append(guess)
     return guesses

@@ -105,7 +105,7 @@ CALLED = _words(
     any_value arg_max concat concat_ws contains dense_rank epoch_us error floor hash isinf left len length
     list_aggregate list_distinct list_transform lower ltrim make_timestamp make_timestamptz map_keys map_values min
     regexp_extract regexp_full_match regexp_matches regexp_replace replace row_number rtrim strftime struct_extract
-    substr
+    substr try_strptime
     """
 )
 """What the platform itself calls by bare name, beside the book: all that an engine of another dialect has to render."""

@@ -15,7 +15,7 @@ from metaplatform.compute.chosen_rows import visible
 from metaplatform.compute.ingestion import MOMENT, REASON, Conformed, conform
 from metaplatform.compute.partition_profiles import partition_profiles
 from metaplatform.errors import DataError
-from metaplatform.specs.entities.ingestion import CsvSource
+from metaplatform.specs.entities.csv_source import CsvSource
 from metaplatform.specs.fields.partitions import PartitionSpec, Window
 
 INSTANT = pa.timestamp("us", "UTC")

@@ -10,7 +10,7 @@ import pytest
 from metaplatform.errors import DataError
 from metaplatform.naming import staged_ref
 from metaplatform.resources.storage.warehouse import Warehouse
-from metaplatform.specs.entities.ingestion import CsvSource
+from metaplatform.specs.entities.csv_source import CsvSource
 from metaplatform.specs.loading import read_book
 from metaplatform.work.staging import read_source
 from metaplatform_tests.scaffolding.asking import ask

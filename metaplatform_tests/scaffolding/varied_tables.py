@@ -307,5 +307,5 @@ TABLES = {
     "quakes": Known(quakes, ("id",), "at"),
     "loads": Known(loads, ("payment",), "paid", "month"),
     "bookings": Known(bookings, ("booking",), "made", "month"),
-    "taxi_days": Known(taxi_days, ("ymd_at", "area"), "ymd_at", "month", ("-", "\\N")),
+    "taxi_days": Known(taxi_days, ("ymd", "area"), "ymd", "month", ("-", "\\N")),
 }

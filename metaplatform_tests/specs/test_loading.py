@@ -7,7 +7,7 @@ import pytest
 
 from metaplatform.errors import BookError, Issue, Location
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.entities.ingestion import CsvSource
+from metaplatform.specs.entities.csv_source import CsvSource
 from metaplatform.specs.loading import load_book, read_book
 from metaplatform.specs.rules import check_book
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CHECKING = (ROOT / "metaplatform" / "specs", ROOT / "metaplatform" / "sql")
-NO_RULES = {"utf-8-sig"}
+NO_RULES = {"utf-8", "utf-8-sig"}
 PLAIN = re.compile(r'(?:issue\(|Fault\(|rule=)\s*"([a-z0-9-]+)"')
 COMPOUND = re.compile(r'"([a-z]+(?:-[a-z0-9]+)+)"')
 

@@ -1,8 +1,8 @@
 """Delimited text: rows as they stand, and lines that are not rows kept aside with their reason."""
 
-import csv
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -11,25 +11,30 @@ from ibis.util import gen_name
 from sqlglot import exp
 
 from metaplatform.errors import DataError
+from metaplatform.resources.sources.csv_heads import CsvHead, read_head
 from metaplatform.resources.sources.declared_columns import check_columns, check_headers
 from metaplatform.resources.sources.file_formats import REJECT_COLUMNS, FileFormat, FilesRead, KnownFiles, with_content
 from metaplatform.resources.sources.file_scans import file_type, scan
-from metaplatform.resources.sources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
 from metaplatform.resources.sources.opened_files import OpenedFile
-from metaplatform.specs.entities.ingestion import CsvSource
-
-_DELIMITERS = (",", ";", "\t", "|")
-# No text has it, so that a line comes as one field.
-_NO_DELIMITER = "\x1f"
-_QUOTE = '"'
-_ARCHIVE, _OLD_WORKBOOK = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+from metaplatform.resources.sources.path_columns import union_of, with_values_of_paths
+from metaplatform.resources.sources.rewritten_text import rewritten
+from metaplatform.specs.entities.csv_source import CsvSource
 
 
 class CsvFormat(FileFormat[CsvSource]):
     """Delimited text: all values are text, and what is not a row is a reject."""
 
     types = "text"
+
+    def prepared(
+        self, spec: CsvSource, files: Sequence[OpenedFile], folder: Path, *, most: int | None = None
+    ) -> list[OpenedFile]:
+        """Return the files as DuckDB can read them.
+
+        Raises:
+            DataError: if one is not in its declared encoding.
+        """
+        return [rewritten(file, spec, folder, most=most) for file in files]
 
     def read(self, connection: duckdb.DuckDBPyConnection, spec: CsvSource, files: Sequence[OpenedFile]) -> FilesRead:
         """Return a table with the rows of the files, all text, and their rejected lines (:data:`REJECT_COLUMNS`).
@@ -40,16 +45,16 @@ class CsvFormat(FileFormat[CsvSource]):
             DataError: if a header does not go with the declared columns, or a file is not UTF-8.
         """
         held = with_content(files)
-        heads = {file.name: _read_header(connection, file, spec) for file in held}
-        check_headers({name: header for name, (_, header) in heads.items()}, spec)
-        groups: dict[tuple[tuple[str, tuple[str, ...]], FolderValues], list[OpenedFile]] = {}
+        heads = {file.name: read_head(file, spec) for file in held}
+        check_headers({name: head.columns for name, head in heads.items()}, spec)
+        groups: dict[CsvHead, list[OpenedFile]] = {}
         for file in held:
-            groups.setdefault((heads[file.name], folder_values(file.origin, spec)), []).append(file)
+            groups.setdefault(heads[file.name], []).append(file)
         tables, paths = [], file_type(connection, held)
-        for ((delimiter, header), values), members in groups.items():
+        for head, members in groups.items():
             name = gen_name("rows")
-            rows = _rows(connection, spec, members, delimiter=delimiter, header=header, rejects=name, paths=paths)
-            with_folder_values(rows, values).create(name)
+            rows = _rows(connection, spec, members, head, rejects=name, paths=paths)
+            with_values_of_paths(rows, held, spec).create(name)
             tables.append(name)
         rejects = _rejects(connection, tables, files, owner=spec.ref)
         empty = _empty_files([file.name for file in files if file not in held])
@@ -60,16 +65,15 @@ class CsvFormat(FileFormat[CsvSource]):
     ) -> KnownFiles:
         """Return the files with the columns that their first lines name."""
         del looked_at
-        heads = {file: _read_header(connection, file, spec) for file in files}
+        heads = {file: read_head(file, spec) for file in files}
         scans: list[str] = []
 
         def rows(file: OpenedFile) -> duckdb.DuckDBPyRelation:
-            delimiter, header = heads[file]
             scans.append(gen_name("rejects"))
-            return _rows(connection, spec, [file], delimiter=delimiter, header=header, rejects=scans[-1])
+            return _rows(connection, spec, [file], heads[file], rejects=scans[-1])
 
-        columns = {file: header for file, (_, header) in heads.items()}
-        delimiter = next((found for found, _ in reversed(heads.values())), None)
+        columns = {file: head.columns for file, head in heads.items()}
+        delimiter = next((head.delimiter for head in reversed(heads.values())), None)
         return KnownFiles(columns, rows, rejected=lambda: _told_of_rejects(connection, scans), delimiter=delimiter)
 
     def in_lines(self, name: str) -> bool:
@@ -108,30 +112,33 @@ def _rows(
     connection: duckdb.DuckDBPyConnection,
     spec: CsvSource,
     files: Sequence[OpenedFile],
+    head: CsvHead,
     *,
-    delimiter: str,
-    header: Sequence[str],
     rejects: str,
     paths: str | None = None,
 ) -> duckdb.DuckDBPyRelation:
-    """Return the rows of files of one header, as text; rejected lines go to two tables named after ``rejects``.
+    """Return the rows of files of one head, as text; rejected lines go to two tables named after ``rejects``.
 
     ``paths`` is the type of the files' paths (:func:`file_type`), where each row is to have its own.
     """
     text = exp.Literal.string
-    columns = [exp.PropertyEQ(this=exp.to_identifier(name, quoted=True), expression=text("VARCHAR")) for name in header]
+    names = (exp.to_identifier(name, quoted=True) for name in head.columns)
+    columns = [exp.PropertyEQ(this=name, expression=text("VARCHAR")) for name in names]
     options: dict[str, exp.Expr] = {
         "columns": exp.Struct(expressions=columns),
         "auto_detect": exp.false(),
-        "header": exp.true(),
-        "delim": text(delimiter),
-        "quote": text(_QUOTE),
-        "escape": text(_QUOTE),
+        "header": exp.false(),
+        "skip": exp.Literal.number(head.skip),
+        "delim": text(head.delimiter),
+        "quote": text(spec.quote),
+        "escape": text(spec.escape or spec.quote),
         "hive_partitioning": exp.false(),
         "store_rejects": exp.true(),
         "rejects_table": text(f"{rejects}_errors"),
         "rejects_scan": text(f"{rejects}_scans"),
     }
+    if spec.comment:
+        options["comment"] = text(spec.comment)
     if spec.null_values:
         options["nullstr"] = exp.Array(expressions=[text(value) for value in spec.null_values])
     return connection.sql(scan("read_csv", files, options, file_type=paths).sql("duckdb"))
@@ -156,59 +163,6 @@ def _empty_files(labels: Sequence[str]) -> pa.Table:
     return pa.Table.from_pylist(rejects, schema=REJECT_COLUMNS)
 
 
-def _read_header(
-    connection: duckdb.DuckDBPyConnection, file: OpenedFile, spec: CsvSource
-) -> tuple[str, tuple[str, ...]]:
-    """Return the delimiter and the column names of a file, from its first line.
-
-    Raises:
-        DataError: if there is no such line, or it is not UTF-8.
-    """
-    owner = spec.ref
-    paths: Any = [str(file.path)]
-    try:
-        # A result not read to its end keeps its transaction open, which the next error would then abort.
-        first = connection.read_csv(
-            paths,
-            columns={"line": "VARCHAR"},
-            header=False,
-            auto_detect=False,
-            delimiter=_NO_DELIMITER,
-            quotechar="",
-            escapechar="",
-            strict_mode=False,
-            hive_partitioning=False,
-        )
-        line = first.limit(1).fetchall()
-    except duckdb.InvalidInputException as error:
-        culprit, fix = _why_no_text(file, str(error))
-        raise DataError(owner=owner, culprit=culprit, fix=fix) from error
-    if not line or not line[0][0]:
-        raise DataError(
-            owner=owner, culprit=f"{file.name} has no header line", fix="give its columns names in the first line"
-        )
-    headers = [
-        (delimiter, tuple(next(csv.reader([line[0][0]], delimiter=delimiter))))
-        for delimiter in ((spec.delimiter,) if spec.delimiter else _DELIMITERS)
-    ]
-    return max(headers, key=lambda header: (len(set(header[1]) & set(spec.columns)), len(header[1])))
-
-
-def _why_no_text(file: OpenedFile, told: str) -> tuple[str, str]:
-    """Return what is wrong with a file whose first line DuckDB cannot read, and the fix."""
-    label = file.name
-    with file.path.open("rb") as opened:
-        head = opened.read(len(_OLD_WORKBOOK))
-    if head == _OLD_WORKBOOK or head.startswith(_ARCHIVE):
-        return f"{label} is a workbook or an archive, whatever its name", "export the sheet as CSV, in UTF-8"
-    if "utf-8" in told.lower() or "unicode" in told.lower():
-        encoding = ": it is UTF-16" if head.startswith(_UTF_16) else ""
-        return f"{label} is not UTF-8{encoding}", "convert the file to UTF-8"
-    if "maximum line size" in told.lower():
-        return f"{label} has a line of more than two million characters", "close its quotes, or split it"
-    return f"{label} does not begin with a line of text", "export it as CSV, in UTF-8, with a header line"
-
-
 def _rejects(
     connection: duckdb.DuckDBPyConnection, tables: list[str], files: Sequence[OpenedFile], *, owner: str
 ) -> pa.Table:
@@ -226,9 +180,8 @@ def _rejects(
         ).fetchall()
         for path, line, kind, column, message, text in found:
             if kind == "INVALID ENCODING":
-                raise DataError(
-                    owner=owner, culprit=f"{names[path]}: line {line} is not UTF-8", fix="convert the file to UTF-8"
-                )
+                fix = "convert the file to UTF-8, or declare its `encoding`, such as cp1252"
+                raise DataError(owner=owner, culprit=f"{names[path]}: line {line} is not UTF-8", fix=fix)
             reason = f"{kind.lower()}: {message}" + (f" (column '{column}')" if column else "")
             reject = rejects.setdefault((path, line), {"file": names[path], "line": line, "reason": "", "text": text})
             reject["reason"] = "; ".join(filter(None, (reject["reason"], reason)))

@@ -42,10 +42,12 @@ def check_headers(headers: Mapping[str, Sequence[str]], spec: FileSource) -> Non
     for label, found in headers.items():
         spared = [] if frozen else [name for name in declared if name in somewhere and name not in found]
         check_columns([*found, *spared], declared, frozen=frozen, owner=spec.ref, culprit=label)
-        both = [name for name in found if name.casefold() in {each.casefold() for each in spec.hive_columns}]
+        own = {name.casefold(): field for field in ("hive_columns", "name_columns") for name in getattr(spec, field)}
+        both = [name for name in found if name.casefold() in own]
         if both:
+            field = own[both[0].casefold()]
             raise DataError(
                 owner=spec.ref,
-                culprit=f"{label} has the column '{both[0]}' itself, which `hive_columns` takes from its folder",
-                fix="take it out of `hive_columns`, or rename it in the files",
+                culprit=f"{label} has the column '{both[0]}' itself, which `{field}` takes from its path",
+                fix=f"take it out of `{field}`, or rename it in the files",
             )

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import duckdb
@@ -77,6 +78,19 @@ class FileFormat(ABC, Generic[S]):
         Raises:
             DataError: if a file has no columns.
         """
+
+    def prepared(
+        self, spec: S, files: Sequence[OpenedFile], folder: Path, *, most: int | None = None
+    ) -> list[OpenedFile]:
+        """Return the files as they can be read: those that cannot be as they are, written again below ``folder``.
+
+        ``most`` is how many bytes are wanted of each, if not all.
+
+        Raises:
+            DataError: if one cannot be.
+        """
+        del spec, folder, most
+        return list(files)
 
     def held(self, files: Iterable[OpenedFile]) -> list[OpenedFile]:
         """Return the files that hold anything; all of them if none does."""

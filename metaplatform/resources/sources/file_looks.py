@@ -21,7 +21,8 @@ from metaplatform.specs.entities.ingestion import ARCHIVE, FileSource
 
 _FILES = 1_000
 _MEMBERS = 64
-_HEAD_BYTES = 4_000_000
+HEAD_BYTES = 4_000_000
+"""So much of a file is looked at, where it is first to be unpacked or written again."""
 _WHOLE_BYTES = 64_000_000
 _COUNTED_BYTES = 256_000_000
 """Files of more bytes in all are not counted: that would take more than some seconds."""
@@ -47,7 +48,7 @@ def heads(spec: FileSource, form: FileFormat[Any], place: Place, folder: Path) -
                 if head is None:
                     continue
                 target.write_bytes(head)
-                yield OpenedFile(target, f"{name}/{member}", path)
+                yield OpenedFile(target, f"{name}/{member}", path, whole=False)
 
 
 def _head(packed: IO[bytes], *, in_lines: bool) -> bytes | None:
@@ -55,8 +56,8 @@ def _head(packed: IO[bytes], *, in_lines: bool) -> bytes | None:
     if not in_lines:
         data = packed.read(_WHOLE_BYTES + 1)
         return data if len(data) <= _WHOLE_BYTES else None
-    data = packed.read(_HEAD_BYTES + 1)
-    return data if len(data) <= _HEAD_BYTES else data[: data.rfind(b"\n") + 1]
+    data = packed.read(HEAD_BYTES + 1)
+    return data if len(data) <= HEAD_BYTES else data[: data.rfind(b"\n") + 1]
 
 
 def look_at_files(
@@ -90,7 +91,7 @@ def look_at_files(
 
 def _are_counted(files: Sequence[OpenedFile], filled: Sequence[OpenedFile]) -> bool:
     """Tell whether all rows can be counted: no file is left out, or not whole, or has too many bytes."""
-    partly = len(files) == _FILES or any(file.origin.suffix.lower() == ARCHIVE for file in files)
+    partly = len(files) == _FILES or not all(file.whole for file in files)
     return not partly and bool(filled) and sum(file.path.stat().st_size for file in filled) <= _COUNTED_BYTES
 
 

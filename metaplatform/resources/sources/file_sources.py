@@ -14,7 +14,7 @@ from ibis.util import gen_name
 from metaplatform.resources.engine.duckdb_connections import memory_connection
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.sources.file_formats import FileFormat
-from metaplatform.resources.sources.file_looks import heads, look_at_files
+from metaplatform.resources.sources.file_looks import HEAD_BYTES, heads, look_at_files
 from metaplatform.resources.sources.first_rows import ROWS, first_rows
 from metaplatform.resources.sources.guessed_types import typed_by_values
 from metaplatform.resources.sources.opened_files import OpenedFile, opened
@@ -60,12 +60,13 @@ class FileReader:
             DataError: if files or columns are missing or cannot be read.
         """
         paths, backend = find_files(spec, place.root, allowed=place.folders), session.backend
-        files = opened(paths, spec, place.root, session.folder)
+        files: Sequence[OpenedFile] = opened(paths, spec, place.root, session.folder)
         with _readable(spec, files):
+            files = self._form.prepared(spec, files, session.folder)
             read = self._form.read(backend.con, spec, files)
             rejects = None if read.rejects is None else backend.create_table(gen_name("rejects"), read.rejects)
             by_values = self._form.types == "text" and not spec.columns
-            table = typed_by_values(backend.con, read.table) if by_values else read.table
+            table = typed_by_values(backend.con, read.table, spec.written) if by_values else read.table
         return SourceRows(backend.table(table), rejects, _names(files))
 
     def look(self, spec: FileSource, place: Place, looking: Looking) -> SourceLook:
@@ -76,7 +77,8 @@ class FileReader:
         """
         files: list[OpenedFile] = []
         with _readable(spec, files):
-            files += heads(spec, self._form, place, looking.folder)
+            found = [*heads(spec, self._form, place, looking.folder)]
+            files += self._form.prepared(spec, found, looking.folder, most=HEAD_BYTES)
             # A connection of its own: after some errors of DuckDB's, one cannot be used again.
             with memory_connection(looking.folder, threads=looking.threads) as connection:
                 backend = ibis.duckdb.from_connection(connection)
@@ -91,8 +93,9 @@ class FileReader:
             DataError: if there are no files, one cannot be read, or names no columns.
         """
         paths, form = find_files(spec, place.root, allowed=place.folders), self._form
-        files = opened(paths, spec, place.root, folder)
+        files: Sequence[OpenedFile] = opened(paths, spec, place.root, folder)
         with _readable(spec, files):
+            files = form.prepared(spec, files, folder, most=HEAD_BYTES)
             held = form.held(files)
             ends = list(dict.fromkeys([held[0], held[-1]]))
             known = form.known(connection, spec, ends, looked_at=ROWS)

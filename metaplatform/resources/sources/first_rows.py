@@ -8,8 +8,8 @@ import duckdb
 from ibis.util import gen_name
 
 from metaplatform.resources.sources.file_formats import FileFormat, KnownFiles
-from metaplatform.resources.sources.folder_columns import folder_values, with_folder_values
 from metaplatform.resources.sources.opened_files import OpenedFile
+from metaplatform.resources.sources.path_columns import values_of_path, with_path_values
 from metaplatform.specs.entities.ingestion import FileSource
 
 ROWS = 20_000
@@ -43,7 +43,7 @@ def first_rows(
     for file in files:
         parts.append(gen_name("part"))
         # One row more than is kept tells whether there are others.
-        with_folder_values(known.first_rows(file, share + 1), folder_values(file.origin, spec)).create(parts[-1])
+        with_path_values(known.first_rows(file, share + 1), values_of_path(file, spec)).create(parts[-1])
     counted = " UNION ALL ".join(f"SELECT count(*) AS rows FROM {part}" for part in parts)  # noqa: S608  # names of ours
     (most,) = connection.execute(f"SELECT max(rows) FROM ({counted})").fetchall()[0]  # noqa: S608
     table = gen_name("looked_at")

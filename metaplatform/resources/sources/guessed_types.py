@@ -7,7 +7,7 @@ from ibis.util import gen_name
 from sqlglot import exp
 
 from metaplatform.naming import FILE
-from metaplatform.sql.exact_casts import guesses
+from metaplatform.sql.written_values import Written
 
 _LOOKED_AT_FIRST = 2_000
 _TESTS_AT_ONCE = 500
@@ -15,10 +15,13 @@ Readings = Mapping[str, Sequence[exp.Expr]]
 """Column → the ways to read it, in the order they are tried: each gives a typed value, or null where it changes."""
 
 
-def typed_by_values(connection: duckdb.DuckDBPyConnection, table: str) -> str:
-    """Return the name of a table with the columns of ``table``, all text, in the types that their values have."""
+def typed_by_values(connection: duckdb.DuckDBPyConnection, table: str, written: Written) -> str:
+    """Return the name of a table with the columns of ``table``, all text, in the types that their values have.
+
+    ``written`` says how they are written.
+    """
     columns = [name for name in connection.table(table).columns if name != FILE]
-    readings = {name: tuple(guesses(exp.column(name, quoted=True)).values()) for name in columns}
+    readings = {name: tuple(written.guesses(exp.column(name, quoted=True)).values()) for name in columns}
     return typed(connection, table, readings)
 
 

@@ -13,9 +13,9 @@ from metaplatform.naming import FILE
 from metaplatform.resources.sources.declared_columns import check_columns
 from metaplatform.resources.sources.file_formats import FileFormat, FilesRead, KnownFiles, spread
 from metaplatform.resources.sources.file_scans import file_type, scan
-from metaplatform.resources.sources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
 from metaplatform.resources.sources.guessed_types import typed
 from metaplatform.resources.sources.opened_files import OpenedFile
+from metaplatform.resources.sources.path_columns import with_values_of_paths
 from metaplatform.specs.entities.ingestion import JsonSource
 from metaplatform.sql.exact_casts import exact_cast, numbers_in_quotes
 
@@ -51,15 +51,9 @@ class JsonFormat(FileFormat[JsonSource]):
             types = dict.fromkeys(declared, "VARCHAR")
         frozen = spec.contract == "freeze"
         check_columns(list(types), declared, frozen=frozen, owner=spec.ref, culprit=spec.path)
-        groups: dict[FolderValues, list[OpenedFile]] = {}
-        for file in files:
-            groups.setdefault(folder_values(file.origin, spec), []).append(file)
-        tables, paths = [], file_type(connection, files)
-        for values, members in groups.items():
-            tables.append(gen_name("json"))
-            rows = _rows(connection, spec, members, types, paths=paths)
-            with_folder_values(rows, values).create(tables[-1])
-        return FilesRead(_as_inferred(connection, union_of(connection, tables), spec, types))
+        table, paths = gen_name("json"), file_type(connection, files)
+        with_values_of_paths(_rows(connection, spec, files, types, paths=paths), files, spec).create(table)
+        return FilesRead(_as_inferred(connection, table, spec, types))
 
     def known(
         self, connection: duckdb.DuckDBPyConnection, spec: JsonSource, files: Sequence[OpenedFile], *, looked_at: int

@@ -19,7 +19,7 @@ def look_at_rows(
 ) -> SourceLook:
     """Return the types and the misfits of a table of rows; ``headers`` are the columns of all that they are from."""
     if types == "text" and not spec.columns:
-        table = typed_by_values(backend.con, table)
+        table = typed_by_values(backend.con, table, spec.written)
     _add_lacking(backend, spec, table, {found for header in headers.values() for found in header})
     rows = backend.table(table)
     found = dict(zip(rows.columns, map(str, backend.con.table(table).types), strict=True))

@@ -16,11 +16,15 @@ _PATTERN = frozenset("*?[")
 
 @dataclass(frozen=True)
 class OpenedFile:
-    """A file to read: its ``path`` is for engines, its ``name`` for people, its ``origin`` is what the source names."""
+    """A file to read: its ``path`` is for engines, its ``name`` for people, its ``origin`` is what the source names.
+
+    ``whole`` says whether all of it is there: of some, only the first lines are looked at.
+    """
 
     path: Path
     name: str
     origin: Path
+    whole: bool = True
 
 
 def opened(paths: Sequence[Path], spec: FileSource, project_root: str, folder: Path) -> tuple[OpenedFile, ...]:

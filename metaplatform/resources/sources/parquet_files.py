@@ -12,8 +12,8 @@ from metaplatform.errors import DataError
 from metaplatform.resources.sources.declared_columns import check_headers
 from metaplatform.resources.sources.file_formats import FileFormat, FilesRead, KnownFiles
 from metaplatform.resources.sources.file_scans import file_type, scan
-from metaplatform.resources.sources.folder_columns import FolderValues, folder_values, with_folder_values
 from metaplatform.resources.sources.opened_files import OpenedFile
+from metaplatform.resources.sources.path_columns import with_values_of_paths
 from metaplatform.specs.entities.ingestion import ParquetSource
 
 _EXACT_IN_DOUBLE = (pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32())
@@ -37,16 +37,16 @@ class ParquetFormat(FileFormat[ParquetSource]):
         schemas = {file.name: _schema(file, spec) for file in files}
         check_headers({name: schema.names for name, schema in schemas.items()}, spec)
         differing = _differing_columns(schemas, spec)
-        groups: dict[tuple[tuple[str, ...], FolderValues], list[OpenedFile]] = {}
+        groups: dict[tuple[str, ...], list[OpenedFile]] = {}
         for file in files:
             # A type of its own for each group, so that DuckDB casts nothing before we do.
             names = schemas[file.name].names
             types = tuple(str(schemas[file.name].field(name).type) if name in names else "" for name in differing)
-            groups.setdefault((types, folder_values(file.origin, spec)), []).append(file)
+            groups.setdefault(types, []).append(file)
         paths = file_type(connection, files)
         parts = [
-            with_folder_values(_rows(connection, members, as_text=differing, paths=paths), values)
-            for (_, values), members in groups.items()
+            with_values_of_paths(_rows(connection, members, as_text=differing, paths=paths), files, spec)
+            for members in groups.values()
         ]
         return FilesRead(_joined(connection, parts))
 

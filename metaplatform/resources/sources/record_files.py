@@ -15,8 +15,8 @@ from metaplatform.resources.sources.arrow_rows import keep_rows
 from metaplatform.resources.sources.declared_columns import check_headers
 from metaplatform.resources.sources.file_formats import REJECT_COLUMNS, FileFormat, FilesRead, KnownFiles, S
 from metaplatform.resources.sources.file_scans import file_type
-from metaplatform.resources.sources.folder_columns import FolderValues, folder_values, union_of, with_folder_values
 from metaplatform.resources.sources.opened_files import OpenedFile
+from metaplatform.resources.sources.path_columns import PathValues, union_of, values_of_path, with_path_values
 from metaplatform.sql.dialect import sql_text
 
 Reject = Callable[[int, str, str], None]
@@ -67,12 +67,12 @@ class RecordFormat(FileFormat[S]):
             tables.append(gen_name("rows"))
             stream = self.records(spec, file, lambda *line, name=file.name: rejected.append((name, *line)))
             path = exp.Cast(this=exp.Literal.string(str(file.path)), to=exp.DataType.build(paths, udt=True))
-            named, values = sql_text(exp.alias_(path, FILE, quoted=True)), folder_values(file.origin, spec)
+            named, values = sql_text(exp.alias_(path, FILE, quoted=True)), values_of_path(file, spec)
 
             def shape(
-                rows: duckdb.DuckDBPyRelation, named: str = named, values: FolderValues = values
+                rows: duckdb.DuckDBPyRelation, named: str = named, values: PathValues = values
             ) -> duckdb.DuckDBPyRelation:
-                return with_folder_values(rows.project(f"*, {named}"), values)
+                return with_path_values(rows.project(f"*, {named}"), values)
 
             keep_rows(connection, tables[-1], stream, shape=shape)
         lines = [dict(zip(REJECT_COLUMNS.names, each, strict=True)) for each in rejected]

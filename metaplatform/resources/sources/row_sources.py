@@ -98,7 +98,7 @@ class RowReader:
             part = exp.alias_(exp.Literal.string(shown), FILE, quoted=True)
             keep_rows(backend.con, name, stream, shape=lambda rows: rows.project(f"*, {sql_text(part)}"))
             if self._source.types == "text" and not spec.columns:
-                name = typed_by_values(backend.con, name)
+                name = typed_by_values(backend.con, name, spec.written)
         return SourceRows(backend.table(name), None, {shown: shown})
 
     def look(self, spec: Source, place: Place, looking: Looking) -> SourceLook:

@@ -1,5 +1,6 @@
 """Where a source's files are: found below the folders that it may read, and named for people."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -97,18 +98,30 @@ def name_for_people(path: Path, spec: FileSource, project_root: str) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def hive_values(path: Path, spec: FileSource) -> Mapping[str, str | None]:
-    """Return the values of ``hive_columns`` that a file's folders say, as in ``region=EU``; the innermost counts.
+def path_values(path: Path, name: str, spec: FileSource) -> Mapping[str, str | None]:
+    """Return what a file's path says of the columns that stand in none of the files.
+
+    Of ``hive_columns`` it is the innermost folder such as ``region=EU`` that counts; ``name_columns`` are looked for in
+    the file's ``name`` for people, from its left.
 
     Raises:
-        DataError: if no folder names one of them.
+        DataError: if no folder names one of them, or a pattern is not found.
     """
     named = dict(part.split("=", 1) for part in path.parent.parts if "=" in part)
-    missing = [name for name in spec.hive_columns if name not in named]
+    missing = [column for column in spec.hive_columns if column not in named]
     if missing:
         raise DataError(
             owner=spec.ref,
             culprit=f"no folder of {path.name} names {', '.join(map(repr, missing))}",
             fix="put it into a folder such as 'region=EU', or correct `hive_columns`",
         )
-    return {name: None if named[name] == _NULL_FOLDER else unquote(named[name]) for name in spec.hive_columns}
+    values: dict[str, str | None] = {
+        column: None if named[column] == _NULL_FOLDER else unquote(named[column]) for column in spec.hive_columns
+    }
+    for column, pattern in spec.name_columns.items():
+        found = re.search(pattern, name)
+        if found is None or found[1] is None:
+            culprit, fix = f"{name} says no '{column}': {pattern} is not in it", "rename it, or correct `name_columns`"
+            raise DataError(owner=spec.ref, culprit=culprit, fix=fix)
+        values[column] = found[1]
+    return values

@@ -75,7 +75,7 @@ class Entity(Spec):
     def semantic_fields(self) -> dict[str, Any]:
         """Return what decides the entity's own result, as JSON values: presentation, order and policies left out."""
         found = self.model_dump(mode="json", exclude={*PRESENTATION, "after", *self.policy_fields})
-        unused = {name for name in self.later_fields if getattr(self, name) == type(self).model_fields[name].default}
+        unused = {name for name in self.later_fields if getattr(self, name) == _default(self, name)}
         return {name: value for name, value in found.items() if name not in unused}
 
     @property
@@ -203,3 +203,7 @@ class Entity(Spec):
         """
         del book
         return None
+
+
+def _default(spec: Entity, field: str) -> Any:
+    return type(spec).model_fields[field].get_default(call_default_factory=True)

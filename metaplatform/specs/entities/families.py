@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from metaplatform.errors import MetaplatformError
 from metaplatform.extensions import Extension, extensions
+from metaplatform.specs.entities.csv_source import CsvSource
 from metaplatform.specs.entities.features import (
     AsOfFeatures,
     ExpressionFeatures,
@@ -15,7 +16,7 @@ from metaplatform.specs.entities.features import (
     LookupFeatures,
     WindowFeatures,
 )
-from metaplatform.specs.entities.ingestion import CsvSource, JsonSource, ParquetSource, Source
+from metaplatform.specs.entities.ingestion import JsonSource, ParquetSource, Source
 from metaplatform.specs.entities.monitoring import DriftMonitor, Monitor, PerformanceMonitor
 from metaplatform.specs.entities.notifications import AppriseNotification, FileNotification, Notification
 from metaplatform.specs.entities.outputs import FileOutput, Output, ReportOutput, ViewsOutput

@@ -9,12 +9,13 @@ from metaplatform.chapters import SOURCES, TABLES
 from metaplatform.specs.entities.entity import Entity, Neighbours
 from metaplatform.specs.entities.query_entity import QueryEntity, query_reads
 from metaplatform.specs.fields.addresses import shown_path
-from metaplatform.specs.fields.base import ColumnName, Expression, Interval, Many, Query, Ref, Spec
+from metaplatform.specs.fields.base import ColumnName, Expression, Interval, Many, Pattern, Query, Ref, Spec
 from metaplatform.specs.fields.duration import Duration
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.specs.fields.reads import WHOLE, Reach
 from metaplatform.specs.fields.references import Path, texts_at
 from metaplatform.sql.expressions import referenced_tables
+from metaplatform.sql.written_values import PLAIN, Written
 
 ARCHIVE = ".zip"
 """Ending of an archive, whose members are read one by one."""
@@ -96,6 +97,11 @@ class Source(TimedTable):
         return self.derive
 
     @property
+    def written(self) -> Written:
+        """Return how values are written where the rows are text."""
+        return PLAIN
+
+    @property
     def computed(self) -> Mapping[str, Any]:
         """Return the derived columns: how files are read says nothing of what a column means."""
         return {"derive": self.derive}
@@ -145,7 +151,8 @@ class FileSource(Source):
 
     ``path`` is a file or a glob, relative to the book's project folder, or to the folder of an installed
     ``package``; a ``.zip`` is read through. ``hive_columns`` are columns that the files do not have: their values
-    stand in the names of folders, as in ``region=EU/``.
+    stand in the names of folders, as in ``region=EU/``. Of ``name_columns`` they stand elsewhere in the paths: each is
+    the one group of a regular expression, such as ``sales_([0-9]{8})``.
     """
 
     read = "files"
@@ -154,6 +161,7 @@ class FileSource(Source):
     path: str = Field(min_length=1)
     package: str | None = None
     hive_columns: Many[ColumnName] = ()
+    name_columns: dict[ColumnName, Pattern] = Field(default_factory=dict)
 
     @property
     def origin(self) -> tuple[Path, str]:
@@ -172,31 +180,28 @@ class FileSource(Source):
     @property
     def later_fields(self) -> frozenset[str]:
         """Return the fields without which a raw table has the hash that earlier releases gave it."""
-        return super().later_fields | {"hive_columns"}
+        return super().later_fields | {"hive_columns", "name_columns"}
+
+    @property
+    def columns_of_paths(self) -> tuple[ColumnName, ...]:
+        """Return the columns whose values stand in the paths of files."""
+        return (*self.hive_columns, *self.name_columns)
 
     @property
     def columns_of_files(self) -> dict[ColumnName, str]:
         """Return the declared columns that stand in the files themselves."""
-        return {name: kind for name, kind in self.columns.items() if name not in self.hive_columns}
+        return {name: kind for name, kind in self.columns.items() if name not in self.columns_of_paths}
 
     @model_validator(mode="after")
-    def _hive_columns_are_declared(self) -> "FileSource":
-        undeclared = [name for name in self.hive_columns if self.columns and name not in self.columns]
-        if undeclared:
-            raise ValueError(f"hive_columns: {', '.join(undeclared)} must be among the declared columns")
+    def _columns_of_paths_are_declared(self) -> "FileSource":
+        for field, names in (("hive_columns", self.hive_columns), ("name_columns", self.name_columns)):
+            undeclared = [name for name in names if self.columns and name not in self.columns]
+            if undeclared:
+                raise ValueError(f"{field}: {', '.join(undeclared)} must be among the declared columns")
+        both = [name for name in self.hive_columns if name in self.name_columns]
+        if both:
+            raise ValueError(f"{', '.join(both)} stands in hive_columns and in name_columns")
         return self
-
-
-class CsvSource(FileSource):
-    """Delimited text with a header line; ``null_values`` are read as null.
-
-    ``delimiter`` stands between the values of a line (default: found from the file).
-    """
-
-    endings = (".csv", ".tsv", ".tab", ".txt")
-    kind: Literal["csv"]
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    null_values: Many[str] = ("",)
 
 
 class ParquetSource(FileSource):

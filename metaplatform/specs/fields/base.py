@@ -49,6 +49,16 @@ def _check_environment_variable(value: str) -> str:
     return value
 
 
+def _check_pattern(value: str) -> str:
+    try:
+        found = re.compile(value)
+    except re.error as error:
+        raise ValueError(f"'{value}' is not a regular expression: {error}") from error
+    if found.groups != 1:
+        raise ValueError(f"'{value}' has {found.groups} groups: put parentheses around the value, and nothing else")
+    return value
+
+
 def _parse_duration(value: object) -> object:
     return Duration.parse(value) if isinstance(value, str) else value
 
@@ -74,6 +84,8 @@ Name = Annotated[str, AfterValidator(_check_name), _form(f"(?!.*__|(?:{_TAKEN})$
 """Name of an entity or a feature: a plain identifier, safe in paths, keys and SQL."""
 ColumnName = Annotated[str, AfterValidator(_check_column), _form(r"[^_].{0,127}")]
 """Name of a column of the user's data: any printable text; always quoted in SQL."""
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+"""A regular expression with one group, which stands around the value that it finds."""
 Owner = Annotated[str, AfterValidator(_check_owner), _form(_OWNER.pattern)]
 EnvironmentVariable = Annotated[str, AfterValidator(_check_environment_variable), _form(_ENVIRONMENT_VARIABLE.pattern)]
 """Name of an environment variable; the only way the book refers to a secret."""

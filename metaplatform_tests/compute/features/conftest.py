@@ -10,8 +10,8 @@ from ibis.backends.duckdb import Backend
 
 from metaplatform.compute.features import build_features
 from metaplatform.specs.book.manifest import Manifest
+from metaplatform.specs.entities.csv_source import CsvSource
 from metaplatform.specs.entities.feature_sets import FeatureSetSpec
-from metaplatform.specs.entities.ingestion import CsvSource
 from metaplatform.specs.fields.partitions import Window
 
 INSTANT = pa.timestamp("us", "UTC")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from metaplatform.compute.policy.quarantine import LEAST_FAULTY, beyond_share
 from metaplatform.specs.book.source_contents import FileContent, PartitionContent, SourceContents
-from metaplatform.specs.entities.ingestion import CsvSource
+from metaplatform.specs.entities.csv_source import CsvSource
 
 DAY = "2024-01-01"
 

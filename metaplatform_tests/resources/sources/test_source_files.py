@@ -23,8 +23,9 @@ from metaplatform.resources.sources.readers import read_rows
 from metaplatform.resources.sources.source_paths import find_files, fingerprint
 from metaplatform.resources.sources.source_reader import Place
 from metaplatform.resources.storage.warehouse import Warehouse
+from metaplatform.specs.entities.csv_source import CsvSource
 from metaplatform.specs.entities.families import SourceSpec
-from metaplatform.specs.entities.ingestion import CsvSource, JsonSource, ParquetSource
+from metaplatform.specs.entities.ingestion import JsonSource, ParquetSource
 
 COLUMNS = {"id": "integer", "name": "varchar", "x": "double"}
 

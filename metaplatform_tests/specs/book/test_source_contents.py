@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaplatform.specs.book.source_contents import EMPTY, PartitionContent, SourceContents
-from metaplatform.specs.entities.ingestion import CsvSource
+from metaplatform.specs.entities.csv_source import CsvSource
 
 NOON = datetime(2024, 1, 3, 12, tzinfo=UTC)
 

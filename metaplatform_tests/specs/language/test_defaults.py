@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from metaplatform.specs.entities.ingestion import CsvSource
+from metaplatform.specs.entities.csv_source import CsvSource
 from metaplatform.specs.entities.monitoring import DriftMonitor
 from metaplatform_tests.specs.language.books import SHOP, VERSION, read, sound, told
 
