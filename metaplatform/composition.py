@@ -76,6 +76,7 @@ def definitions_of(
             executor=executor,
             sensor_interval_seconds=deployment.sensor_interval_seconds,
             keep_versions_days=deployment.keep_versions_days,
+            keep_runs_days=deployment.keep_runs_days,
             sensors=sensors,
         )
 

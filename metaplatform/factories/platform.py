@@ -65,6 +65,7 @@ def build_definitions(
     executor: dg.ExecutorDefinition | None,
     sensor_interval_seconds: int,
     keep_versions_days: int,
+    keep_runs_days: int,
     sensors: Sequence[dg.SensorDefinition] = (),
 ) -> dg.Definitions:
     """Return the definitions of a validated book.
@@ -86,7 +87,7 @@ def build_definitions(
         ],
         schedules=[
             *build_schedules(manifest, mount),
-            maintenance_schedule(manifest.timezone, keep_versions_days, mount),
+            maintenance_schedule(manifest.timezone, keep_versions_days, keep_runs_days, mount),
         ],
         resources={mount.named(name): resource for name, resource in resources.items()},
         executor=executor,

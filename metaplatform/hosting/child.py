@@ -1,6 +1,7 @@
 """One server as a child process: started with its log, asked whether it is well, and ended with what it started."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from metaplatform.errors import ServerError
 
 POLL_SECONDS = 0.2
 _TAIL_LINES = 15
+_LONGEST_LOG = 20 * 2**20
+"""Bytes after which a log is begun anew: a daemon writes gigabytes a year."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,15 @@ class Child:
         """Return whether it answers."""
         address = self.service.url + self.service.health
         return _listens(address) if address.startswith("unix:") else _answers(address)
+
+    def turn_log(self) -> None:
+        """Begin the log anew if it is long, and keep the former one beside it.
+
+        What is written in the moment between is lost; the process goes on writing at what is then the end.
+        """
+        if self.log.stat().st_size > _LONGEST_LOG:
+            shutil.copyfile(self.log, self.log.with_name(f"{self.log.name}.1"))
+            os.truncate(self.log, 0)
 
     def ask_to_stop(self) -> None:
         """Send it what Ctrl-C sends; what it started ends with it, or in :meth:`end`."""

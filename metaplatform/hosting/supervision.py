@@ -31,7 +31,8 @@ class Supervised:
         self._began = now
 
     def look(self, now: float, grace_seconds: float) -> str | None:
-        """Start it again if it has ended, once its pause is over; return what there is to tell."""
+        """Start it again if it has ended, once its pause is over; return what there is to tell. Its log stays short."""
+        self.child.turn_log()
         if self._restart_at is not None:
             if now < self._restart_at:
                 return None

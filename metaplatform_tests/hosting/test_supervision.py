@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metaplatform.hosting import child
 from metaplatform.hosting.child import Service, bearing
 from metaplatform.hosting.code_server_watch import CodeServerWatch
 from metaplatform.hosting.serving_record import MARK, ServingRecord, end_leftovers
@@ -48,6 +49,28 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
 
 def sleeper(folder: Path, name: str = "tiny") -> Service:
     return Service(name, SLEEPER, folder, "", "")
+
+
+def test_a_long_log_is_turned_while_the_server_goes_on_writing(
+    tmp_path: Path, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "_LONGEST_LOG", 1000)
+    talker = "import time\nfor n in range(10**6):\n  print(f'line {n:06}', flush=True); time.sleep(0.001)"
+    supervisor.add([Service("tiny", (sys.executable, "-c", talker), tmp_path, "", "")], time.monotonic())
+    log, former = tmp_path / "logs" / "tiny.log", tmp_path / "logs" / "tiny.log.1"
+    turned = 0
+
+    def turn() -> bool:
+        nonlocal turned
+        before = former.stat().st_mtime_ns if former.exists() else 0
+        supervisor.look(time.monotonic())
+        turned += former.exists() and former.stat().st_mtime_ns > before
+        return turned >= 3
+
+    until(turn)
+    until(lambda: log.stat().st_size > 0)
+    assert log.stat().st_size < 100_000
+    assert log.read_text().startswith("line "), "no hole is left at the beginning"
 
 
 @given(st.integers(1, 100))

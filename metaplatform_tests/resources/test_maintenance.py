@@ -8,7 +8,9 @@ import pyarrow as pa
 import pytest
 
 from metaplatform.composition import definitions_of
+from metaplatform.execution import deployment_instance
 from metaplatform.factories.automation.maintenance import MAINTENANCE, maintenance_schedule
+from metaplatform.factories.mount import Mount
 from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.deployment import Deployment
@@ -61,7 +63,7 @@ def test_partitions_stay_as_they_are(warehouse: Warehouse):
 
 
 def test_the_job_does_it_each_night(warehouse: Warehouse):
-    schedule = maintenance_schedule("Europe/Berlin", 3)
+    schedule = maintenance_schedule("Europe/Berlin", 3, 90)
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 3 * * *", "Europe/Berlin")
     assert isinstance(schedule.job, dg.JobDefinition)
     done = schedule.job.execute_in_process(resources={"warehouse": warehouse, "clock": Clock()})
@@ -76,6 +78,39 @@ def test_every_book_has_the_job(tmp_path: Path):
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert "3 days" in str(schedule.description)
     assert repository.has_job(MAINTENANCE)
+
+
+def test_the_job_removes_what_dagster_keeps_of_old_runs_below_its_own_root(tmp_path: Path) -> None:
+    deployment = Deployment(book=write_project(tmp_path), root=tmp_path / "storage")
+    later = Clock(at=(datetime.now(UTC) + timedelta(days=100)).isoformat())
+    job = maintenance_schedule("UTC", 7, 90).job
+    assert isinstance(job, dg.JobDefinition)
+
+    def maintain(clock: Clock, instance: dg.DagsterInstance) -> set[str]:
+        resources = {"warehouse": Warehouse(root=str(deployment.root)), "clock": clock}
+        assert job.execute_in_process(resources=resources, instance=instance).success
+        return {run.run_id for run in instance.get_runs()}
+
+    with deployment_instance(deployment) as instance:
+        first = maintain(Clock(), instance)
+        assert len(maintain(Clock(), instance)) == 2
+        assert not first & maintain(later, instance)
+    with dg.DagsterInstance.local_temp() as another:
+        maintain(Clock(), another)
+        assert len(maintain(later, another)) == 2, "a history of somebody else is theirs to shorten"
+
+
+def test_a_mounted_book_leaves_the_history_to_its_project() -> None:
+    job = maintenance_schedule("UTC", 7, 90, Mount(name="shop")).job
+    assert isinstance(job, dg.JobDefinition)
+    assert [node.name for node in job.nodes] == ["shop__maintain_tables"]
+
+
+def test_a_deployment_says_how_long_runs_stay(tmp_path: Path) -> None:
+    assert Deployment.from_environment({"METAPLATFORM_KEEP_RUNS_DAYS": "365"}, tmp_path).keep_runs_days == 365
+    with pytest.raises(ValueError, match="keep_runs_days"):
+        # Alerts look back a month for what has made a failed run good.
+        Deployment.from_environment({"METAPLATFORM_KEEP_RUNS_DAYS": "7"}, tmp_path)
 
 
 def test_a_deployment_says_how_long_versions_stay(tmp_path: Path):

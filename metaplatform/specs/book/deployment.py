@@ -25,7 +25,8 @@ class Deployment(Spec):
     overlay that is laid over the book, none if empty. ``executor`` runs steps in
     the run's process or in one each. Servers are on loopback. ``public_url`` is the address under which people
     reach Dagster's page, through a proxy perhaps: links in messages begin with it.
-    ``keep_versions_days`` is how long the rows of a table's older versions stay readable.
+    ``keep_versions_days`` is how long the rows of a table's older versions stay readable, ``keep_runs_days`` how long
+    Dagster's pages show all of a run that has ended.
     ``notify_url_env`` names the environment variable with the Apprise URL that the platform's own messages go to,
     instead of where the book's ``alerts`` say; a file below the root has them in any case.
     ``book_source`` is the one source of truth: the folder's YAML files, or the tables of the database whose URL is in
@@ -41,6 +42,7 @@ class Deployment(Spec):
     sensor_interval_seconds: int = Field(default=10, ge=1)
     threads: int = Field(default=0, ge=0)
     keep_versions_days: int = Field(default=7, ge=1)
+    keep_runs_days: int = Field(default=90, ge=30)
     memory_limit: str = Field(default="", pattern=r"^$|^[0-9]+(\.[0-9]+)? ?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")
     mlflow_port: int = Field(default=5000, ge=1, le=65_535)
     reports_port: int = Field(default=8001, ge=1, le=65_535)
@@ -57,7 +59,14 @@ class Deployment(Spec):
         Raises:
             ValueError: if a variable's value does not fit (pydantic's ValidationError).
         """
-        numbers = ("sensor_interval_seconds", "threads", "keep_versions_days", "mlflow_port", "reports_port")
+        numbers = (
+            "sensor_interval_seconds",
+            "threads",
+            "keep_versions_days",
+            "keep_runs_days",
+            "mlflow_port",
+            "reports_port",
+        )
         given: dict[str, object] = {
             field: environment[f"METAPLATFORM_{field.upper()}"]
             for field in cls.model_fields
