@@ -20,7 +20,7 @@ from metaplatform.errors import ServerError
 POLL_SECONDS = 0.2
 _TAIL_LINES = 15
 _LONGEST_LOG = 20 * 2**20
-"""Bytes after which a log is begun anew: a daemon writes gigabytes a year."""
+"""Bytes after which a log is cut: a daemon writes gigabytes a year."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Child:
         return _listens(address) if address.startswith("unix:") else _answers(address)
 
     def turn_log(self) -> None:
-        """Begin the log anew if it is long, and keep the former one beside it.
+        """Empty the log if it is long, and keep what it held beside it.
 
         What is written in the moment between is lost; the process goes on writing at what is then the end.
         """
