@@ -28,13 +28,17 @@ def moment(text: str) -> datetime:
 
 
 class SmallProject:
-    """A project below ``folder``; ``runs`` are the reasons of all that its loop has run, in order."""
+    """A project below ``folder``; ``runs`` are the reasons of all that its loop has run, in order.
 
-    def __init__(self, folder: Path, book: str) -> None:
+    Without a ``book`` it is one that is there.
+    """
+
+    def __init__(self, folder: Path, book: str | None = None) -> None:
         self.folder, self.runs = folder, list[str]()
-        (folder / "metadata").mkdir(parents=True)
         self.deployment = Deployment(book=folder / "metadata", root=folder / "storage")
-        self.edit(book)
+        if book is not None:
+            (folder / "metadata").mkdir(parents=True)
+            self.edit(book)
         self.conductor: Conductor | None = None
 
     def edit(self, book: str) -> None:
