@@ -1,5 +1,8 @@
 """What the book's reading relies on in DuckDB, sqlglot and PyYAML."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import duckdb
 import pytest
 import sqlglot
@@ -65,6 +68,10 @@ def test_libyaml_tells_offsets_in_characters():
 
 
 def test_libyaml_survives_any_depth_of_brackets():
-    """Events come without recursion; the depth is ours to bound."""
-    with pytest.raises(yaml.YAMLError):
-        list(yaml.parse("[" * 100_000, Loader=yaml.CSafeLoader))
+    """Events come without recursion, here on a small stack; the depth is ours to bound."""
+    before = threading.stack_size(256 * 1024)
+    try:
+        with ThreadPoolExecutor(1) as thread, pytest.raises(yaml.YAMLError):
+            thread.submit(list, yaml.parse("[" * 20_000, Loader=yaml.CSafeLoader)).result()
+    finally:
+        threading.stack_size(before)
