@@ -113,6 +113,11 @@ def one_by_one(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     return lived(folder, [FIRST + timedelta(days=day) for day in range(1, DAYS + 2)], rides())
 
 
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    return lived(tmp_path_factory.mktemp("once") / "project", [LAST], rides())
+
+
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(st.integers(1, DAYS)))
 def test_any_cut_into_ranges_makes_what_partitions_one_by_one_make(
@@ -126,17 +131,15 @@ def test_any_cut_into_ranges_makes_what_partitions_one_by_one_make(
     assert dagster_unsynced(project) == set()
 
 
-def test_no_range_goes_over_a_day_without_rows(tmp_path: Path) -> None:
-    project = lived(tmp_path / "project", [LAST], rides())
-    assert project.runs[1:] == [
+def test_no_range_goes_over_a_day_without_rows(at_once: SmallProject) -> None:
+    assert at_once.runs[1:] == [
         "new data for 2024-03-25 to 2024-03-28 in raw.rides",
         "new data for 2024-03-30 to 2024-04-06 in raw.rides",
     ]
 
 
-def test_dagster_is_told_of_each_partition_with_its_own_rows(tmp_path: Path) -> None:
-    project = lived(tmp_path / "project", [LAST], rides())
-    with project.at_work():
+def test_dagster_is_told_of_each_partition_with_its_own_rows(at_once: SmallProject) -> None:
+    with at_once.at_work() as project:
         assert project.conductor is not None
         for ref in TABLES:
             wanted = dg.AssetRecordsFilter(asset_key=STANDALONE.key(ref))
@@ -149,7 +152,9 @@ def test_dagster_is_told_of_each_partition_with_its_own_rows(tmp_path: Path) -> 
             assert told == {key: state.rows for key, state in project.warehouse.partitions(ref).items()}
 
 
-def test_late_rows_in_the_middle_make_their_days_again_and_those_that_look_back_on_them(tmp_path: Path) -> None:
+def test_late_rows_in_the_middle_make_their_days_again_and_those_that_look_back_on_them(
+    at_once: SmallProject, tmp_path: Path
+) -> None:
     rows = rides()
     days = rows["at"].str[:10]
     late = days.isin(["2024-03-31", "2024-04-01"]) & (rows["ride_id"] % 3 == 0)
@@ -162,9 +167,8 @@ def test_late_rows_in_the_middle_make_their_days_again_and_those_that_look_back_
         "new data for 2024-03-31 to 2024-04-02 in raw.rides",
         "features.bikes made of other rows than there are now for 2024-04-03 to 2024-04-05",
     ]
-    whole = lived(tmp_path / "whole", [LAST], rows)
     for ref, order in TABLES.items():
-        pd.testing.assert_frame_equal(project.rows(ref, *order), whole.rows(ref, *order))
+        pd.testing.assert_frame_equal(project.rows(ref, *order), at_once.rows(ref, *order))
 
 
 def ask(project: SmallProject, ref: str, first: str, last: str) -> None:
