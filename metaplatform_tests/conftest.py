@@ -1,11 +1,14 @@
 """What every test needs before anything else is imported: quiet libraries, no deployment of the developer's."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from metaplatform_tests.libraries import copy_mlflow_tables
 
 _ENVIRONMENT = {
     "DAGSTER_DISABLE_TELEMETRY": "true",
@@ -78,3 +81,10 @@ def no_instance_of_other_tests() -> Iterator[None]:
 
     with set_defs_state_storage(None):
         yield
+
+
+@pytest.fixture(autouse=True)
+def mlflow_tables_made_once() -> None:
+    """Import nothing for it: the first test of a process that needs MLflow does."""
+    if "mlflow.store.db.utils" in sys.modules:
+        copy_mlflow_tables()

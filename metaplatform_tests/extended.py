@@ -10,6 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
+from metaplatform_tests.processes import python
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -31,23 +33,25 @@ class Project:
         shutil.copytree(self.folder, folder, copy_function=shutil.copy2)
         return replace(self, folder=folder)
 
-    def run(self, *command: str, fails: bool = False) -> str:
-        """Return what a command prints, on both streams where it fails."""
+    @property
+    def environment(self) -> dict[str, str]:
         path = os.pathsep.join(str(folder) for folder in (*self.installed, ROOT))
+        return {**os.environ, "PYTHONPATH": path, **self.variables}
+
+    def run(self, code: str) -> str:
+        """Return what the code prints in a process that has imported nothing else."""
+        command = [sys.executable, "-c", code]
         done = subprocess.run(
-            [sys.executable, *command],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": path, **self.variables},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=300
         )
-        assert (done.returncode != 0) == fails, done.stdout + done.stderr
-        return done.stdout + done.stderr * fails
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def platform(self, *arguments: str, fails: bool = False) -> str:
-        return self.run("-m", "metaplatform", *arguments, fails=fails)
+        """Return what a command prints, on both streams where it fails."""
+        done = python("-m", "metaplatform", *arguments, cwd=self.folder, env=self.environment, timeout=300)
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stdout + done.stderr * fails
 
     def stored(self, *path: str) -> pl.DataFrame:
         return pl.read_delta(str(self.folder.joinpath(".metaplatform", "warehouse", *path)))

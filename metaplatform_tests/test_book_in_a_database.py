@@ -1,8 +1,6 @@
 """A deployment whose book is in a database: a sound edit reaches it by itself, a bad one never, a run keeps its own."""
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,6 +37,7 @@ from metaplatform_tests.live import (
     wait_for_log,
     wait_healthy,
 )
+from metaplatform_tests.processes import python
 from metaplatform_tests.resources import databases
 from metaplatform_tests.scenario import write_month, write_project
 
@@ -246,8 +245,7 @@ def test_one_update_in_postgresql_changes_the_version_used_for_inference_and_a_b
         write_month(tmp_path, month, shifted=month > "2024-03")
     deployment = deployment_at(tmp_path)
     settings = {"METAPLATFORM_BOOK": "metadata", "METAPLATFORM_ROOT": "storage", "METAPLATFORM_BOOK_SOURCE": "sql"}
-    replay = [sys.executable, "-m", "metaplatform", "replay"]
-    subprocess.run(replay, cwd=tmp_path, env={**os.environ, **settings}, check=True, capture_output=True)
+    python("-m", "metaplatform", "replay", cwd=tmp_path, env={**os.environ, **settings}, check=True)
     book = book_of(deployment)
     first = book.content()
     daemon = Daemon.over(tmp_path)

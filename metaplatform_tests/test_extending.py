@@ -118,7 +118,7 @@ def test_files_monitors_and_messages_of_such_kinds_are_there(replayed: Project) 
 
 
 def test_dagster_shows_them_and_definitions_load_without_their_work(replayed: Project) -> None:
-    found = json.loads(replayed.run("-c", ASSETS).splitlines()[-1])
+    found = json.loads(replayed.run(ASSETS).splitlines()[-1])
     assert found["kinds"]["outputs/leavers_file"] == ["json_lines"]
     assert "enough_volume" in found["checks"]
     assert found["heavy"] == []

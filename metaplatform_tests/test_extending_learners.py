@@ -130,7 +130,7 @@ def test_it_is_trained_and_promoted_and_nothing_is_stale_once_it_has_scored(repl
 
 
 def test_mlflow_serves_the_scores_that_were_stored_and_asks_for_what_is_installed(replayed: Project) -> None:
-    found, with_xgboost = json.loads(replayed.run("-c", SERVED).splitlines()[-1])
+    found, with_xgboost = json.loads(replayed.run(SERVED).splitlines()[-1])
     for rows, apart, spread in found:
         assert rows == 800
         assert apart < 1e-12
@@ -150,7 +150,7 @@ def test_what_is_logged_are_its_settings_what_was_found_and_each_step(replayed: 
 
 
 def test_dagster_shows_its_kind_and_definitions_load_without_its_learner(replayed: Project) -> None:
-    kinds, heavy = json.loads(replayed.run("-c", ASSETS).splitlines()[-1])
+    kinds, heavy = json.loads(replayed.run(ASSETS).splitlines()[-1])
     assert kinds["models/lateness"] == ["linear", "mlflow"]
     assert kinds["predictions/delays"] == ["deltalake", "linear"]
     assert heavy == []
@@ -190,7 +190,7 @@ def test_another_kind_takes_its_place_by_one_edit_of_the_book(replayed: Project)
     assert (first["aliases"], second["aliases"]) == ([], ["champion"])
     assert second["promotion"]["champion_version"] == 1, "both were judged on the same rows"
     assert second["promotion"]["challenger_score"] > second["promotion"]["champion_score"] + 0.1
-    kinds, _ = json.loads(project.run("-c", ASSETS).splitlines()[-1])
+    kinds, _ = json.loads(project.run(ASSETS).splitlines()[-1])
     assert (kinds["models/lateness"], kinds["models/delay"]) == (["mlflow", "xgboost"], ["linear", "mlflow"])
 
 

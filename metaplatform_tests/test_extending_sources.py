@@ -152,7 +152,7 @@ def test_the_book_as_tables_holds_them_and_gives_them_back(replayed: Project) ->
 
 def test_a_changed_database_arrives_and_an_unchanged_one_is_only_asked(tmp_path: Path) -> None:
     project = project_in(tmp_path)
-    (first, second, third), amounts = json.loads(project.run("-c", LIVE).splitlines()[-1])
+    (first, second, third), amounts = json.loads(project.run(LIVE).splitlines()[-1])
     asked = "raw.orders: it is asked for rows that are new or have changed"
     assert asked in first
     assert any("new data" in reason for reason in first)

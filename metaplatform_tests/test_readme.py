@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from metaplatform.cli import commands
 from metaplatform.resources.models.model_registry import ModelRegistry
 from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.loading import load_book, read_book
+from metaplatform_tests.processes import python
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -200,8 +200,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def play(project: Path, line: list[str]) -> str:
     """Run a command of the README from ``project``; return what it printed."""
-    command = [sys.executable, "-m", "metaplatform", *line]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False, timeout=600)
+    done = python("-m", "metaplatform", *line, cwd=project)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     assert "Traceback" not in done.stderr
     return done.stdout

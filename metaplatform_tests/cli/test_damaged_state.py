@@ -21,6 +21,7 @@ from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.records.ledger import Decision
 from metaplatform_tests.damage import check_told, cut_short, empty, garbage, gone, last_gone, run
 from metaplatform_tests.live import COUNTRIES
+from metaplatform_tests.processes import python
 
 DECIDED = Decision("one", "returns", "wait", "", "no rows", datetime(2024, 3, 1, tzinfo=UTC))
 
@@ -34,8 +35,8 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data").mkdir()
     (folder / "data" / "customers.csv").write_text("customer,country\n1,SE\n2,FI\n")
     root = folder / "storage"
-    command = [sys.executable, "-m", "metaplatform", "apply", "--yes", "--book", "metadata", "--root", "storage"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    options = ("--yes", "--book", "metadata", "--root", "storage")
+    python("-m", "metaplatform", "apply", *options, cwd=folder, check=True)
     Ledger(Warehouse(root=str(root))).append(DECIDED)
     ModelRegistry(tracking_uri=f"sqlite:///{root}/mlflow.db", artifact_root=str(root / "mlartifacts")).ensure()
     (root / "mlartifacts" / "returns" / "models" / "m-1").mkdir(parents=True)

@@ -3,14 +3,13 @@
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from metaplatform.cli import commands
+from metaplatform_tests.processes import python
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "starting.md").read_text(encoding="utf-8")
@@ -25,8 +24,7 @@ def shown(text: str = GUIDE) -> list[list[str]]:
 
 
 def play(line: list[str], folder: Path) -> str:
-    command = [sys.executable, "-m", *line] if line[0] == "metaplatform" else [sys.executable, *line[1:]]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
+    done = python(*(["-m", *line] if line[0] == "metaplatform" else line[1:]), cwd=folder)
     assert done.returncode == 0, f"{line}: {done.stdout[-2000:]}{done.stderr[-3000:]}"
     return done.stdout
 
@@ -64,8 +62,7 @@ def test_several_files_without_quotes_are_wrong_use() -> None:
 
 
 def test_a_project_of_no_name_is_refused_with_the_fix(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "metaplatform", "init", "1 2"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = python("-m", "metaplatform", "init", "1 2", cwd=tmp_path)
     assert done.returncode == 1
     assert "Fix: give --name" in done.stderr
     assert list(tmp_path.iterdir()) == []

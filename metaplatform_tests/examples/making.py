@@ -2,10 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+from metaplatform_tests.processes import python
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -15,17 +15,15 @@ def make_data(example: str, folder: Path, **options: object) -> Path:
     target = folder / example
     shutil.copytree(EXAMPLES / example / "metadata", target / "metadata", dirs_exist_ok=True)
     given = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
-    script = [sys.executable, str(EXAMPLES / example / "make_data.py"), "--folder", str(target / "data"), *given]
-    subprocess.run(script, check=True, capture_output=True, timeout=120)
+    python(EXAMPLES / example / "make_data.py", "--folder", target / "data", *given, check=True, timeout=120)
     return target
 
 
 def replay(example: Path, root: Path, *options: str) -> dict[str, Any]:
     """Replay the example with its reactions; return the result."""
     result = root.with_suffix(".json")
-    command = [sys.executable, "-m", "metaplatform", "replay", "--reactions"]
-    where = ["--book", str(example / "metadata"), "--root", str(root), "--json", str(result)]
-    done = subprocess.run([*command, *where, *options], capture_output=True, text=True, check=False, timeout=900)
+    where = ("--book", example / "metadata", "--root", root, "--json", result)
+    done = python("-m", "metaplatform", "replay", "--reactions", *where, *options, timeout=900)
     assert done.returncode == 0, done.stderr[-4000:]
     found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     return found

@@ -30,6 +30,7 @@ from metaplatform.specs.book.deployment import Deployment
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
 from metaplatform.specs.records.ledger import Arrival, Promotion
+from metaplatform_tests.processes import python
 from metaplatform_tests.scenario import BOOK, MONTHS, write_month, write_project
 
 BELOW_FEATURES = (
@@ -117,7 +118,7 @@ class Shop:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     shop = Shop(tmp_path_factory.mktemp("shop"))
     lived = shop.command("replay", "--until", NOW.strftime("%Y-%m-%d"))
-    subprocess.run(lived, check=True, capture_output=True)
+    python(*lived[1:], check=True)
     yield shop
     shutil.rmtree(shop.folder)
 

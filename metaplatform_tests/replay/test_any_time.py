@@ -2,8 +2,6 @@
 
 import json
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +14,7 @@ from metaplatform.resources.models.mlflow_logging import point_in_time
 from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.records.ledger import Action, Observation
+from metaplatform_tests.processes import python
 from metaplatform_tests.scenario import BOOK
 
 MONTHS, ORDERS_A_MONTH = 3, 400
@@ -53,9 +52,8 @@ def replayed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("old")
     book = write_book(folder, request.param)
     write_orders(folder, request.param)
-    command = [sys.executable, "-m", "metaplatform", "replay", "--book", str(book), "--reactions"]
-    options = ["--root", str(folder / "storage"), "--json", str(folder / "result.json")]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=600)
+    options = ("--root", folder / "storage", "--json", folder / "result.json")
+    done = python("-m", "metaplatform", "replay", "--book", book, "--reactions", *options)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
     return folder / "storage", json.loads((folder / "result.json").read_text(encoding="utf-8"))
 

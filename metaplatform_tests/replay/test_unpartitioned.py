@@ -1,8 +1,6 @@
 """A book without partitions, of another task and with awkward names, is walked from its first row to its last."""
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from metaplatform.resources.models.model_registry import ModelRegistry
 from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.records.ledger import Arrival, Decision
+from metaplatform_tests.processes import python
 
 ROWS, DAYS = 2_000, 20
 BOOK = """\
@@ -72,9 +71,8 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     (folder / "metadata" / "trips.yaml").write_text(BOOK, encoding="utf-8")
     write_trips(folder / "data" / "trips.parquet")
     root = folder / "storage"
-    command = [sys.executable, "-m", "metaplatform", "replay", "--book", str(folder / "metadata")]
-    options = ["--root", str(root), "--json", str(folder / "result.json")]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=600)
+    options = ("--root", root, "--json", folder / "result.json")
+    done = python("-m", "metaplatform", "replay", "--book", folder / "metadata", *options)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "better in" in done.stdout
     assert "INFO mlflow" not in done.stderr

@@ -1,8 +1,6 @@
 """A new model's entries validate, and train on the data they were made for."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 from metaplatform.errors import DataError
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book, read_book
+from metaplatform_tests.processes import python
 from metaplatform_tests.scaffolding.asking import ask
 
 
@@ -45,8 +44,7 @@ def with_model(*options: str, target: str) -> Manifest:
 def test_a_model_of_its_own_source_trains_and_scores(project: Path) -> None:
     manifest = with_model(target="paid")
     assert manifest.models["paying"].target.sql == "paid = 1"
-    command = [sys.executable, "-m", "metaplatform", "replay", "--root", "storage", "--json", "result.json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = python("-m", "metaplatform", "replay", "--root", "storage", "--json", "result.json", timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     rows = json.loads((project / "result.json").read_text(encoding="utf-8"))["rows"]
     live = [row["live"] for row in rows if row["live"] is not None]

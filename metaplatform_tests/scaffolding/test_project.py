@@ -18,6 +18,7 @@ from metaplatform.scaffolding.examples import ExampleName
 from metaplatform.scaffolding.project import new_project
 from metaplatform.specs.language.schema import book_schema
 from metaplatform.specs.loading import load_book, read_book
+from metaplatform_tests.processes import python
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "metaplatform" / "scaffolding"
@@ -41,9 +42,7 @@ EXPECTED = {
 
 def run(project: Path, *command: str) -> str:
     """Run a Python module in ``project`` as people do; return what it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=project, capture_output=True, text=True, check=False, timeout=300
-    )
+    done = python("-m", *command, cwd=project, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 
