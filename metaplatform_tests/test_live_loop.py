@@ -8,6 +8,7 @@ import pytest
 from metaplatform.specs.records.ledger import Action, Arrival, Decision, Observation, Promotion
 from metaplatform.work.training import DECISION_TAG
 from metaplatform_tests.live import Daemon
+from metaplatform_tests.processes import python
 from metaplatform_tests.scenario import write_month, write_project
 
 pytestmark = pytest.mark.live
@@ -17,19 +18,16 @@ DRIFTED, NEXT = "2024-04", "2024-05"
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """Return a daemon, not started, over a shop that has been replayed: its first version is champion."""
     write_project(tmp_path)
     for month in ("2024-01", "2024-02", "2024-03"):
         write_month(tmp_path, month, shifted=False)
+    python("-m", "metaplatform", "replay", "--reactions", "--root", "storage", cwd=tmp_path, check=True)
     daemon = Daemon.over(tmp_path)
     try:
         yield daemon
     finally:
         daemon.stop()
-
-
-def has_champion(daemon: Daemon) -> bool:
-    """All months have arrived, and the first version was trained."""
-    return bool(daemon.ledger.read(Promotion)) and len(daemon.ledger.read(Arrival, source="orders")) == 3
 
 
 def retrains(daemon: Daemon) -> list[Decision]:
@@ -65,8 +63,8 @@ def everything_kept(daemon: Daemon) -> dict[str, list[str]]:
 def test_after_a_month_that_drifts_the_next_is_scored_by_a_new_champion_though_the_daemon_dies_in_the_retrain(
     daemon: Daemon,
 ) -> None:
+    assert len(daemon.ledger.read(Arrival, source="orders")) == 3
     daemon.start()
-    daemon.wait_for("first version", lambda: has_champion(daemon))
     write_month(daemon.project, DRIFTED, shifted=True)
     daemon.wait_for("retrain decision", lambda: bool(retrains(daemon)))
     failed = daemon.ledger.read(Observation, partition=DRIFTED, model_version=1, check="data_drift", column="")
