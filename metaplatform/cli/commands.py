@@ -19,6 +19,7 @@ from metaplatform.cli import (
 )
 from metaplatform.cli.app import app
 from metaplatform.cli.faults import fault_of
+from metaplatform.resources.process.collector import collect_seldom
 from metaplatform.resources.process.quiet import quiet_libraries
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
 def main() -> None:
     """Run the command line; whatever goes wrong becomes one message and exit code 1."""
     quiet_libraries()
+    collect_seldom()
     try:
         app()
     except Exception as error:  # noqa: BLE001 - nobody reads a traceback

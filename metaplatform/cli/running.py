@@ -1,6 +1,5 @@
 """The loop's commands: walk through history, serve it, and ask what it did."""
 
-import gc
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from metaplatform.cli.model_past import Past
     from metaplatform.replay.results import ReplayResult
     from metaplatform.specs.book.manifest import Manifest
-
-_COLLECT_AFTER = 50_000
-"""New objects between two rounds of the garbage collector."""
 
 
 @app.command()
@@ -49,8 +45,6 @@ def replay(
     from metaplatform.replay.history import replay_history
 
     current = book_now(deployment)
-    # A replay makes millions of short-lived objects beside half a million that stay: the default is a sixth slower.
-    gc.set_threshold(_COLLECT_AFTER)
     with Progress(current.manifest.timezone) as progress:
         result = replay_history(
             current.manifest,
