@@ -1,5 +1,6 @@
 """Others' libraries that the platform's processes import, imported; and MLflow's empty tables, made once a process."""
 
+import gc
 import sqlite3
 import tempfile
 import warnings
@@ -35,10 +36,14 @@ _IMPORTED = (
 
 
 def import_all() -> None:
+    """Import them; what they are made of is then left alone by the garbage collector, and shared by forks."""
+    gc.disable()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in _IMPORTED:
             import_module(name)
+    gc.freeze()
+    gc.enable()
 
 
 def copy_mlflow_tables() -> None:
