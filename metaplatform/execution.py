@@ -16,8 +16,9 @@ from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.factories.automation.state import NOT_FINISHED
 from metaplatform.factories.failures import decisive, said_by
 from metaplatform.resources.engine.interruptions import interruptions_noted
-from metaplatform.resources.process.dagster_home import chooses_storage, write_dagster_home
+from metaplatform.resources.process.dagster_home import chooses_storage
 from metaplatform.resources.process.run_history import kept_storage
+from metaplatform.resources.process.shared_history import home_in_use
 from metaplatform.resources.run_launcher import worker_tags
 from metaplatform.resources.storage.root_lock import sole_holder
 from metaplatform.resources.storage.root_use import check_holder, root_in_use
@@ -113,21 +114,21 @@ def sole_apply(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def deployment_instance(deployment: Deployment) -> Iterator[dg.DagsterInstance]:
-    """Yield the deployment's Dagster instance; DAGSTER_HOME leads to it meanwhile.
+def deployment_instance(deployment: Deployment, *, replaying: bool = False) -> Iterator[dg.DagsterInstance]:
+    """Yield the deployment's Dagster instance; DAGSTER_HOME leads to it meanwhile. Replays share no history.
 
     What runs print is not kept apart: it goes to this process's own streams, and Dagster's four processes a run that
     would copy it are started by nobody, nor told of a Ctrl-C.
     """
-    home = write_dagster_home(deployment.dagster_home)
     before = os.environ.get("DAGSTER_HOME")
-    os.environ["DAGSTER_HOME"] = str(home)
-    try:
-        overrides = {**_NO_COPIES, **({} if chooses_storage(home) else kept_storage(home))}
-        with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides)) as instance:
-            yield instance
-    finally:
-        if before is None:
-            del os.environ["DAGSTER_HOME"]
-        else:
-            os.environ["DAGSTER_HOME"] = before
+    with home_in_use(deployment.dagster_home, shared=not replaying) as home:
+        os.environ["DAGSTER_HOME"] = str(home)
+        try:
+            overrides = {**_NO_COPIES, **({} if chooses_storage(home) else kept_storage(home))}
+            with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides)) as instance:
+                yield instance
+        finally:
+            if before is None:
+                del os.environ["DAGSTER_HOME"]
+            else:
+                os.environ["DAGSTER_HOME"] = before

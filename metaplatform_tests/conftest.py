@@ -21,7 +21,13 @@ _ENVIRONMENT = {
     # Idle OpenMP threads of one worker would take the cores of the other.
     "OMP_WAIT_POLICY": "passive",
 }
-_DEPLOYMENTS = ("DAGSTER_HOME", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "METAPLATFORM_ROOT")
+_DEPLOYMENTS = (
+    "DAGSTER_HOME",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "METAPLATFORM_ROOT",
+    "METAPLATFORM_DAGSTER_URL",
+)
 
 # As the platform's own processes do: half a million objects stay once the libraries are imported.
 gc.set_threshold(50_000)
@@ -40,6 +46,7 @@ settings.register_profile(
 settings.load_profile("metaplatform")
 
 LONGEST_FIRST = (
+    "test_shared_history_loop.py",
     "test_book_in_a_database.py",
     "examples/test_retail.py",
     "test_live_loop.py",

@@ -18,7 +18,7 @@ import dagster as dg
 from deltalake import DeltaTable
 
 from metaplatform.hosting.child import Child, Service, start
-from metaplatform.resources.process.dagster_home import InstanceSettings, write_dagster_home
+from metaplatform.resources.process.dagster_home import HISTORY_URL, InstanceSettings, write_dagster_home
 from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.warehouse import Warehouse
 
@@ -47,7 +47,9 @@ class Daemon:
         (project / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
         root = project / "storage"
         home = write_dagster_home(
-            root / "dagster", InstanceSettings(poll_interval_seconds=2, max_retries=2, start_timeout_seconds=60)
+            root / "dagster",
+            InstanceSettings(poll_interval_seconds=2, max_retries=2, start_timeout_seconds=60),
+            shared=HISTORY_URL in os.environ,
         )
         environment = {
             **os.environ,

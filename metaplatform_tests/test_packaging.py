@@ -103,7 +103,9 @@ def imported_libraries() -> dict[str, str]:
 
 def test_what_is_imported_is_declared() -> None:
     """What only happens to be installed, as another library's need, may be gone after the next lock."""
-    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]}
+    extras = [text for texts in PROJECT["project"]["optional-dependencies"].values() for text in texts]
+    texts = [*PROJECT["project"]["dependencies"], *extras]
+    declared = {canonicalize_name(Requirement(text).name) for text in texts}
     providers = metadata.packages_distributions()
     undeclared = {
         module: file

@@ -24,8 +24,8 @@ from metaplatform.hosting.services import (
 )
 from metaplatform.hosting.serving_record import MARK, ServingRecord, end_leftovers, end_started_by, forget
 from metaplatform.hosting.supervision import Supervisor
-from metaplatform.resources.process.dagster_home import write_dagster_home
 from metaplatform.resources.process.quiet import quiet_libraries
+from metaplatform.resources.process.shared_history import home_in_use
 from metaplatform.resources.storage.root_lock import sole_holder
 
 _TELL_EVERY_SECONDS = 10.0
@@ -52,6 +52,7 @@ def serve(
     Raises:
         ServerError: if a port is in use, the root is served already, or a server ends or is not healthy after
             ``startup_seconds``.
+        StorageError: if the database that is to hold Dagster's history cannot be used, or is served already.
     """
     chosen = ports or Ports()
     quiet_libraries()
@@ -62,7 +63,7 @@ def serve(
         end_leftovers(base, grace_seconds, announce)
         _claim(chosen)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="metaplatform-")))
-        home = write_dagster_home(base / places.DAGSTER)
+        home = stack.enter_context(home_in_use(base / places.DAGSTER, serve=True))
         extra = {**(environment or {}), "DAGSTER_HOME": str(home), MARK: folder.name}
         supervisor = Supervisor(logs=base / places.LOGS, environment=extra, grace_seconds=grace_seconds)
         workspace = folder / "workspace.yaml"

@@ -30,6 +30,8 @@ from metaplatform.specs.book.deployment import MLFLOW_LINK, REPORTS_LINK
 LOCAL_HOSTS = (LOOPBACK, "localhost")
 _FOREIGN = 1008
 """WebSocket's code of a connection that breaks a policy."""
+_STATEMENT_MILLISECONDS, _CONNECTION_SECONDS, _MOST_CONNECTIONS = 15_000, 3600, 20
+"""Of PostgreSQL: how long a query may take, how old a connection gets, how many there are beside the first."""
 
 
 class OwnPagesOnly:
@@ -95,6 +97,8 @@ def main(workspace: str, dagster: str, mlflow: str, reports: str, public_url: st
         DagsterInstance.get() as instance,
         WorkspaceProcessContext(instance, version=__version__, workspace_load_target=target) as context,
     ):
+        # Connections are kept, as Dagster's own command does: SQLite has none to keep.
+        instance.optimize_for_webserver(_STATEMENT_MILLISECONDS, _CONNECTION_SECONDS, _MOST_CONNECTIONS)
         app = Webserver(context, hosts, {MLFLOW_LINK: int(mlflow), REPORTS_LINK: int(reports)}).create_asgi_app()
         uvicorn.run(app, host=LOOPBACK, port=int(dagster), log_level="warning")
 

@@ -74,7 +74,7 @@ def replay_history(
         standing = make_room(deployment, fresh=fresh, resume=resume)
         accept()
         definitions = definitions_of(manifest, deployment.in_process)
-        with deployment_instance(deployment) as instance:
+        with deployment_instance(deployment, replaying=True) as instance:
             forget_failures(instance)
             _read_sources(manifest, definitions, instance, progress)
             skip = frozenset() if with_reactions else frozenset({"reactions", "messages"})

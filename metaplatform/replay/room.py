@@ -52,7 +52,7 @@ def _made_by_replays(deployment: Deployment) -> bool:
     if any((root / name).exists() for name in places.LEFT_BY_SERVING) or not deployment.dagster_home.exists():
         return False
     arrivals = Ledger(Warehouse(root=str(root))).read(Arrival)
-    with deployment_instance(deployment) as instance:
+    with deployment_instance(deployment, replaying=True) as instance:
         replayed = sum(instance.get_runs_count(dg.RunsFilter(tags={tag: "true"})) for tag in REPLAY_TAGS)
         known = all(instance.has_run(run) for run in {arrival.run_id for arrival in arrivals})
         return known and replayed == instance.get_runs_count()

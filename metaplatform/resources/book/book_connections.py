@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from metaplatform.errors import MetaplatformError, StorageError
+from metaplatform.resources.process.database_urls import POSTGRESQL, database_url, said_without_password, shown_url
 
-_POSTGRESQL = "postgresql+psycopg2"
 _CONNECT_SECONDS = 10
 _LOCK_SECONDS = 30
 _LOCKED = ("database is locked", "lock timeout")
@@ -25,28 +25,8 @@ def book_url(text: str) -> sa.URL:
     Raises:
         MetaplatformError: if ``text`` is not a URL; it is not repeated, because it may hold a password.
     """
-    try:
-        url = sa.make_url(text.strip())
-    except (ArgumentError, ValueError):
-        raise MetaplatformError(
-            owner="book database",
-            culprit="this is not a database URL",
-            fix="write postgresql://user:password@host/database or sqlite:///file.db",
-        ) from None
-    if url.password is not None and "@" in f"{url.host}{url.database}":
-        # What stands behind the first one would be told as the host, and be a part of the password.
-        raise MetaplatformError(
-            owner="book database",
-            culprit="there are several '@' in the database URL",
-            fix="write %40 for those in the user's name or password",
-        )
-    # SQLAlchemy 2.1 would choose psycopg 3, which is not what the extra installs.
-    return url.set(drivername=_POSTGRESQL) if url.drivername in {"postgresql", "postgres"} else url
-
-
-def shown_url(url: sa.URL) -> str:
-    """Return the URL for people: without password, and without options, which may hold one too."""
-    return url.set(query={}).render_as_string(hide_password=True)
+    fix = "write postgresql://user:password@host/database or sqlite:///file.db"
+    return database_url(text, owner="book database", fix=fix)
 
 
 def book_engine(url: sa.URL) -> sa.Engine:
@@ -57,7 +37,7 @@ def book_engine(url: sa.URL) -> sa.Engine:
     """
     name = shown_url(url)
     options: dict[str, Any] = {} if url.get_backend_name() == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-    if url.drivername == _POSTGRESQL and "connect_timeout" not in url.query:
+    if url.drivername == POSTGRESQL and "connect_timeout" not in url.query:
         options["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}
     try:
         engine = sa.create_engine(
@@ -104,10 +84,7 @@ def transaction(engine: sa.Engine, *, write: bool = False, tables: Sequence[sa.T
 
 
 def _storage_error(url: sa.URL, error: SQLAlchemyError) -> StorageError:
-    text = str(getattr(error, "orig", None) or error).strip().splitlines()
-    message = text[0] if text else type(error).__name__
-    if url.password:
-        message = message.replace(str(url.password), "***")
+    message = said_without_password(url, error)
     locked = any(words in message for words in _LOCKED)
     return StorageError(
         owner=shown_url(url),

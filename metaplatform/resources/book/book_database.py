@@ -16,12 +16,12 @@ from metaplatform.resources.book.book_connections import (
     book_engine,
     book_url,
     check_file_exists,
-    shown_url,
     transaction,
 )
 from metaplatform.resources.book.book_layout import complete, holds_book
 from metaplatform.resources.book.book_tables import book_tables, chapters_of_tables, content_tables, owner_columns
 from metaplatform.resources.book.book_triggers import audited_by_entity
+from metaplatform.resources.process.database_urls import shown_url
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.book.source_looks import Look
 from metaplatform.specs.relational.reading import snapshot_of_rows

@@ -12,6 +12,16 @@ from metaplatform.resources.files.sqlite_files import damage_of
 
 _DATABASES = ("history/*.db", "history/runs/index.db", "schedules/*.db")
 _CHOOSE_STORAGE = ("storage", "run_storage", "event_log_storage", "schedule_storage", "instance_class")
+HISTORY_URL = "METAPLATFORM_DAGSTER_URL"
+"""Environment variable with the URL of the PostgreSQL database that is to hold Dagster's history."""
+_SHARED = f"""
+# Runs, events and ticks are in a PostgreSQL database. To go back to SQLite, unset the variable and remove these lines.
+storage:
+  custom:
+    module: metaplatform.resources.process.postgresql_storage
+    class: PostgreSQLStorage
+    config: {{postgres_url: {{env: {HISTORY_URL}}}}}
+"""
 _TEMPLATE = """\
 # Dagster's instance settings. Written once; edit freely, an existing file is never overwritten.
 telemetry: {{enabled: false}}
@@ -85,14 +95,15 @@ class InstanceSettings:
                 )
 
 
-def write_dagster_home(folder: Path, settings: InstanceSettings | None = None) -> Path:
+def write_dagster_home(folder: Path, settings: InstanceSettings | None = None, *, shared: bool = False) -> Path:
     """Make ``folder`` a DAGSTER_HOME and return its absolute path.
 
     Writes ``dagster.yaml`` unless one is there: what a person edited is kept. Storage is Dagster's default, SQLite
-    below the folder; a database that cannot be read is set aside. Safe to call from several processes at once.
+    below the folder, whose databases are set aside if they cannot be read; if it is ``shared``, the PostgreSQL database
+    that the environment names, and the file is told so. Safe to call from several processes at once.
 
     Raises:
-        StorageError: if ``dagster.yaml`` is not valid YAML.
+        StorageError: if ``dagster.yaml`` is not valid YAML, or chooses another storage.
     """
     home = folder.resolve()
     home.mkdir(parents=True, exist_ok=True)
@@ -102,6 +113,7 @@ def write_dagster_home(folder: Path, settings: InstanceSettings | None = None) -
         text = _TEMPLATE.format(**{field.name: getattr(chosen, field.name) for field in fields(chosen)})
         write_whole(target, text.encode())
     _check_settings(target)
+    _choose_storage(target, shared=shared)
     _set_aside_damaged(home)
     return home
 
@@ -115,6 +127,25 @@ def _check_settings(file: Path) -> None:
             culprit=f"it is not valid YAML: {str(error).splitlines()[0]}",
             fix="correct it, or delete it: it is then written again",
         ) from error
+
+
+def _choose_storage(file: Path, *, shared: bool) -> None:
+    """Name PostgreSQL's storage in the settings if it is to be used, and none is named there."""
+    text = file.read_text(encoding="utf-8")
+    if shared and not chooses_storage(file.parent):
+        write_whole(file, f"{text.rstrip()}\n{_SHARED}".encode())
+    elif shared and HISTORY_URL not in text:
+        raise StorageError(
+            owner=str(file),
+            culprit=f"it chooses a storage, and {HISTORY_URL} another",
+            fix=f"unset {HISTORY_URL}, or remove the storage from the file",
+        )
+    elif not shared and HISTORY_URL in text:
+        raise StorageError(
+            owner=str(file),
+            culprit=f"Dagster's history is in the database of {HISTORY_URL}, which is not set",
+            fix=f"set {HISTORY_URL}; or remove the lines of `storage` to begin a history in SQLite",
+        )
 
 
 def chooses_storage(home: Path) -> bool:

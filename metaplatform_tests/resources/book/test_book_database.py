@@ -12,9 +12,10 @@ from sqlalchemy.dialects import mssql, postgresql, sqlite
 
 from metaplatform.errors import BookError, MetaplatformError, StorageError
 from metaplatform.resources.book import book_connections
-from metaplatform.resources.book.book_connections import book_engine, book_url, shown_url
+from metaplatform.resources.book.book_connections import book_engine, book_url
 from metaplatform.resources.book.book_database import BookDatabase, ConflictError, PushPlan
 from metaplatform.resources.book.book_tables import book_tables
+from metaplatform.resources.process.database_urls import shown_url
 from metaplatform.specs.book.manifest import Manifest
 from metaplatform.specs.loading import load_book
 from metaplatform_tests.resources import databases
