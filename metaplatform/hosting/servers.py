@@ -78,7 +78,7 @@ def serve(
         start.begin(others)
         # The webserver and the daemon ask the code servers at once, and later if they are away.
         start.begin(code, wait=True)
-        start.begin((web, daemon(project.resolve(), workspace)))
+        start.begin((web, daemon(project.resolve(), workspace, home, code)))
         start.wait()
         _tell(announce, {"Dagster": web.url, "MLflow": others[0].url, "Reports": others[1].url}, stopped)
         _supervise(supervisor, announce, stopped)

@@ -1,6 +1,7 @@
 """The servers of a deployment as commands: code locations, Dagster's webserver and daemon, MLflow, the reports."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import yaml
 from metaplatform import places
 from metaplatform.errors import ServerError
 from metaplatform.hosting.child import Service
+from metaplatform.resources.process.dagster_instance import instance_ref
 
 LOOPBACK = "127.0.0.1"
 _MODULE = (sys.executable, "-W", "ignore", "-m")
@@ -69,9 +71,18 @@ def webserver(project: Path, workspace: Path, ports: Ports, public_url: str) -> 
     return Service("dagster", command, project, f"http://{LOOPBACK}:{ports.dagster}", "/server_info")
 
 
-def daemon(project: Path, workspace: Path) -> Service:
-    """Return Dagster's daemon over the code servers that ``workspace`` names; it answers nobody."""
-    command = (*_MODULE, "dagster._daemon", "run", "-w", str(workspace))
+def daemon(project: Path, workspace: Path, home: Path, code: Sequence[Service]) -> Service:
+    """Return Dagster's daemon over the code servers that ``workspace`` names; it answers nobody.
+
+    Runs, and sensors in the code servers, open the instance as it does: in our way, if ``code``, the servers that are
+    ours to start, is all there is, and has our packages.
+    """
+    from dagster._serdes import serialize_value
+
+    named = yaml.safe_load(workspace.read_text(encoding="utf-8"))["load_from"]
+    ours = len(named) == len(code) and all(server.command[0] == sys.executable for server in code)
+    reference = ("--instance-ref", serialize_value(instance_ref(home))) if ours else ()
+    command = (*_MODULE, "dagster._daemon", "run", "-w", str(workspace), *reference)
     return Service("daemon", command, project, "", "")
 
 

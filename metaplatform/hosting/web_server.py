@@ -5,8 +5,10 @@ on this machine could start runs. Its pages link to ``/reports/…`` and ``/mlfl
 known here, so that a link that was kept for years leads there still.
 """
 
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -25,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from metaplatform.hosting.services import LOOPBACK
+from metaplatform.resources.process.dagster_instance import instance_ref
 from metaplatform.specs.book.deployment import MLFLOW_LINK, REPORTS_LINK
 
 LOCAL_HOSTS = (LOOPBACK, "localhost")
@@ -94,7 +97,7 @@ def main(workspace: str, dagster: str, mlflow: str, reports: str, public_url: st
     hosts = (*LOCAL_HOSTS, public) if public else LOCAL_HOSTS
     target = WorkspaceFileTarget([workspace])
     with (
-        DagsterInstance.get() as instance,
+        DagsterInstance.from_ref(instance_ref(Path(os.environ["DAGSTER_HOME"]))) as instance,
         WorkspaceProcessContext(instance, version=__version__, workspace_load_target=target) as context,
     ):
         # Connections are kept, as Dagster's own command does: SQLite has none to keep.

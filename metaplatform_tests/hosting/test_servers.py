@@ -20,9 +20,10 @@ import pytest
 from metaplatform.errors import ServerError
 from metaplatform.hosting.child import bearing
 from metaplatform.hosting.servers import _stop_signals, serve
-from metaplatform.hosting.services import Ports
+from metaplatform.hosting.services import Ports, code_servers, daemon
 from metaplatform.hosting.serving_record import MARK, ServingRecord
-from metaplatform_tests.live import free_ports
+from metaplatform.resources.process.dagster_home import write_dagster_home
+from metaplatform_tests.live import free_ports, graphql
 
 SERVE = """
 import sys
@@ -170,6 +171,55 @@ def test_servers_come_up_on_loopback_outlive_their_deaths_and_end_together(tmp_p
         assert record is None or not bearing(MARK, record.mark)
     assert ServingRecord.read(root) is None
     assert (root / "dagster" / "dagster.yaml").exists()
+
+
+ASKING = """
+import dagster as dg
+
+@dg.asset
+def one(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    return dg.MaterializeResult(metadata={"storage": type(context.instance.event_log_storage).__name__})
+
+@dg.sensor(target=one, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
+def ask(context: dg.SensorEvaluationContext) -> dg.RunRequest:
+    return dg.RunRequest(run_key=type(context.instance.event_log_storage).__name__)
+
+defs = dg.Definitions(assets=[one], sensors=[ask])
+"""
+RUNS = """{ runsOrError { ... on Runs { results { status tags { key value } eventConnection { events {
+... on MaterializationEvent { metadataEntries { ... on TextMetadataEntry { text } } } } } } } } }"""
+
+
+def made_by(url: str) -> list[str]:
+    """Return by which storage the sensor asked for the run, and the run was made, once it is."""
+    runs = graphql(url, RUNS)["runsOrError"]["results"]
+    keys = [tag["value"] for run in runs for tag in run["tags"] if tag["key"] == "dagster/run_key"]
+    events = [event for run in runs for event in run["eventConnection"]["events"] if event]
+    texts = [entry["text"] for event in events for entry in event["metadataEntries"]]
+    return [*keys, *texts] if runs and runs[0]["status"] == "SUCCESS" else []
+
+
+@pytest.mark.parametrize("foreign", ["", "  - grpc_server: {host: localhost, port: 1, location_name: far}\n"])
+def test_a_code_location_that_is_not_ours_is_not_told_of_our_storage(tmp_path: Path, foreign: str) -> None:
+    project, home, workspace = make_project(tmp_path / "project"), write_dagster_home(tmp_path), tmp_path / "w.yaml"
+    with (project / "workspace.yaml").open("a") as file:
+        file.write(foreign)
+    code = code_servers(project, tmp_path, workspace)
+    assert ("--instance-ref" in daemon(project, workspace, home, code).command) is not bool(foreign)
+
+
+@pytest.mark.live
+def test_runs_and_sensors_write_over_kept_connections_what_pages_read(tmp_path: Path) -> None:
+    ports = free_ports(3)
+    url, deadline = f"http://127.0.0.1:{ports[0]}", time.monotonic() + 240
+    with served(tmp_path / "root", make_project(tmp_path / "project", ASKING), ports) as ui:
+        ui.says("Ctrl-C")
+        while not (found := made_by(url)):
+            assert time.monotonic() < deadline, ui.said
+            time.sleep(1)
+        assert found == ["KeptEvents", "KeptEvents"]
+        ui.process.send_signal(signal.SIGINT)
+        assert ui.process.wait(60) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Dagster's SQLite databases as one process writes them that makes many runs: the same files, for less.
+"""Dagster's SQLite databases as our processes write them: the same files, for less.
 
 Dagster opens a database for each event, waits for the disk each time, and makes the database of each run by
 migrations. Here connections are kept, a run's database is a copy of an empty one, and the events of a step are written
@@ -31,7 +31,6 @@ _WAIT = frozenset(
         *ASSET_EVENTS,
         *ASSET_CHECK_EVENTS,
         DagsterEventType.STEP_OUTPUT,
-        DagsterEventType.ENGINE_EVENT,
         DagsterEventType.RESOURCE_INIT_STARTED,
         DagsterEventType.RESOURCE_INIT_SUCCESS,
         DagsterEventType.LOGS_CAPTURED,
@@ -108,6 +107,8 @@ class KeptEvents(SqliteEventLogStorage):
             rows = [row for event, row in written if event.run_id == run_id]
             with self._engine_of(run_id).begin() as connection:
                 connection.execute(SqlEventLogStorageTable.insert(), rows)
+            # A page that follows the run looks at this file, and what is new is in the log beside it.
+            os.utime(self.path_for_shard(run_id))
         if mirrored := [(event, row) for event, row in written if event.dagster_event_type in _MIRRORED]:
             with self._engine_of(INDEX_SHARD_NAME).begin() as connection:
                 self._index = connection

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,3 +139,18 @@ def test_a_storage_that_a_person_has_chosen_is_seen(tmp_path: Path) -> None:
         assert not chooses_storage(tmp_path)
     (tmp_path / "dagster.yaml").write_text("storage: {sqlite: {base_dir: there}}")
     assert chooses_storage(tmp_path)
+
+
+def test_a_page_that_follows_a_run_is_told_what_is_new_while_the_run_is_at_work(tmp_path: Path) -> None:
+    home, told = write_dagster_home(tmp_path), list[str]()
+    with _kept(home) as instance, dg.DagsterInstance.from_config(str(home)) as page:
+        run = instance.add_run(dg.DagsterRun("daily", "11111111-2222-4333-8444-555555555555"))
+        page.all_logs(run.run_id)
+        page.watch_event_logs(run.run_id, None, lambda event, _cursor: told.append(event.dagster_event.message))
+        for message in ("first", "second"):
+            instance.report_engine_event(message, run)
+            deadline = time.monotonic() + 30
+            while message not in told:
+                assert time.monotonic() < deadline, told
+                time.sleep(0.05)
+    assert told == ["first", "second"]
