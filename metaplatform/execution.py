@@ -8,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
-from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 from metaplatform import places
@@ -16,8 +15,7 @@ from metaplatform.errors import MetaplatformError, StorageError
 from metaplatform.factories.automation.state import NOT_FINISHED
 from metaplatform.factories.failures import decisive, said_by
 from metaplatform.resources.engine.interruptions import interruptions_noted
-from metaplatform.resources.process.dagster_home import chooses_storage
-from metaplatform.resources.process.run_history import kept_storage
+from metaplatform.resources.process.dagster_instance import instance_ref
 from metaplatform.resources.process.shared_history import home_in_use
 from metaplatform.resources.run_launcher import worker_tags
 from metaplatform.resources.storage.root_lock import sole_holder
@@ -124,8 +122,7 @@ def deployment_instance(deployment: Deployment, *, replaying: bool = False) -> I
     with home_in_use(deployment.dagster_home, shared=not replaying) as home:
         os.environ["DAGSTER_HOME"] = str(home)
         try:
-            overrides = {**_NO_COPIES, **({} if chooses_storage(home) else kept_storage(home))}
-            with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides)) as instance:
+            with dg.DagsterInstance.from_ref(instance_ref(home, _NO_COPIES)) as instance:
                 yield instance
         finally:
             if before is None:

@@ -26,6 +26,7 @@ class Use(NamedTuple):
 
 
 SENSES = {
+    "config": ("the key of Dagster's settings that a storage's own stand below", r"config: \{postgres_url"),
     "diff": ("the command `book diff`, after git's", r"book diff|: diff$"),
     "lag": ("the SQL function", r"lag\(|ifnull lag last|fill first_value lag"),
     "production": ("where a project of Dagster's runs", r"in production"),

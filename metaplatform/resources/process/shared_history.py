@@ -87,7 +87,7 @@ def _check_version(connection: sa.Connection) -> None:
         raise StorageError(
             owner=shown_url(connection.engine.url),
             culprit="another version of Dagster made its tables",
-            fix="if it was an earlier one, back it up and run `dagster instance migrate`; else install it",
+            fix="back it up and run `dagster instance migrate` if it was an earlier one, or install that one",
         )
 
 
