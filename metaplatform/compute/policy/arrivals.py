@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from metaplatform.chapters import SOURCES
-from metaplatform.compute.policy.plans import RunPlan, run_key
+from metaplatform.compute.policy.plans import ALONE_TAG, RunPlan, run_key
 from metaplatform.compute.policy.ranges import MOST_PARTITIONS, Joining, apart, following, within_bounds
 from metaplatform.compute.policy.road import Road, Stock
 from metaplatform.compute.policy.stale import Stale
@@ -70,6 +70,7 @@ class _Job:
     arrival: bool
     rank: tuple[bool, datetime, timedelta] = (False, datetime.max.replace(tzinfo=UTC), timedelta.max)
     more: tuple[str, ...] = ()
+    alone: str = ""
 
     @property
     def partitions(self) -> tuple[str, ...]:
@@ -116,7 +117,9 @@ def _joined(
 ) -> _Job:
     """Return the job with as many of its partitions as go into one run; all is made of each that is of the first."""
     more: list[str] = []
-    for key in job.more if job.more and not apart(road, selected, state.joining) else ():
+    if job.more and (why := apart(road, selected, state.joining)):
+        return replace(job, more=(), alone=why)
+    for key in job.more:
         same = road.selection(roots, stock, scheme=job.scheme, partition=key, score=job.arrival)
         if same != selected or _is_blocked(state, replace(job, partition=key)):
             break
@@ -229,6 +232,7 @@ def _plan(
         monitors=road.monitors(selected, job.partition, {**dict.fromkeys(manifest.models, now), **state.known}),
         partition=job.partition,
         reason=_reason(manifest, state, job, roots),
+        tags={ALONE_TAG: job.alone} if job.alone else {},
         retries=ARRIVE_AGAIN,
         last=job.more[-1] if job.more else "",
     )

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from metaplatform.naming import stable_id
 
+ALONE_TAG = "one_by_one"
+"""Says on a run why the partitions that follow its own are not made with it."""
+
 
 @dataclass(frozen=True)
 class RunPlan:

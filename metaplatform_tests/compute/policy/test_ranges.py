@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from metaplatform.compute.policy import ranges
 from metaplatform.compute.policy.arrivals import plan_arrivals
+from metaplatform.compute.policy.plans import ALONE_TAG
 from metaplatform.compute.policy.ranges import Joining, apart, following, ranges_of
 from metaplatform.compute.policy.road import Road
 from metaplatform.specs.fields.partitions import PartitionSpec
@@ -65,6 +66,7 @@ def test_history_before_a_first_version_goes_in_one_piece() -> None:
     plans = shop().settle(LATER)
     orders = [plan for plan in plans if "raw.orders" in plan.refs]
     assert [(plan.partition, plan.last) for plan in orders] == [(DAYS[0], DAYS[8])]
+    assert ALONE_TAG not in orders[0].tags
     assert orders[0].reason.startswith(f"new data for {DAYS[0]} to {DAYS[8]} in ")
 
 
@@ -73,6 +75,10 @@ def test_after_each_partition_that_is_judged_the_loop_may_decide() -> None:
     world.scorable = set(world.manifest.predictions)
     orders = [plan for plan in world.settle(LATER) if "raw.orders" in plan.refs]
     assert [(plan.partition, plan.last) for plan in orders] == [(day, "") for day in DAYS[:9]]
+    told = [plan.tags.get(ALONE_TAG, "") for plan in orders]
+    assert all(text.endswith(" may act on each") for text in told[:-1])
+    # Nothing waits behind the last one: nobody has kept anything from it.
+    assert told[-1] == ""
 
 
 def test_it_is_told_what_keeps_partitions_apart() -> None:
