@@ -122,7 +122,13 @@ def test_what_does_not_fit_is_kept_aside_with_its_reason(replayed: Project) -> N
     assert order["_source_file"] == "table orders of shop.db"
     [line] = replayed.stored("raw", "requests__quarantine_lines").to_dicts()
     reason = "a word of it is not key=value"
-    assert line == {"file": "logs/second.log", "line": 2, "reason": reason, "text": "what is this"}
+    assert line == {
+        "file": "logs/second.log",
+        "line": 2,
+        "reason": reason,
+        "text": "what is this",
+        "_partition": line["_partition"],
+    }
 
 
 def test_a_look_at_the_data_says_what_will_be_turned_away_and_a_plan_finds_nothing_stale(replayed: Project) -> None:

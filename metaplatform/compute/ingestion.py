@@ -47,7 +47,7 @@ class Conformed:
 
     ``accepted`` has the declared columns, then new ones, then derived ones; the event timestamp is a
     TIMESTAMPTZ (UTC). ``quarantined`` has the columns of the file as text, ``_event_timestamp`` where the source has
-    one, ``_copy`` where it has a key, ``_reason``, and ``_source_file`` where the rows are read from files.
+    one, ``_copy`` where it has a key, and ``_reason``. Both have ``_source_file`` where the rows are read from files.
     """
 
     accepted: ibis.Table
@@ -238,6 +238,11 @@ def _with_misplaced(reading: _Reading, spec: Source, arrived: datetime | None) -
     return replace(reading, faults=(*reading.faults, *faults))
 
 
+def repeats_key(spec: Source) -> str:
+    """Return the reason of a row that has no fault, and whose key an earlier row has."""
+    return f"key ({', '.join(spec.key)}) repeats an earlier row's"
+
+
 def first_moment(partitions: PartitionSpec) -> datetime:
     """Return the moment with which the first partition begins."""
     return partitions.window(partitions.start).start
@@ -320,7 +325,7 @@ def _first_of_each_key(reading: _Reading, spec: Source, fit: str, repeats: str =
     own = exp.Star(except_=[exp.to_identifier(name) for name in ("_rank", "_alike")])
     kept = exp.select(own).from_(source(ranked)).where(first)
     stay = steps.add("accepted", exp.union(exp.select("*").from_(source(unique)), kept, distinct=False))
-    message = text(f"key ({', '.join(spec.key)}) repeats an earlier row's")
+    message = text(repeats_key(spec))
     known = [*reading.raw.columns, *([MOMENT] if spec.event_timestamp else [])]
     copy = named(exp.EQ(this=column("_alike"), expression=exp.Literal.number(1)), COPY)
     again = exp.select(*(column(name) for name in known), copy, named(message, REASON)).from_(source(ranked))
@@ -343,6 +348,8 @@ def _accepted(reading: _Reading, spec: Source, step: str) -> ibis.Table:
     if spec.event_timestamp:
         moment = next(name for name in names if name.lower() == spec.event_timestamp.lower())
         selected[moment] = instant(_moment(reading, moment))
+    if FILE in reading.raw.columns:
+        selected[FILE] = column(FILE)
     query = exp.select(*(named(tree, name) for name, tree in selected.items())).from_(source(step))
     return reading.steps.finish(query)
 

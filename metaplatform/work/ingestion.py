@@ -3,7 +3,7 @@
 from metaplatform.compute.chosen_rows import visible
 from metaplatform.compute.policy.quarantine import beyond_share
 from metaplatform.errors import DataError
-from metaplatform.naming import stable_id, staged_ref
+from metaplatform.naming import PARTITION, stable_id, staged_ref
 from metaplatform.specs.book.source_contents import EMPTY, SourceContents, closed_until
 from metaplatform.specs.entities.ingestion import Source
 from metaplatform.specs.records.ledger import Arrival
@@ -28,6 +28,8 @@ def ingest(step: Step) -> dict[str, Made]:
         contents = staged_contents(session, step, source, as_planned=PLAN_TAG in step.tags)
         _refuse_quarantined(step, source, contents)
         staged = session.table(staged_ref(step.ref))
+        # The number of each row's file, which earlier releases did not keep.
+        staged = staged.drop(PARTITION) if PARTITION in staged.columns else staged
         written = store(session, step, session.keep(visible(staged, source, now=step.now, window=step.window)))
     arrivals = [_arrival(step, source, contents, key, rows) for key, rows in written.by_partition.items()]
     step.ledger.append(*arrivals)

@@ -1,31 +1,41 @@
-"""A source's files, read and checked once for each change of theirs, however many partitions they make."""
+"""A source's files, read and checked when they change, however many partitions they make: those that changed alone."""
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import ibis
 import pyarrow as pa
 
-from metaplatform.compute.file_faults import faults_by_file
-from metaplatform.compute.ingestion import COPY, MOMENT, conform, first_moment
-from metaplatform.compute.partition_profiles import moment_span, partition_profiles
 from metaplatform.errors import DataError, StorageError
-from metaplatform.naming import FILE, quarantine_ref, stable_id, staged_ref
+from metaplatform.naming import FILE, stable_id, staged_ref
 from metaplatform.resources.engine.session import Session
-from metaplatform.resources.sources.readers import READERS, read_rows
-from metaplatform.resources.sources.source_reader import Place, SourceRows
+from metaplatform.resources.sources.readers import READERS
+from metaplatform.resources.sources.source_reader import Kinds, Place
 from metaplatform.resources.storage.source_contents import ContentRecords
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.book.manifest import Manifest
-from metaplatform.specs.book.source_contents import FileContent, PartitionContent, SourceContents
+from metaplatform.specs.book.source_contents import SourceContents, StagedFile, StagedFiles
 from metaplatform.specs.entities.families import SourceSpec
-from metaplatform.specs.fields.partitions import PartitionSpec
+from metaplatform.work.changed_files import Changes, changes, columns_of, first_numbers, read_apart, release_of
+from metaplatform.work.staged_files import (
+    Span,
+    Taken,
+    Tally,
+    count,
+    counted_by,
+    numbered,
+    numbers_of,
+    span_of,
+    staged_rows,
+    tables_of,
+    take,
+    tally,
+    token_of,
+)
 from metaplatform.work.steps import Step
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class SourceChangedError(DataError):
@@ -36,12 +46,14 @@ class SourceChangedError(DataError):
 class SourceMark:
     """What tells a source's files, and what the book says of them, from any other; no file was opened for it.
 
-    ``changed_at`` is when the youngest file was written to last.
+    ``changed_at`` is when the youngest file was written to last; ``marks`` has each file's own, where files can be read
+    apart from each other.
     """
 
     mark: str
     changed_at: datetime
     parts: tuple[str, ...]
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 def mark_of(manifest: Manifest, source: SourceSpec) -> SourceMark:
@@ -52,7 +64,7 @@ def mark_of(manifest: Manifest, source: SourceSpec) -> SourceMark:
     """
     state = READERS.of(source.kind).state(source, Place.of(manifest))
     mark = stable_id(state.token, manifest.spec_hash(source.ref))
-    return SourceMark(mark, state.changed_at or _EPOCH, state.parts)
+    return SourceMark(mark, state.changed_at or _EPOCH, state.parts, state.marks)
 
 
 def read_source(
@@ -67,39 +79,12 @@ def read_source(
         SourceChangedError: if the files changed while they were read.
         StorageError: if a row was read and is neither stored nor quarantined.
     """
-    ref = source.ref
-    before = mark_of(manifest, source)
-    files = read_rows(session, source, Place.of(manifest))
-    conformed = conform(files.rows, source, arrived=arrived, keep=session.keep)
-    read = _by_file(session, files.rows)
-    unfit = session.keep(_named(conformed.quarantined, files), owner=ref)
-    rows = _unchanged(session.stream(conformed.accepted, owner=ref), manifest, source, before)
-    commit = {"mark": before.mark}
-    stored = warehouse.replace(staged_ref(ref), rows, partition=None, metadata=commit).rows
-    quarantined = _keep(session, warehouse, quarantine_ref(ref), unfit, commit)
-    rejected = 0
-    if files.rejects is not None:
-        rejected = _keep(session, warehouse, f"{quarantine_ref(ref)}_lines", files.rejects, commit)
-    check_sums(ref, read=read.total(), stored=stored, quarantined=quarantined)
-    first, last = _span(session, source)
-    faulty = session.keep(_faulty(source, unfit))
-    accepted = Counter({files.names[path]: count for path, count in read.items()}) - _by_file(session, unfit)
-    contents = SourceContents(
-        mark=before.mark,
-        spec_hash=manifest.spec_hash(ref),
-        read=read.total(),
-        stored=stored,
-        quarantined=quarantined,
-        rejected=rejected,
-        excused=quarantined - _count(session, faulty),
-        arrived_at=arrived,
-        partitions=_partitions(session, source, faulty, arrived),
-        first=first,
-        last=last,
-        paths=before.parts,
-        faulty=_faulty_files(session, source, files, accepted, faulty, arrived),
-    )
-    ContentRecords(warehouse.root_path).keep(source.name, contents)
+    records = ContentRecords(warehouse.root_path)
+    with records.reading(source.name):
+        reading = _Reading(session, manifest, source, warehouse, mark_of(manifest, source), arrived)
+        contents, staged = reading.changed() or reading.whole()
+        records.keep_files(source.name, staged)
+        records.keep(source.name, contents)
     return contents
 
 
@@ -135,121 +120,146 @@ def staged_contents(session: Session, step: Step, source: SourceSpec, *, as_plan
     return read_source(session, manifest, source, warehouse, arrived=step.clock.now())
 
 
-def _unchanged(
-    rows: pa.RecordBatchReader, manifest: Manifest, source: SourceSpec, before: SourceMark
-) -> pa.RecordBatchReader:
-    """Return the rows, failing at their end, before they are committed, if the files are others by then."""
+@dataclass(frozen=True)
+class _Reading:
+    """One reading of a source, whose files were as ``before`` says."""
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        yield from rows
-        if mark_of(manifest, source).mark != before.mark:
-            raise SourceChangedError(
-                owner=source.ref,
-                culprit=f"{source.read} changed while they were read",
-                fix="read them again once they have settled; the loop does so by itself",
-            )
+    session: Session
+    manifest: Manifest
+    source: SourceSpec
+    warehouse: Warehouse
+    before: SourceMark
+    arrived: datetime
 
-    return pa.RecordBatchReader.from_batches(rows.schema, batches())
+    def whole(self) -> tuple[SourceContents, StagedFiles]:
+        """Read all files again; return what there is, and how it is staged."""
+        taken, files = self._take(), first_numbers(self.before.parts, self.before.marks)
+        self._write(taken, files, None)
+        read = taken.files
+        staged = self._staged(files, columns_of(read), read.kinds, alike=read.alike)
+        return self._contents(self._tally(taken)), staged
 
+    def changed(self) -> tuple[SourceContents, StagedFiles] | None:
+        """Read the files that have changed; return what there is, None if that cannot be told without the others."""
+        spec_hash = self.manifest.spec_hash(self.source.ref)
+        found = changes(self.session, self.warehouse, self.source, self.before.marks, spec_hash, self.arrived)
+        if found is None:
+            return None
+        try:
+            taken = self._take(found.wanted) if found.wanted else None
+        except DataError:
+            # Beside the others they may be sound; if not, the error is that of all files.
+            return None
+        if not read_apart(self.session, self.warehouse, self.source, found, taken):
+            return None
+        gone = self._tally_of(found)
+        if found.numbers:
+            self._write(taken, found.files, found.numbers)
+        new = Tally() if taken is None else self._tally(taken, found.numbers)
+        amount = Tally.of(found.known).exchanged(gone, new)
+        if {*gone.span} & {*amount.span} - {None}:
+            amount = replace(amount, span=self._span())
+        before = found.before
+        staged = self._staged(found.files, before.columns, before.kinds, alike=before.alike and self._alike(taken))
+        # Of files without any row only all together tell what is wrong.
+        return (self._contents(amount), staged) if amount.stored + amount.quarantined else None
 
-def _count(session: Session, rows: ibis.Table) -> int:
-    return int(session.stream(rows.aggregate(rows=rows.count())).read_all()["rows"][0].as_py())
+    def _take(self, only: Collection[str] | None = None) -> Taken:
+        taken = take(self.session, self.source, Place.of(self.manifest), arrived=self.arrived, only=only)
+        # Rows of all files are streamed into the table, those of a few are looked at before.
+        return taken if only is None else replace(taken, accepted=self.session.keep(taken.accepted))
 
+    def _there(self, numbers: Collection[str] | None = None) -> list[ibis.Table | None]:
+        """Return what is in the tables now, of the files with some numbers only if given."""
+        return [staged_rows(self.session, self.warehouse, table, numbers) for table in tables_of(self.source.ref)]
 
-def _keep(session: Session, warehouse: Warehouse, ref: str, rows: ibis.Table, commit: dict[str, str]) -> int:
-    """Keep rows that were turned away; return how many. Without any, and none from before, no table is made."""
-    count = _count(session, rows)
-    if count or warehouse.exists(ref):
-        warehouse.replace(ref, session.stream(rows), partition=None, metadata=commit)
-    return count
+    def _tally(self, taken: Taken, numbers: Collection[str] | None = None) -> Tally:
+        """Return what the rows that were taken amount to, now that they are staged."""
+        rows = (self._there(numbers)[0], taken.unfit, taken.files.rejects)
+        accepted = taken.accepted_by_file(self.session)
+        return tally(self.session, self.source, *rows, arrived=self.arrived, accepted=accepted)
 
+    def _tally_of(self, found: Changes) -> Tally:
+        """Return what the rows that are to make way amounted to when they were staged."""
+        if not found.replaced:
+            return Tally()
+        rows, arrived = self._there(found.replaced), found.known.arrived_at
+        return tally(self.session, self.source, *rows, arrived=arrived, accepted={})
 
-def _faulty(source: SourceSpec, unfit: ibis.Table) -> ibis.Table:
-    """Return the rows that are turned away for a fault: no copies, and none that the book leaves out on purpose."""
-    rows = unfit.filter(~unfit[COPY]) if source.key else unfit
-    if source.partitions is None:
-        return rows
-    early = rows[MOMENT] < ibis.literal(first_moment(source.partitions))
-    return rows.filter(~early.fill_null(False))
+    def _span(self) -> Span:
+        rows = self._there()[0]
+        return (None, None) if rows is None else span_of(self.session, self.source, rows)
 
+    def _write(self, taken: Taken | None, files: Mapping[str, StagedFile], numbers: Collection[str] | None) -> None:
+        """Replace the rows with some ``numbers``, or all there are, by those that were taken."""
+        staged, *others = tables_of(self.source.ref)
+        by_name, by_path = numbers_of(taken.files, files) if taken else ({}, {})
+        every = numbers or {found.number for found in files.values()}
+        accepted = numbered(taken.accepted, by_path).drop(FILE) if taken else None
+        stored = self._replace(staged, accepted, every, whole=numbers is None)
+        turned_away = ((taken.unfit, FILE), (taken.files.rejects, "file")) if taken else ((None, ""), (None, ""))
+        for table, (rows, column) in zip(others, turned_away, strict=True):
+            if rows is None and numbers is None:
+                continue
+            found = set() if rows is None else {by_name[name] for name in counted_by(self.session, rows, column)}
+            there = self.warehouse.partitions(table)
+            found |= {key for key in every if key in there and there[key].rows}
+            if not found and numbers is None and there:
+                found = {min(every)}
+            if found:
+                placed = None if rows is None else numbered(rows, by_name, column)
+                self._replace(table, placed, found, whole=numbers is None)
+        if taken:
+            quarantined = count(self.session, taken.unfit)
+            check_sums(self.source.ref, read=taken.read.total(), stored=stored, quarantined=quarantined)
 
-def _partitions(
-    session: Session, source: SourceSpec, faulty: ibis.Table, arrived: datetime
-) -> dict[str, PartitionContent]:
-    stored = _profiles(session, partition_profiles(session.table(staged_ref(source.ref)), source))
-    turned_away: dict[str, int] = {}
-    if source.partitions is not None:
-        bounds = _bounds(source, source.partitions, arrived)
-        placed = faulty.filter(faulty[MOMENT] >= ibis.literal(bounds[0]), faulty[MOMENT] <= ibis.literal(bounds[1]))
-        found = _profiles(session, partition_profiles(placed, source, moment=MOMENT))
-        turned_away = {key: profile.rows for key, profile in found.items()}
-    lacking = PartitionContent(0, "0")
-    return {
-        key: PartitionContent(profile.rows, profile.content, turned_away.get(key, 0))
-        for key in sorted({*stored, *turned_away})
-        for profile in [stored.get(key, lacking)]
-    }
+    def _replace(self, table: str, rows: ibis.Table | None, numbers: Collection[str], *, whole: bool) -> int:
+        """Replace rows of a table, unless the files are others by now; return how many there are instead."""
+        if rows is None:
+            there = staged_rows(self.session, self.warehouse, table)
+            if there is None:
+                return 0
+            rows = there.limit(0)
+        stream, mark = self._unchanged(self.session.stream(rows, owner=self.source.ref)), {"mark": self.before.mark}
+        return self.warehouse.replace_partitions(table, stream, partitions=numbers, metadata=mark, whole=whole).rows
 
+    def _unchanged(self, rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
+        """Return the rows, failing at their end, before they are committed, if the files are others by then."""
 
-def _bounds(source: SourceSpec, scheme: PartitionSpec, arrived: datetime) -> tuple[datetime, datetime]:
-    """Return the first and the last moment that a row of a source may be about."""
-    return first_moment(scheme), source.max_ahead.behind(arrived)
+        def batches() -> Iterator[pa.RecordBatch]:
+            yield from rows
+            if mark_of(self.manifest, self.source).mark != self.before.mark:
+                raise SourceChangedError(
+                    owner=self.source.ref,
+                    culprit=f"{self.source.read} changed while they were read",
+                    fix="read them again once they have settled; the loop does so by itself",
+                )
 
+        return pa.RecordBatchReader.from_batches(rows.schema, batches())
 
-def _named(rows: ibis.Table, files: SourceRows) -> ibis.Table:
-    """Return rows with their files as people call them."""
-    names = pa.table({FILE: list(files.names), "name": list(files.names.values())})
-    joined = rows.join(ibis.memtable(names), FILE)
-    return joined.select(*(joined["name"].name(FILE) if name == FILE else joined[name] for name in rows.columns))
+    @staticmethod
+    def _alike(taken: Taken | None) -> bool:
+        return taken is None or taken.files.alike
 
+    def _staged(
+        self, files: Mapping[str, StagedFile], columns: Mapping[str, str], kinds: Kinds, *, alike: bool
+    ) -> StagedFiles:
+        tables = token_of(self.warehouse, self.source.ref)
+        return StagedFiles(self.before.mark, release_of(self.session), tables, columns, kinds, alike, files)
 
-def _by_file(session: Session, rows: ibis.Table, column: str = FILE) -> Counter[str]:
-    """Return how many rows there are of each file."""
-    counted = rows.group_by(rows[column].name("file")).aggregate(rows=rows.count())
-    return Counter({row["file"]: row["rows"] for row in session.stream(counted).read_all().to_pylist()})
-
-
-def _faulty_files(
-    session: Session,
-    source: SourceSpec,
-    files: SourceRows,
-    accepted: Counter[str],
-    faulty: ibis.Table,
-    arrived: datetime,
-) -> dict[str, FileContent]:
-    """Return what of each file is turned away, lines that are not rows too; ``accepted`` counts the others."""
-    scheme = source.partitions
-    within = _bounds(source, scheme, arrived) if scheme else None
-    found = session.stream(faults_by_file(faulty, owner=source.ref, within=within)).read_all().to_pylist()
-    rows = {row["file"]: row for row in found}
-    lines = _by_file(session, files.rejects, "file") if files.rejects is not None else Counter[str]()
-    contents = {}
-    for name in sorted({*rows, *lines}):
-        row = rows.get(name, {"rows": 0, "content": "", "first": None})
-        bad = row["rows"] + lines[name]
-        moment = None if scheme is None else _moment(row["first"])
-        partition = scheme.key_of(moment) if scheme and moment else ""
-        contents[name] = FileContent(accepted[name] + bad, bad, row["content"], partition)
-    return contents
-
-
-def _profiles(session: Session, profiles: ibis.Table) -> dict[str, PartitionContent]:
-    found = session.stream(profiles).read_all().to_pylist()
-    return {str(row["partition"]): PartitionContent(row["rows"], row["fingerprint"]) for row in found if row["rows"]}
-
-
-def _span(session: Session, source: SourceSpec) -> tuple[datetime | None, datetime | None]:
-    """Return the first and the last event timestamp, as far as Python can tell one."""
-    if source.event_timestamp is None:
-        return None, None
-    ends = session.stream(moment_span(session.table(staged_ref(source.ref)), source)).read_all().to_pylist()
-    return _moment(ends[0]["first"]), _moment(ends[0]["last"])
-
-
-def _moment(micros: int | None) -> datetime | None:
-    if micros is None:
-        return None
-    try:
-        return _EPOCH + timedelta(microseconds=micros)
-    except OverflowError:
-        return _EARLIEST if micros < 0 else _LATEST
+    def _contents(self, amount: Tally) -> SourceContents:
+        return SourceContents(
+            mark=self.before.mark,
+            spec_hash=self.manifest.spec_hash(self.source.ref),
+            read=amount.stored + amount.quarantined,
+            stored=amount.stored,
+            quarantined=amount.quarantined,
+            rejected=amount.rejected,
+            excused=amount.excused,
+            arrived_at=self.arrived,
+            partitions=amount.partitions,
+            first=amount.span[0],
+            last=amount.span[1],
+            paths=self.before.parts,
+            faulty=amount.faulty,
+        )

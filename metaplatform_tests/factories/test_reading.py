@@ -16,7 +16,7 @@ from metaplatform.factories.mount import STANDALONE
 from metaplatform.resources.storage.ledger import Ledger
 from metaplatform.resources.storage.source_contents import ContentRecords
 from metaplatform.specs.records.ledger import Arrival
-from metaplatform.work import staging
+from metaplatform.work import staged_files, staging
 from metaplatform.work.approvals import Held, approve, held_back
 from metaplatform.work.staging import SourceChangedError, read_source
 from metaplatform_tests.factories.live_loop import BOOK, LiveLoop
@@ -68,19 +68,19 @@ def test_a_file_that_is_written_to_while_it_is_read_is_not_taken_by_half(
     loop.settle()
     path = loop.orders(DAYS[0], 1, 2, 3)
     check_sums = staging.check_sums
-    read = staging.conform
+    read = staged_files.conform
 
     def while_it_is_read(*arguments: object, **named: object) -> object:
         loop.orders(DAYS[0], 1, 2, 3, 4)
         return read(*arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(staging, "conform", while_it_is_read)
+    monkeypatch.setattr(staged_files, "conform", while_it_is_read)
     source = loop.manifest.sources["orders"]
     with loop.warehouse.session() as session, pytest.raises(SourceChangedError):
         read_source(session, loop.manifest, source, loop.warehouse, arrived=datetime.now(UTC))
     assert path.exists()
     assert len(loop.rows("raw.orders__staged")) == 2, "what was staged before is left in place"
-    monkeypatch.setattr(staging, "conform", read)
+    monkeypatch.setattr(staged_files, "conform", read)
     assert staging.check_sums is check_sums
     assert loop.settle() == ["raw.orders: new or changed files", f"new data for {DAYS[0]} in raw.orders"]
     assert loop.counts("raw.orders") == {DAYS[0]: 4}

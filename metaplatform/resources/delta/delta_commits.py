@@ -100,7 +100,7 @@ def schema_after(
     Raises:
         DataError: if rows of other partitions stay, and have another type in some column.
     """
-    alone = len(replaced.partitions) == 1
+    alone = replaced.whole or len(replaced.partitions) == 1
     if table is None or (replaced.takes_all(table, folder) and (alone or not table.file_uris())):
         return new
     stored = [field for field in arrow_schema(table) if field.name not in replaced.values]

@@ -37,10 +37,12 @@ class Replacement:
     """Which rows make way: those of ``partitions`` (``""`` in a table without) that have ``values``.
 
     ``values`` are of the table's Delta partition columns, which ``_partition`` is not: a file holds many of those.
+    ``whole`` is what leaves no other row, whatever partitions the table has: its columns and types may change.
     """
 
     partitions: frozenset[str]
     values: Mapping[str, str | int]
+    whole: bool = False
 
     @property
     def columns(self) -> tuple[frozenset[str], bool]:
@@ -50,8 +52,12 @@ class Replacement:
     def takes_all(self, table: DeltaTable, folder: Path) -> bool:
         """Tell whether no row of the table would stay: then its columns may change as well."""
         found, mine = partition_columns(table), _texts(self.values)
-        return found != self.columns or all(
-            dict(file.fixed) == mine and self.partitions >= file.parts(folder).keys() for file in table_files(table)
+        return (
+            self.whole
+            or found != self.columns
+            or all(
+                dict(file.fixed) == mine and self.partitions >= file.parts(folder).keys() for file in table_files(table)
+            )
         )
 
 

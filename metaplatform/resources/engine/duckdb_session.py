@@ -31,6 +31,7 @@ class DuckDBSession(Session):
         self.backend: Backend = ibis.duckdb.from_connection(connection)
         self.folder = folder
         self.threads = threads
+        self.release = f"duckdb {duckdb.__version__}"
         self._connection = connection
         self._root = root
         self._cursors = ExitStack()

@@ -17,13 +17,15 @@ class Session(Protocol):
     """An engine at work on the tables of a storage root, from :meth:`Warehouse.session`; nothing of it outlives it.
 
     ``folder`` holds its temporary files; ``threads`` is how many it may take, and those who work with its rows.
-    Expressions of Ibis are of its ``backend``, which the readers of sources' files work on as well: they alone know
-    which engine it is. A table is read at one version throughout, whatever is committed meanwhile.
+    ``release`` tells its engine from others, which may hash rows otherwise. Expressions of Ibis are of its ``backend``,
+    which the readers of sources' files work on as well: they alone know which engine it is.
+    A table is read at one version throughout, whatever is committed meanwhile.
     """
 
     backend: Backend
     folder: Path
     threads: int
+    release: str
 
     def table(self, ref: str, *, version: int | None = None) -> ibis.Table:
         """Return table ``ref`` as it was at ``version`` of its Delta log (default: when first asked for).

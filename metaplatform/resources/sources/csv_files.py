@@ -58,7 +58,13 @@ class CsvFormat(FileFormat[CsvSource]):
             tables.append(name)
         rejects = _rejects(connection, tables, files, owner=spec.ref)
         empty = _empty_files([file.name for file in files if file not in held])
-        return FilesRead(union_of(connection, tables), pa.concat_tables([rejects, empty]))
+        alike = len({frozenset(head.columns) for head in heads.values()}) == 1
+        return FilesRead(union_of(connection, tables), pa.concat_tables([rejects, empty]), alike=alike)
+
+    def apart(self, spec: CsvSource) -> bool:
+        """Tell that a file's rows are what its own first line makes of them."""
+        del spec
+        return True
 
     def known(
         self, connection: duckdb.DuckDBPyConnection, spec: CsvSource, files: Sequence[OpenedFile], *, looked_at: int

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -27,11 +27,13 @@ class FilesRead:
     """The ``table``, or view, of a connection that has all rows of some files, and their rejected lines.
 
     Each row has the path of its file beside, in the column :data:`metaplatform.naming.FILE`. ``rejects`` are as
-    :data:`REJECT_COLUMNS` says; None for formats without lines.
+    :data:`REJECT_COLUMNS` says; None for formats without lines. ``kinds`` and ``alike`` are as those of ``SourceRows``.
     """
 
     table: str
     rejects: pa.Table | None = None
+    kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    alike: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,14 @@ class FileFormat(ABC, Generic[S]):
         """
         del spec, folder, most
         return list(files)
+
+    def apart(self, spec: S) -> bool:
+        """Tell whether files are read one without the other as they are read together, if their columns are the same.
+
+        Then a new file costs its own rows. It is asked of each format, for an answer that is wrong loses rows.
+        """
+        del spec
+        return False
 
     def held(self, files: Iterable[OpenedFile]) -> list[OpenedFile]:
         """Return the files that hold anything; all of them if none does."""

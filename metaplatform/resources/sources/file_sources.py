@@ -1,7 +1,7 @@
 """Sources whose rows are in files: found, opened, and read by their format."""
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from metaplatform.resources.sources.file_looks import HEAD_BYTES, heads, look_at
 from metaplatform.resources.sources.first_rows import ROWS, first_rows
 from metaplatform.resources.sources.guessed_types import typed_by_values
 from metaplatform.resources.sources.opened_files import OpenedFile, opened
-from metaplatform.resources.sources.source_paths import find_files, fingerprint, last_change, name_for_people
+from metaplatform.resources.sources.source_paths import find_files, looked_up, name_for_people
 from metaplatform.resources.sources.source_reader import (
     Looking,
     Place,
@@ -48,11 +48,14 @@ class FileReader:
         Raises:
             DataError: if there are none.
         """
-        paths = find_files(spec, place.root, allowed=place.folders)
-        return SourceState(fingerprint(paths), last_change(paths), tuple(map(str, paths)))
+        found = looked_up(find_files(spec, place.root, allowed=place.folders))
+        marks = found.marks if self._form.apart(spec) else {}
+        return SourceState(found.token, found.changed_at, tuple(found.marks), marks)
 
-    def read(self, session: Session, spec: FileSource, place: Place) -> SourceRows:
-        """Return the rows of the files; archives are unpacked into the session's folder.
+    def read(
+        self, session: Session, spec: FileSource, place: Place, *, only: Collection[str] | None = None
+    ) -> SourceRows:
+        """Return the rows of the files, of some ``only`` if given; archives are unpacked into the session's folder.
 
         Parquet is read when its rows are asked for; text at once, into tables of the session.
 
@@ -60,14 +63,17 @@ class FileReader:
             DataError: if files or columns are missing or cannot be read.
         """
         paths, backend = find_files(spec, place.root, allowed=place.folders), session.backend
-        files: Sequence[OpenedFile] = opened(paths, spec, place.root, session.folder)
+        wanted = [path for path in paths if only is None or str(path) in only]
+        files: Sequence[OpenedFile] = opened(wanted, spec, place.root, session.folder)
         with _readable(spec, files):
             files = self._form.prepared(spec, files, session.folder)
             read = self._form.read(backend.con, spec, files)
             rejects = None if read.rejects is None else backend.create_table(gen_name("rejects"), read.rejects)
             by_values = self._form.types == "text" and not spec.columns
             table = typed_by_values(backend.con, read.table, spec.written) if by_values else read.table
-        return SourceRows(backend.table(table), rejects, _names(files))
+        parts = {file.name: str(file.origin) for file in files}
+        alike = read.alike and not by_values
+        return SourceRows(backend.table(table), rejects, _names(files), parts, read.kinds, alike)
 
     def look(self, spec: FileSource, place: Place, looking: Looking) -> SourceLook:
         """Return the columns of the files, and how their first rows fit the book.

@@ -55,6 +55,10 @@ class JsonFormat(FileFormat[JsonSource]):
         with_values_of_paths(_rows(connection, spec, files, types, paths=paths), files, spec).create(table)
         return FilesRead(_as_inferred(connection, table, spec, types))
 
+    def apart(self, spec: JsonSource) -> bool:
+        """Tell whether all columns are declared: the types of others are inferred from all files together."""
+        return bool(spec.columns) and spec.contract == "freeze"
+
     def known(
         self, connection: duckdb.DuckDBPyConnection, spec: JsonSource, files: Sequence[OpenedFile], *, looked_at: int
     ) -> KnownFiles:

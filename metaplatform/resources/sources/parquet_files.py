@@ -48,7 +48,19 @@ class ParquetFormat(FileFormat[ParquetSource]):
             with_values_of_paths(_rows(connection, members, as_text=differing, paths=paths), files, spec)
             for members in groups.values()
         ]
-        return FilesRead(_joined(connection, parts))
+        kinds: dict[str, set[str]] = {}
+        for found in schemas.values():
+            for each in found:
+                kinds.setdefault(each.name, set()).add(str(each.type))
+        alike = len({frozenset(schema.names) for schema in schemas.values()}) == 1
+        alike = alike and all(len(types) == 1 for types in kinds.values())
+        every = {name: frozenset(types) for name, types in kinds.items()}
+        return FilesRead(_joined(connection, parts), kinds=every, alike=alike)
+
+    def apart(self, spec: ParquetSource) -> bool:
+        """Tell that files have types of their own, which are told of each column."""
+        del spec
+        return True
 
     def known(
         self, connection: duckdb.DuckDBPyConnection, spec: ParquetSource, files: Sequence[OpenedFile], *, looked_at: int

@@ -1,5 +1,7 @@
 """The readers of sources by kind: those that are built in, and those of installed distributions."""
 
+from collections.abc import Collection
+
 from metaplatform.extensions import WorkByKind
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.sources.csv_files import CsvFormat
@@ -16,10 +18,11 @@ READERS: WorkByKind[SourceReader] = WorkByKind(
 """What reads a source, by its kind."""
 
 
-def read_rows(session: Session, spec: SourceSpec, place: Place) -> SourceRows:
-    """Return all rows of a source, in a session.
+def read_rows(session: Session, spec: SourceSpec, place: Place, *, only: Collection[str] | None = None) -> SourceRows:
+    """Return all rows of a source, in a session; those of some of its parts ``only``, if given.
 
     Raises:
         DataError: naming the source and the part, if rows or columns are missing or cannot be read.
     """
-    return READERS.of(spec.kind).read(session, spec, place)
+    reader = READERS.of(spec.kind)
+    return reader.read(session, spec, place) if only is None else reader.read(session, spec, place, only=only)

@@ -54,13 +54,19 @@ class RecordFormat(FileFormat[S]):
         columns = {file: self._columns(spec, file) for file in files}
         return KnownFiles(columns, rows, lambda: _told(rejected), first=rows)
 
+    def apart(self, spec: S) -> bool:
+        """Tell that a file's rows are those that :meth:`records` makes of it, whatever lies beside it."""
+        del spec
+        return True
+
     def read(self, connection: duckdb.DuckDBPyConnection, spec: S, files: Sequence[OpenedFile]) -> FilesRead:
         """Return a table with the rows of the files, and what is not a row.
 
         Raises:
             DataError: if the columns of a file do not go with the declared ones.
         """
-        check_headers({file.name: self._columns(spec, file) for file in files}, spec)
+        columns = {file.name: self._columns(spec, file) for file in files}
+        check_headers(columns, spec)
         rejected: list[tuple[str, int, str, str]] = []
         tables, paths = [], file_type(connection, files)
         for file in files:
@@ -76,7 +82,9 @@ class RecordFormat(FileFormat[S]):
 
             keep_rows(connection, tables[-1], stream, shape=shape)
         lines = [dict(zip(REJECT_COLUMNS.names, each, strict=True)) for each in rejected]
-        return FilesRead(union_of(connection, tables), pa.Table.from_pylist(lines, schema=REJECT_COLUMNS))
+        alike = self.types == "text" and len({frozenset(names) for names in columns.values()}) == 1
+        rejects = pa.Table.from_pylist(lines, schema=REJECT_COLUMNS)
+        return FilesRead(union_of(connection, tables), rejects, alike=alike)
 
     def _columns(self, spec: S, file: OpenedFile) -> tuple[str, ...]:
         return tuple(self.records(spec, file, lambda *_: None).schema.names)

@@ -1,7 +1,7 @@
 """Sources whose rows are in no files: a table of a database, or what an API gives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -84,12 +84,13 @@ class RowReader:
             found = self._source.state(spec, place)
             return replace(found, parts=found.parts or (spec.origin[1],))
 
-    def read(self, session: Session, spec: Source, place: Place) -> SourceRows:
-        """Return all rows, streamed into a table of the session.
+    def read(self, session: Session, spec: Source, place: Place, *, only: Collection[str] | None = None) -> SourceRows:
+        """Return all rows, streamed into a table of the session; there is but one part.
 
         Raises:
             DataError: if rows or columns are missing or cannot be read.
         """
+        del only
         backend, name, shown = session.backend, gen_name("rows"), spec.origin[1]
         with _readable(spec):
             stream = self._source.rows(spec, place)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from os.path import commonpath
@@ -75,18 +76,28 @@ def _package_folder(package: str, owner: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def fingerprint(paths: tuple[Path, ...]) -> str:
-    """Return 16 hex digits that change with the names, sizes or modification times of ``paths``."""
-    if not paths:
-        return stable_id()
+@dataclass(frozen=True)
+class FileStates:
+    """What tells files from any others: one ``token`` of all, and a mark of each path, of its size and time.
+
+    ``changed_at`` is when the youngest was written to last.
+    """
+
+    token: str
+    changed_at: datetime
+    marks: Mapping[str, str]
+
+
+def looked_up(paths: Sequence[Path]) -> FileStates:
+    """Return the state of files by their names, sizes and modification times; none is opened."""
     base = Path(commonpath([path.parent for path in paths]))
-    status = [(path.relative_to(base).as_posix(), path.stat()) for path in paths]
-    return stable_id(*(part for name, stat in status for part in (name, stat.st_size, stat.st_mtime_ns)))
-
-
-def last_change(paths: tuple[Path, ...]) -> datetime:
-    """Return when the youngest of the files was written to last; the beginning of time if there are none."""
-    return datetime.fromtimestamp(max((path.stat().st_mtime for path in paths), default=0.0), UTC)
+    found = [(path, path.stat()) for path in paths]
+    told = ((path.relative_to(base).as_posix(), stat.st_size, stat.st_mtime_ns) for path, stat in found)
+    youngest = max(stat.st_mtime for _, stat in found)
+    marks = {str(path): f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in found}
+    return FileStates(
+        stable_id(*(part for each in told for part in each)), datetime.fromtimestamp(youngest, UTC), marks
+    )
 
 
 def name_for_people(path: Path, spec: FileSource, project_root: str) -> str:

@@ -1,7 +1,7 @@
 """What is asked of a kind of source, wherever its rows are: their state, all of them, and a look at the first."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -19,6 +19,8 @@ Judge = Callable[[ibis.Table, Source], tuple[Misfit, ...]]
 """Returns what of the rows would not fit their source."""
 Types = Literal["text", "inferred", "own"]
 """Where types come from: from what all values say, for all are ``text``; ``inferred`` by DuckDB; or their ``own``."""
+Kinds = Mapping[str, frozenset[str]]
+"""Column → the types that it has in one part of a source or the other."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,14 @@ class SourceState:
 
     ``token`` changes whenever the rows may have changed. ``changed_at`` is when they last did, None where that cannot
     be told: then nothing waits for them to settle, nor where only runs ask (``Source.asked_every``). ``parts`` are what
-    the rows are read from, as people call it; where there is none given, what ``Source.origin`` says.
+    the rows are read from, as people call it; where there is none given, what ``Source.origin`` says. ``marks``
+    tell each part from any other by its size and time; there are none where parts cannot be read apart from each other.
     """
 
     token: str
     changed_at: datetime | None = None
     parts: tuple[str, ...] = ()
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,17 @@ class SourceRows:
     Beside them is the part that each row is from, in the column :data:`metaplatform.naming.FILE`; ``names``
     has what people call it: a path, for files.
     ``rejects`` has the lines that are not rows at all (``file``, ``line``, ``reason``, ``text``); None for
-    kinds that have no such lines.
+    kinds that have no such lines. ``parts`` has, by what people call it, the part of the ``SourceState`` that it is in:
+    an archive holds several. ``kinds`` are the types of each column in one part or the other, where they count beside
+    the column's own; ``alike``: each part alone has all of the columns, in the same types.
     """
 
     rows: ibis.Table
     rejects: ibis.Table | None
     names: Mapping[str, str]
+    parts: Mapping[str, str] = field(default_factory=dict)
+    kinds: Kinds = field(default_factory=dict)
+    alike: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,8 +123,8 @@ class SourceReader(Protocol):
             DataError: if they are not there.
         """
 
-    def read(self, session: Session, spec: Any, place: Place) -> SourceRows:
-        """Return all rows of a source, in a session.
+    def read(self, session: Session, spec: Any, place: Place, *, only: Collection[str] | None = None) -> SourceRows:
+        """Return all rows of a source, in a session; those of some parts ``only``, of a state that has their marks.
 
         Raises:
             DataError: naming the source and the part, if rows or columns are missing or cannot be read.

@@ -1,6 +1,8 @@
 """What each source was found to hold when it was read last: a small file a source below the storage root."""
 
-from collections.abc import Mapping
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -12,10 +14,16 @@ from metaplatform.chapters import SOURCES
 from metaplatform.resources.delta.delta_tables import table_folder
 from metaplatform.resources.files.json_records import damaged, read_record, write_record
 from metaplatform.resources.process.remembered import Remembered
-from metaplatform.specs.book.source_contents import FileContent, PartitionContent, SourceContents
+from metaplatform.specs.book.source_contents import (
+    FileContent,
+    PartitionContent,
+    SourceContents,
+    StagedFile,
+    StagedFiles,
+)
 
-"""Below the storage root."""
 _ABOUT = "what the source held"
+_FILES = ".files.json"
 _TIMES = ("arrived_at", "first", "last", "asked_at")
 _known: Remembered[Path, SourceContents] = Remembered()
 
@@ -44,9 +52,39 @@ class ContentRecords:
         faulty = {name: asdict(found) for name, found in contents.faulty.items()}
         write_record(self._path(source), {**plain, **times, "partitions": partitions, "faulty": faulty})
 
-    def _path(self, source: str) -> Path:
+    def files(self, source: str) -> StagedFiles | None:
+        """Return how its rows were staged by file; None if that is not known. Only readings ask: there may be many."""
+        kept = read_record(self._path(source, _FILES), about=_ABOUT)
+        try:
+            return None if kept is None else _staged_files(kept)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return None
+
+    def keep_files(self, source: str, staged: StagedFiles) -> None:
+        """Keep how its rows are staged by file."""
+        files = {path: [found.number, found.mark] for path, found in staged.files.items()}
+        kinds = {name: sorted(found) for name, found in staged.kinds.items()}
+        plain = {name: getattr(staged, name) for name in ("mark", "engine", "tables", "columns", "alike")}
+        write_record(self._path(source, _FILES), {**plain, "kinds": kinds, "files": files})
+
+    @contextmanager
+    def reading(self, source: str) -> Iterator[None]:
+        """Let one process at a time read a source; the kernel frees the lock of a killed one."""
+        path = self._path(source, ".lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _path(self, source: str, ending: str = ".json") -> Path:
         table_folder(self._root, SOURCES.ref(source))  # refuses what is not a name
-        return self._root / places.CONTENTS / f"{source}.json"
+        return self._root / places.CONTENTS / f"{source}{ending}"
+
+
+def _staged_files(kept: Mapping[str, Any]) -> StagedFiles:
+    files = {path: StagedFile(*found) for path, found in kept["files"].items()}
+    kinds = {name: frozenset(found) for name, found in kept["kinds"].items()}
+    return StagedFiles(**{**kept, "kinds": kinds, "files": files})
 
 
 def _contents(kept: Mapping[str, Any], path: Path) -> SourceContents:

@@ -95,11 +95,18 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
         return self._replace(ref, data, {} if partition is None else {PARTITION: partition}, metadata)
 
     def replace_partitions(
-        self, ref: str, data: pa.RecordBatchReader, *, partitions: Collection[str], metadata: Mapping[str, str]
+        self,
+        ref: str,
+        data: pa.RecordBatchReader,
+        *,
+        partitions: Collection[str],
+        metadata: Mapping[str, str],
+        whole: bool = False,
     ) -> WriteResult:
         """Replace ``partitions`` by ``data``, whose rows are ordered by ``_partition``; otherwise as :meth:`replace`.
 
-        All of them are replaced, in one commit, those without rows in ``data`` too.
+        All of them are replaced, in one commit, those without rows in ``data`` too. With ``whole`` nothing else stays
+        in the table, and its columns may be others than before.
 
         Raises:
             DataError: also for a row of another partition, or one that is not in order.
@@ -108,7 +115,7 @@ class Warehouse(TableLogs, dg.ConfigurableResource):  # type: ignore[type-arg,mi
             raise StorageError(owner=ref, culprit="no partition to replace", fix="name one at least")
         for key in partitions:
             check_partition_key(ref, key)
-        replaced = Replacement(frozenset(partitions), {})
+        replaced = Replacement(frozenset(partitions), {}, whole)
         return self._write(ref, data.schema, in_order(data, replaced.partitions, owner=ref), replaced, metadata)
 
     def replace_where(

@@ -97,6 +97,32 @@ class SourceContents:
         return {key: found.fingerprint for key, found in self.partitions.items()}
 
 
+@dataclass(frozen=True)
+class StagedFile:
+    """A file whose rows are staged: the ``number`` that they have there, and the ``mark`` of the file."""
+
+    number: str
+    mark: str
+
+
+@dataclass(frozen=True)
+class StagedFiles:
+    """How a source's rows are staged, file by file, when its contents got their ``mark``.
+
+    ``engine`` has read and told them apart: another one may see other rows in the same files. ``tables`` tells what is
+    in the tables from anything else. ``columns`` are those that the files had together, with their types, before they
+    were held against the book; ``kinds`` and ``alike`` as ``SourceRows`` has them. ``files`` are by path.
+    """
+
+    mark: str
+    engine: str
+    tables: str
+    columns: Mapping[str, str]
+    kinds: Mapping[str, frozenset[str]]
+    alike: bool
+    files: Mapping[str, StagedFile]
+
+
 def _starts_day(moment: datetime) -> bool:
     return moment.astimezone(UTC).time() == datetime.min.time()
 

@@ -20,7 +20,7 @@ from metaplatform.compute.ingestion import conform
 from metaplatform.errors import DataError
 from metaplatform.naming import FILE
 from metaplatform.resources.sources.readers import read_rows
-from metaplatform.resources.sources.source_paths import find_files, fingerprint
+from metaplatform.resources.sources.source_paths import find_files, looked_up
 from metaplatform.resources.sources.source_reader import Place
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.entities.csv_source import CsvSource
@@ -104,14 +104,14 @@ class TestTheFingerprint:
         for path in paths:
             path.write_text("id\n1\n")
             os.utime(path, (1_000_000_000, 1_000_000_000))
-        before = fingerprint(paths)
-        assert fingerprint(paths) == before
-        assert fingerprint(paths[:1]) != before
+        before = looked_up(paths).token
+        assert looked_up(paths).token == before
+        assert looked_up(paths[:1]).token != before
         os.utime(paths[0], (1_000_000_001, 1_000_000_001))
-        assert (later := fingerprint(paths)) != before
+        assert (later := looked_up(paths).token) != before
         paths[0].write_text("id\n12\n")
         os.utime(paths[0], (1_000_000_001, 1_000_000_001))
-        assert fingerprint(paths) != later
+        assert looked_up(paths).token != later
 
     def test_does_not_depend_on_where_the_project_lies(self, tmp_path: Path):
         prints = set()
@@ -119,7 +119,7 @@ class TestTheFingerprint:
             (tmp_path / name).mkdir()
             (path := tmp_path / name / "a.csv").write_text("id\n1\n")
             os.utime(path, (1_000_000_000, 1_000_000_000))
-            prints.add(fingerprint((path,)))
+            prints.add(looked_up((path,)).token)
         assert len(prints) == 1
 
 
