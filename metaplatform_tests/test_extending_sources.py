@@ -17,7 +17,7 @@ BOOK = """\
 spec_version: 2
 sources:
   orders:
-    kind: sqlite
+    kind: acme_sqlite
     database: shop.db
     table: orders
     ask_every: 1 second
@@ -149,7 +149,7 @@ def test_the_book_as_tables_holds_them_and_gives_them_back(replayed: Project) ->
     url = f"sqlite:///{replayed.folder / 'book.db'}"
     replayed.platform("book", "push", "--to", url)
     with closing(sqlite3.connect(replayed.folder / "book.db")) as database:
-        [settings] = database.execute("SELECT settings FROM Data_Sources WHERE kind = 'sqlite'").fetchone()
+        [settings] = database.execute("SELECT settings FROM Data_Sources WHERE kind = 'acme_sqlite'").fetchone()
     assert json.loads(settings) == {"database": "shop.db", "table": "orders", "ask_every": "1 second"}
     before = replayed.platform("plan", "--json")
     replayed.platform("book", "pull", "--to", url, "--book", "pulled")

@@ -47,7 +47,7 @@ def _looked(manifest: Manifest, source: SourceSpec, contents: SourceContents) ->
     except MetaplatformError as error:
         yield error.culprit
         return
-    if found.mark != contents.mark:
+    if found.mark and found.mark != contents.mark:
         yield f"{source.read} have changed since they were read"
 
 

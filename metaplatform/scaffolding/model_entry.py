@@ -107,7 +107,9 @@ def _spine(manifest: Manifest, table: str) -> KnownTable:
     lacking = [fact for fact, there in facts if not there]
     if lacking or spine is None:
         unnamed = (
-            "name its columns in its SQL instead of `*`" if lacking == ["columns"] and found.query is not None else ""
+            "name its columns in its SQL instead of `*`"
+            if lacking == ["columns"] and found.book_query is not None
+            else ""
         )
         fix = unnamed or "add it there: a model needs to know which row it is about, and when"
         raise DataError(owner=table, culprit=f"it declares no {' and no '.join(lacking)}", fix=fix)

@@ -53,7 +53,7 @@ def _made(manifest: Manifest, refs: Iterable[str]) -> Made:
         entity = manifest.entities[ref]
         for name, sql in entity.derived.items():
             made.setdefault(name.lower(), set()).update(map(str.lower, facts_of(sql).columns))
-        for select in shared_query(entity.query).find_all(exp.Select) if entity.query is not None else ():
+        for select in shared_query(entity.book_query).find_all(exp.Select) if entity.book_query is not None else ():
             for each in select.expressions:
                 made.setdefault(each.alias_or_name.lower(), set()).update(_read(each))
     return made

@@ -46,14 +46,16 @@ class SourceChangedError(DataError):
 class SourceMark:
     """What tells a source's files, and what the book says of them, from any other; no file was opened for it.
 
-    ``changed_at`` is when the youngest file was written to last; ``marks`` has each file's own, where files can be read
-    apart from each other.
+    ``mark`` is empty where only the rows themselves tell. ``changed_at`` is when the youngest file was written to last;
+    ``marks`` has each file's own, where files can be read apart from each other. ``at_once`` is a reading of one moment,
+    which nothing that changes meanwhile makes untrue.
     """
 
     mark: str
     changed_at: datetime
     parts: tuple[str, ...]
     marks: Mapping[str, str] = field(default_factory=dict)
+    at_once: bool = False
 
 
 def mark_of(manifest: Manifest, source: SourceSpec) -> SourceMark:
@@ -63,8 +65,8 @@ def mark_of(manifest: Manifest, source: SourceSpec) -> SourceMark:
         DataError: if there are none.
     """
     state = READERS.of(source.kind).state(source, Place.of(manifest))
-    mark = stable_id(state.token, manifest.spec_hash(source.ref))
-    return SourceMark(mark, state.changed_at or _EPOCH, state.parts, state.marks)
+    mark = "" if state.token is None else stable_id(state.token, manifest.spec_hash(source.ref))
+    return SourceMark(mark, state.changed_at or _EPOCH, state.parts, state.marks, state.at_once)
 
 
 def read_source(
@@ -113,7 +115,9 @@ def staged_contents(session: Session, step: Step, source: SourceSpec, *, as_plan
         same = known.spec_hash == manifest.spec_hash(source.ref)
         if as_planned and same:
             return known
-        if known.mark == mark_of(manifest, source).mark:
+        found = mark_of(manifest, source).mark
+        # What only the rows tell, a reading of the same run has told.
+        if found == known.mark if found else same and known.arrived_at >= step.now:
             if source.asked_every is not None:
                 ContentRecords(warehouse.root_path).keep(source.name, replace(known, asked_at=step.clock.now()))
             return known
@@ -228,7 +232,7 @@ class _Reading:
 
         def batches() -> Iterator[pa.RecordBatch]:
             yield from rows
-            if mark_of(self.manifest, self.source).mark != self.before.mark:
+            if not self.before.at_once and mark_of(self.manifest, self.source).mark != self.before.mark:
                 raise SourceChangedError(
                     owner=self.source.ref,
                     culprit=f"{self.source.read} changed while they were read",

@@ -15,7 +15,7 @@ from metaplatform.errors import StorageError
 from metaplatform.resources.engine.threads import allotted_threads
 from metaplatform.sql.dialect import literal
 
-# The Delta extension is the only one ever loaded, from its installed package, and verified there.
+# Extensions are loaded from their installed packages alone, and verified there.
 _SETTINGS: Mapping[str, Any] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -58,29 +58,41 @@ def duckdb_connection(database: str, settings: Mapping[str, Any]) -> Iterator[du
 
 
 def load_delta(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load the Delta extension from its installed package, its signature verified once in each process.
-
-    The verification reads 80 MB, which takes longer than all else that opening a session does.
+    """Load the Delta extension.
 
     Raises:
         StorageError: if the package does not hold one for this version of DuckDB.
     """
-    connection.execute(_load_statement(_verified_delta_extension()))
+    load_extension(connection, "delta")
+
+
+def load_extension(connection: duckdb.DuckDBPyConnection, name: str, *, extra: str = "") -> None:
+    """Load an extension from its installed package, its signature verified once in each process.
+
+    The verification reads tens of megabytes, which takes longer than all else that opening a session does. ``extra`` is
+    what of metaplatform installs it, where that is optional.
+
+    Raises:
+        StorageError: if there is no such package, or it does not hold one for this version of DuckDB.
+    """
+    connection.execute(_load_statement(_verified_extension(name, extra)))
 
 
 @cache
-def _verified_delta_extension() -> Path:
-    spec = find_spec("duckdb_extension_delta")
+def _verified_extension(name: str, extra: str) -> Path:
+    spec = find_spec(f"duckdb_extension_{name}")
     places = list(spec.submodule_search_locations or ()) if spec else []
-    found = [file for place in places for file in Path(place).glob("extensions/*/delta.duckdb_extension")]
+    found = [file for place in places for file in Path(place).glob(f"extensions/*/{name}.duckdb_extension")]
+    package = f"duckdb-extension-{name.replace('_', '-')}=={duckdb.__version__}"
     try:
         with duckdb_connection(":memory:", {"allow_unsigned_extensions": False}) as connection:
             connection.execute(_load_statement(found[0]))
     except (IndexError, duckdb.Error) as error:
+        why = f"there is no package {package}" if isinstance(error, IndexError) else str(error)
         raise StorageError(
             owner="warehouse",
-            culprit=f"DuckDB {duckdb.__version__} cannot load its Delta extension: {error}",
-            fix=f"install duckdb-extension-delta=={duckdb.__version__}",
+            culprit=f"DuckDB {duckdb.__version__} cannot load its extension {name}: {why}",
+            fix=f"pip install 'metaplatform[{extra}]'" if extra else f"install {package}",
         ) from error
     return found[0]
 

@@ -5,15 +5,26 @@ from collections.abc import Collection
 from metaplatform.extensions import WorkByKind
 from metaplatform.resources.engine.session import Session
 from metaplatform.resources.sources.csv_files import CsvFormat
+from metaplatform.resources.sources.database_files import DuckDBRows, SqliteRows
 from metaplatform.resources.sources.file_sources import FileReader
 from metaplatform.resources.sources.json_files import JsonFormat
 from metaplatform.resources.sources.parquet_files import ParquetFormat
+from metaplatform.resources.sources.row_sources import RowReader
+from metaplatform.resources.sources.server_rows import MysqlRows, PostgresRows
 from metaplatform.resources.sources.source_reader import Place, SourceReader, SourceRows
 from metaplatform.specs.entities.families import SourceSpec
 
 READERS: WorkByKind[SourceReader] = WorkByKind(
     "sources",
-    {"csv": FileReader(CsvFormat()), "json": FileReader(JsonFormat()), "parquet": FileReader(ParquetFormat())},
+    {
+        "csv": FileReader(CsvFormat()),
+        "json": FileReader(JsonFormat()),
+        "parquet": FileReader(ParquetFormat()),
+        "postgres": RowReader(PostgresRows()),
+        "mysql": RowReader(MysqlRows()),
+        "sqlite": RowReader(SqliteRows()),
+        "duckdb": RowReader(DuckDBRows()),
+    },
 )
 """What reads a source, by its kind."""
 

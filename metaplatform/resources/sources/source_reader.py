@@ -54,16 +54,19 @@ class Place:
 class SourceState:
     """What tells the rows that are there from those of any other time, without any having been read.
 
-    ``token`` changes whenever the rows may have changed. ``changed_at`` is when they last did, None where that cannot
+    ``token`` changes whenever the rows may have changed; None where only the rows themselves tell: they are read
+    whenever a run asks. ``at_once`` says that one reading sees all rows as they are at one moment, whatever changes
+    meanwhile: then nothing is asked after it. ``changed_at`` is when they last did, None where that cannot
     be told: then nothing waits for them to settle, nor where only runs ask (``Source.asked_every``). ``parts`` are what
     the rows are read from, as people call it; where there is none given, what ``Source.origin`` says. ``marks``
     tell each part from any other by its size and time; there are none where parts cannot be read apart from each other.
     """
 
-    token: str
+    token: str | None
     changed_at: datetime | None = None
     parts: tuple[str, ...] = ()
     marks: Mapping[str, str] = field(default_factory=dict)
+    at_once: bool = False
 
 
 @dataclass(frozen=True)

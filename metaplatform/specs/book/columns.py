@@ -65,8 +65,8 @@ class KnownColumns:
             entity = self._manifest.entities.get(ref)
             found = QueryColumns(None)
             with suppress(SqlError), until_unknown():
-                if entity is not None and entity.query is not None:
-                    found = query_columns(shared_query(entity.query), self._columns)
+                if entity is not None and entity.book_query is not None:
+                    found = query_columns(shared_query(entity.book_query), self._columns)
             self._queries[ref] = found
         return self._queries[ref]
 
@@ -102,7 +102,7 @@ class KnownColumns:
         if (source := self._manifest.source_at(ref)) is not None:
             found = source.columns or self._types.get(source.name)
             return (*found, *source.derive) if found else None
-        if entity is None or entity.query is not None:
+        if entity is None or entity.book_query is not None:
             output = self.query(ref).output
             return None if output is None else tuple(column.name for column in output)
         spine = self._manifest.timed_at(entity.described_rows(self._manifest) or "")
@@ -114,7 +114,7 @@ class KnownColumns:
         """Return kinds by name, lower case; a stored event timestamp is a moment."""
         if (source := self._manifest.source_at(ref)) is not None:
             kinds = self._kinds_of_source(source)
-        elif entity is None or entity.query is not None:
+        elif entity is None or entity.book_query is not None:
             kinds = dict(kinds_of(self.query(ref).output) or {})
         else:
             return self._kinds_of_described(ref, entity, entity.described_rows(self._manifest) or "")

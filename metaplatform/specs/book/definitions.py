@@ -52,5 +52,5 @@ def _table(manifest: Manifest, ref: str) -> str:
     if entity is None or entity.computed is None:
         return ref
     fields = json.dumps(canonical_fields(dict(entity.computed)), sort_keys=True)
-    read = referenced_tables(entity.query) if entity.query is not None else ()
+    read = referenced_tables(entity.book_query) if entity.book_query is not None else ()
     return stable_id(ref, fields, *(_table(manifest, other) for other in read))

@@ -94,7 +94,7 @@ class Entity(Spec):
         return ""
 
     @property
-    def query(self) -> str | None:
+    def book_query(self) -> str | None:
         """Return the SQL query whose result the entity is, if it is one."""
         return None
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from metaplatform.errors import MetaplatformError
 from metaplatform.extensions import Extension, extensions
 from metaplatform.specs.entities.csv_source import CsvSource
+from metaplatform.specs.entities.databases import DuckDBSource, MysqlSource, PostgresSource, SqliteSource
 from metaplatform.specs.entities.features import (
     AsOfFeatures,
     ExpressionFeatures,
@@ -81,7 +82,12 @@ if TYPE_CHECKING:
     MonitorSpec = Monitor
     NotificationSpec = Notification
 else:
-    SourceSpec = union_of("sources", Source, CsvSource, ParquetSource, JsonSource)
+    SourceSpec = union_of(
+        "sources",
+        Source,
+        *(CsvSource, ParquetSource, JsonSource),
+        *(PostgresSource, MysqlSource, SqliteSource, DuckDBSource),
+    )
     FeatureBlock = union_of("features", FeaturesBlock, ExpressionFeatures, LookupFeatures, AsOfFeatures, WindowFeatures)
     ModelKind = union_of("models", ModelSpec, XGBoostModel)
     OutputSpec = union_of("outputs", Output, FileOutput, ViewsOutput, ReportOutput)

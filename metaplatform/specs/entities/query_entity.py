@@ -20,7 +20,7 @@ class QueryEntity(Entity):
         partitioned_by: str | None
 
     @property
-    def query(self) -> str | None:
+    def book_query(self) -> str | None:
         """Return the query."""
         return self.sql
 

@@ -14,14 +14,14 @@ def wrong_partitions(book: Book) -> Iterator[Issue]:
     """Yield tables and reports partitioned by what has no partitions, or what their SQL does not read."""
     for ref, entity in book.entities():
         parent = entity.partition_parent(book.manifest)
-        if entity.query is None or parent is None:
+        if entity.book_query is None or parent is None:
             continue
         if parent not in book.defined or ref_prefix(parent) not in STORED:
             continue
         if _partitions_are_known(book, parent) and book.manifest.partitions(parent) is None:
             message, fix = f"'{parent}' has no partitions", "name a partitioned input, or leave it out"
             yield book.issue("not-partitioned", ref, ("partitioned_by",), culprit=parent, message=message, fix=fix)
-        if query_error(entity.query) is None and parent not in dict(table_uses(entity.query)):
+        if query_error(entity.book_query) is None and parent not in dict(table_uses(entity.book_query)):
             message, fix = f"the SQL does not read '{parent}'", "name one of the tables that it reads"
             yield book.issue("partition-not-read", ref, ("partitioned_by",), culprit=parent, message=message, fix=fix)
 

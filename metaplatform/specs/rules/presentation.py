@@ -74,5 +74,5 @@ def unused_entities(book: Book) -> Iterator[Issue]:
 def _words_of_broken_sql(entity: Entity) -> Iterator[str]:
     """Yield the words of queries that do not parse: one of them may be the name of what is read."""
     with until_unknown():
-        if entity.query is not None and query_error(entity.query) is not None:
-            yield from _WORD.findall(entity.query)
+        if entity.book_query is not None and query_error(entity.book_query) is not None:
+            yield from _WORD.findall(entity.book_query)

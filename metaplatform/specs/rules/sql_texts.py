@@ -22,8 +22,8 @@ def broken_sql(book: Book) -> Iterator[Issue]:
     for ref, entity in book.entities():
         for path, sql in entity.expressions():
             yield from _sql_issue(book, ref, path, facts_of(sql).error)
-        if entity.query is not None:
-            yield from _sql_issue(book, ref, ("sql",), query_error(entity.query))
+        if entity.book_query is not None:
+            yield from _sql_issue(book, ref, ("sql",), query_error(entity.book_query))
         if SOURCES.holds(ref):
             for path, written in texts_at(entity, "columns"):
                 yield from _sql_issue(book, ref, path, _type_error(written))

@@ -8,7 +8,7 @@ from metaplatform.kinds import ColumnName, Duration, FileSource, Interval, Many,
 class SqliteSource(Source):
     """Rows of one ``table`` of ``database``, an SQLite file of the project, asked for news every ``ask_every``."""
 
-    kind: Literal["sqlite"]
+    kind: Literal["acme_sqlite"]
     database: str
     table: str
     ask_every: Interval = Duration(seconds=900)

@@ -66,9 +66,10 @@ def test_sql_is_told_from_text_and_one_expression_from_a_query() -> None:
 
 def test_keys_of_all_kinds_stand_above_them_and_those_of_one_kind_below_its_name() -> None:
     shared, csv, parquet = re.split(r"\*\*`kind: \w+`\*\*", section("sources"))[:3]
-    assert "| `path` |" in shared
+    assert "| `columns` |" in shared
+    assert "| `path` |" in csv
     assert "| `delimiter` | text, one character | none |" in csv
-    assert "| `" not in parquet
+    assert "| `null_values` |" not in parquet
 
 
 def test_what_is_within_an_entity_is_told_once_under_its_place() -> None:
