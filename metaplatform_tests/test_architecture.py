@@ -197,6 +197,7 @@ NAMES_THE_ENGINE = {
     "metaplatform/resources/sources/": "files are read by the engine's own readers, on its connection",
     "metaplatform/scaffolding/tried_tables.py": "looks at a table as the readers of sources do, on their connection",
     "metaplatform/specs/entities/outputs.py": "the kind of asset that people see: its views are a file of the engine's",
+    "metaplatform/specs/entities/databases.py": "a kind of source: files of DuckDB's that others have made",
     "metaplatform/chapters.py": "the kind of asset that people see",
 }
 
