@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import duckdb
 import psycopg2
 import pytest
 
@@ -148,6 +150,33 @@ def test_a_load_whose_server_breaks_off_leaves_all_as_it_was_and_the_next_one_is
     assert project.stored("raw", "orders").height == 39
     project.platform("apply", "--yes")
     assert project.stored("raw", "orders").height == 999_999
+
+
+def test_an_entry_is_proposed_from_a_table_with_the_moments_of_all_its_rows(tmp_path: Path, server: str) -> None:
+    project = project_of(tmp_path / "project", server, book="spec_version: 2\nsources: {}\n")
+    ask(
+        server,
+        "CREATE TABLE visits AS SELECT i AS id, '2024-06-01'::timestamptz - i * interval '5 minutes' AS at"
+        " FROM generate_series(1, 60000) i",
+        "GRANT SELECT ON visits TO reader",
+    )
+    told = project.platform("new", "source", "--url-env", "SHOP_URL", "--table", "public.visits", "--print")
+    assert "# Inferred from the first 20,000 rows of public.visits of SHOP_URL" in told
+    assert "kind: postgres\n    url_env: SHOP_URL\n    table: public.visits\n" in told
+    assert "partitions: {every: month, start: 2023-11}" in told
+    project.platform("new", "source", "--url-env", "SHOP_URL", "--table", "public.visits")
+    assert "error" not in project.platform("validate", "--with-data")
+    for database in (duckdb.connect(str(project.folder / "shop.duckdb")), sqlite3.connect(project.folder / "shop.db")):
+        with closing(database):
+            database.execute("CREATE TABLE people (id integer, name text)")
+            database.execute("INSERT INTO people VALUES (1, 'ann'), (2, 'bob')")
+            database.commit() if isinstance(database, sqlite3.Connection) else None
+    for file, kind in (("shop.duckdb", "duckdb"), ("shop.db", "sqlite")):
+        told = project.platform("new", "source", file, "--table", "people", "--print")
+        assert f"kind: {kind}\n    path: {file}\n    table: people\n" in told
+    assert "one table of one database" in project.platform(
+        "new", "source", "shop.db", "--url-env", "SHOP_URL", fails=True
+    )
 
 
 def test_a_url_in_the_book_is_refused_and_not_shown(tmp_path: Path) -> None:

@@ -79,21 +79,32 @@ _FROM_TABLES = {
 
 @new.command("source")
 def new_source(
-    path: Annotated[str, typer.Argument(help="A file, or a pattern in quotes, such as 'data/orders/*.csv'.")],
-    name: Annotated[str | None, typer.Option(help="Name of the source (default: the file's).")] = None,
+    path: Annotated[
+        str | None, typer.Argument(help="A file, or a pattern in quotes, such as 'data/orders/*.csv'.")
+    ] = None,
+    table: Annotated[str | None, typer.Option(help="A table of a database, as in public.orders.")] = None,
+    url_env: Annotated[str | None, typer.Option(help="Environment variable with the URL of its server.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the source (default: the file's or the table's).")] = None,
     book: Book = None,
     into: Into = None,
     printed: Printed = False,
 ) -> None:
-    """Add a source: kind, columns, types, key, event timestamp and partitions inferred from its files."""
+    """Add a source: kind, columns, types, key, event timestamp and partitions inferred from its rows.
+
+    A table is one of the database in the file, or of the server whose URL stands in an environment variable.
+    """
     from metaplatform.cli.progress import LookProgress
     from metaplatform.scaffolding.book_entries import refuse_names, sound_book
-    from metaplatform.scaffolding.source_entry import source_entry
+    from metaplatform.scaffolding.source_entry import database_entry, source_entry
 
     folder = deployment_of(book, None).book
     manifest = sound_book(folder)
     with LookProgress() as progress:
-        entry = source_entry(path, folder=Path.cwd(), project=folder.parent, name=name, step=progress.columns)
+        places = {"folder": Path.cwd(), "project": folder.parent}
+        if path and not table and not url_env:
+            entry = source_entry(path, **places, name=name, step=progress.columns)
+        else:
+            entry = database_entry(table or "", url_env=url_env, path=path, **places, name=name, step=progress.columns)
     refuse_names(manifest, [SOURCES.ref(entry.name)])
     _add(folder, {"sources": entry.lines}, name=entry.name, into=into, printed=printed)
 

@@ -197,8 +197,8 @@ def _typed(facts: ColumnFacts, *, as_text: bool) -> tuple[str, str, None]:
     if kind == "TIMESTAMP" and as_text:
         return "timestamptz", "moments; without a time zone: taken as UTC", None
     if kind == "TIMESTAMP WITH TIME ZONE":
-        return "timestamptz", "the file's own type", None
-    return kind if nested else kind.lower(), "inferred by DuckDB" if as_text else "the file's own type", None
+        return "timestamptz", "the source's own type", None
+    return kind if nested else kind.lower(), "inferred by DuckDB" if as_text else "the source's own type", None
 
 
 def plain_name(text: str, *, otherwise: str = "column") -> str:

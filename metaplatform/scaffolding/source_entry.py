@@ -1,8 +1,10 @@
 """A source's files → its entry of the book, each line with what it was inferred from."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,20 +14,26 @@ from metaplatform.errors import DataError
 from metaplatform.resources.process.clock import Clock
 from metaplatform.resources.sources.column_facts import Step
 from metaplatform.resources.sources.samples import Sample
-from metaplatform.resources.sources.sampling import sample_source
+from metaplatform.resources.sources.sampling import sample_source, span_of
+from metaplatform.resources.sources.server_urls import scheme_of
 from metaplatform.scaffolding.columns import ColumnGuess, guess_column, numbers_written, plain_name
 from metaplatform.scaffolding.keys import Key, choose_key
 from metaplatform.scaffolding.null_marks import file_wide, left_over
 from metaplatform.scaffolding.table_role import Moments, TableRole, role_of
 from metaplatform.scaffolding.yaml_text import commented, listed, scalar
 from metaplatform.specs.entities.csv_source import CsvSource
-from metaplatform.specs.entities.file_kinds import COMPRESSED, file_kinds, kind_of_file
-from metaplatform.specs.entities.ingestion import ARCHIVE, FileSource
+from metaplatform.specs.entities.families import SourceSpec
+from metaplatform.specs.entities.file_kinds import COMPRESSED, database_kinds, file_kinds, kind_of_file
+from metaplatform.specs.entities.ingestion import ARCHIVE, FileSource, Source
 from metaplatform.specs.fields.base import ColumnName
 from metaplatform.specs.fields.partitions import PartitionSpec
 from metaplatform.sql.written_values import PLAIN, Written
 from metaplatform.text.plurals import counted
 
+Span = Callable[[str], tuple[datetime, datetime] | None]
+"""Returns the first and the last moment of a column, where more is known of it than the sample tells."""
+_SPECS: TypeAdapter[Source] = TypeAdapter(SourceSpec)
+_WHERE = ("url_env", "path", "table")
 _NULL_VALUES = "null_values"
 _FEW_ROWS = 20
 _MONTHLY_FROM_DAYS, _DAYS_OF_A_MONTH = 60, 30.44
@@ -58,30 +66,69 @@ def source_entry(
             fix=f"name its files, as in '{(Path(path) / '*.csv').as_posix()}'",
         )
     kind = _kind_of(path)
-    absolute = Path(f"{folder.absolute()}/{path}") if not Path(path).is_absolute() else Path(path)
-    inside = absolute.is_relative_to(project)
-    shown = absolute.relative_to(project).as_posix() if inside else absolute.as_posix()
+    shown = _from_project(path, folder, project)
     chosen = name or _default_name(Path(path))
-    spec = _plainest(kind, {"kind": kind_of_file(path), "name": _safe(chosen), "path": shown})
+    spec = _plainest({"kind": kind, "name": _safe(chosen), "path": shown})
     sample = sample_source(spec, str(project), step=step)
-    return SourceEntry(chosen, tuple(_lines(chosen, spec, sample)))
+    return SourceEntry(chosen, tuple(_lines(chosen, spec, sample, lambda _: None)))
 
 
-def _plainest(kind: type[FileSource], fields: dict[str, str | None]) -> FileSource:
+def database_entry(
+    table: str,
+    *,
+    url_env: str | None,
+    path: str | None,
+    folder: Path,
+    project: Path,
+    name: str | None,
+    step: Step = lambda _done, _total: None,
+) -> SourceEntry:
+    """Return the entry of a table of a database: of the server whose URL a variable holds, or of a file.
+
+    ``path`` is relative to ``folder``, that of the entry to ``project``. The sample is of the first rows; which moments
+    there are, the database is asked.
+
+    Raises:
+        DataError: if it is of no kind of source, cannot be read, or has no rows.
+    """
+    given = {"url_env": url_env, "path": _from_project(path, folder, project) if path else None}
+    where = {field: value for field, value in given.items() if value}
+    if len(where) != 1 or not table:
+        fix = "name a file, or a variable with --url-env, and a table of it with --table"
+        culprit = "an entry is about files, or about one table of one database"
+        raise DataError(owner="new source", culprit=culprit, fix=fix)
+    scheme = scheme_of(url_env, owner="new source") if url_env else ""
+    kinds = database_kinds(scheme, path or "")
+    if not kinds:
+        shown = f"the URL in {url_env}" if url_env else f"'{path}'"
+        raise DataError(owner="new source", culprit=f"{shown} is of no kind of database", fix="write the entry by hand")
+    chosen = name or plain_name(table.rpartition(".")[2], otherwise="source")
+    fields = {"kind": kinds[0], "name": _safe(chosen), **where, "table": table}
+    spec = _plainest(fields)
+    sample = sample_source(spec, str(project), step=step)
+    return SourceEntry(chosen, tuple(_lines(chosen, spec, sample, partial(span_of, spec, str(project)))))
+
+
+def _from_project(path: str, folder: Path, project: Path) -> str:
+    absolute = Path(f"{folder.absolute()}/{path}") if not Path(path).is_absolute() else Path(path)
+    return absolute.relative_to(project).as_posix() if absolute.is_relative_to(project) else absolute.as_posix()
+
+
+def _plainest(fields: Mapping[str, str | None]) -> Source:
     """Return a source with no more fields than these.
 
     Raises:
         DataError: if its kind needs others.
     """
     try:
-        return kind.model_validate(fields)
+        return _SPECS.validate_python(fields)
     except ValidationError as error:
-        needed = ", ".join(f"`{fault['loc'][0]}`" for fault in error.errors())
+        needed = ", ".join(f"`{fault['loc'][-1]}`" for fault in error.errors())
         culprit = f"sources of kind '{fields['kind']}' need {needed}, which files do not tell"
         raise DataError(owner="new source", culprit=culprit, fix="write the entry by hand") from error
 
 
-def _kind_of(path: str) -> type[FileSource]:
+def _kind_of(path: str) -> str:
     """Return the kind of source that files of this name are, by their ending.
 
     Raises:
@@ -95,7 +142,7 @@ def _kind_of(path: str) -> type[FileSource]:
             culprit=f"'{path}' does not end like the files of any kind of source",
             fix=f"name files that end in one of {endings}, also with {' or '.join(COMPRESSED)}, or in a {ARCHIVE}",
         )
-    return file_kinds()[kind]
+    return kind
 
 
 def _safe(name: str) -> str:
@@ -114,19 +161,17 @@ def _default_name(path: Path) -> str:
     return plain_name(stem if telling else path.parent.name, otherwise="source")
 
 
-def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
+def _lines(name: str, spec: Source, sample: Sample, span: Span) -> Iterator[str]:
     written = _numbers(spec, sample)
     columns = _guesses(spec, sample, written)
     # A file has a name per column; names that the platform cannot have are told before anything is written.
     _check_names(name, columns)
-    looked = "all" if sample.whole else "the first and last"
-    found = f"{counted(sample.rows, 'row')} of {counted(len(sample.paths), 'file')}"
-    yield f"  # Inferred from {looked} {found}: check, then edit freely."
+    yield f"  # Inferred from {_looked_at(spec, sample)}: check, then edit freely."
     if sample.rejected:
         yield f"  # Left out: {' '.join(sample.rejected.split())}"
     yield f"  {name}:"
     yield f"    kind: {spec.kind}"
-    yield f"    path: {scalar(spec.path)}"
+    yield from (f"    {field}: {scalar(getattr(spec, field))}" for field in _WHERE if getattr(spec, field, None))
     if sample.delimiter not in {None, ","}:
         yield f"    delimiter: {scalar(str(sample.delimiter))}"
     lacking = [column.name for column in columns if column.name in sample.not_everywhere]
@@ -152,15 +197,22 @@ def _lines(name: str, spec: FileSource, sample: Sample) -> Iterator[str]:
     key = choose_key(sample)
     role = role_of(sample, columns, key, by_file=_by_file(sample) is not None, now=Clock().now())
     yield from _key(sample, columns, key)
-    yield from _time(sample, columns, role)
+    yield from _time(sample, columns, role, span)
 
 
-def _null_values(spec: FileSource, sample: Sample) -> tuple[str, ...]:
+def _looked_at(spec: Source, sample: Sample) -> str:
+    of_files = isinstance(spec, FileSource)
+    looked = "all" if sample.whole else "the first and last" if of_files else "the first"
+    origin = counted(len(sample.paths), "file") if of_files else spec.origin[1]
+    return f"{looked} {counted(sample.rows, 'row')} of {origin}"
+
+
+def _null_values(spec: Source, sample: Sample) -> tuple[str, ...]:
     """Return the texts that the source reads as null besides the empty one, where its kind can."""
     return file_wide(sample.columns) if _NULL_VALUES in type(spec).model_fields else ()
 
 
-def _numbers(spec: FileSource, sample: Sample) -> Written | None:
+def _numbers(spec: Source, sample: Sample) -> Written | None:
     """Return how the files write numbers, None for kinds that are not told."""
     return numbers_written(sample.columns) if isinstance(spec, CsvSource) else None
 
@@ -171,7 +223,7 @@ def _marks(written: Written) -> Iterator[str]:
     yield commented(f"    thousands: {scalar(written.thousands)}", "may stand between thousands")
 
 
-def _guesses(spec: FileSource, sample: Sample, written: Written | None) -> list[ColumnGuess]:
+def _guesses(spec: Source, sample: Sample, written: Written | None) -> list[ColumnGuess]:
     taken = [facts.name for facts in sample.columns]
     everywhere = _null_values(spec, sample)
     guesses = []
@@ -217,7 +269,7 @@ def _key(sample: Sample, columns: Sequence[ColumnGuess], key: Key) -> Iterator[s
     yield commented(line, f"unique and never null in the sample{others}{doubt}")
 
 
-def _time(sample: Sample, columns: Sequence[ColumnGuess], role: TableRole) -> Iterator[str]:
+def _time(sample: Sample, columns: Sequence[ColumnGuess], role: TableRole, span: Span) -> Iterator[str]:
     """Yield event timestamp and partitions, if the rows are events; for a table of things, what could be one."""
     if not role.moments:
         partly = next((scalar(column.time) for column in columns if column.time and not column.full), "")
@@ -232,20 +284,24 @@ def _time(sample: Sample, columns: Sequence[ColumnGuess], role: TableRole) -> It
         return
     others = ", ".join(str(each.guess.time) for each in role.moments[1:4])
     yield commented(f"    event_timestamp: {at}", f"the moment a row is about{f'; or: {others}' if others else ''}")
-    yield from _partitions(sample, chosen)
+    known = span(chosen.guess.name) if not sample.whole and chosen.guess.time == chosen.guess.name else None
+    if known:
+        yield from _partitions(sample, replace(chosen, first=known[0], last=known[1]), "table")
+    else:
+        yield from _partitions(sample, chosen, "sample")
 
 
-def _partitions(sample: Sample, chosen: Moments) -> Iterator[str]:
+def _partitions(sample: Sample, chosen: Moments, seen: str) -> Iterator[str]:
     days = (chosen.last - chosen.first).days
     if days < 1:
         yield "    # partitions:  # all rows are of one day"
         return
-    every, why = _granularity(sample, chosen, days)
+    every, why = _granularity(sample, chosen, days, seen)
     if every is None:
         yield f"    # partitions:  # {why}"
     else:
         start = chosen.first.strftime(PartitionSpec.model_validate({"every": every, "start": _any_start(every)}).format)
-        comment = f"{why}; {chosen.first:%Y-%m-%d} to {chosen.last:%Y-%m-%d} in the sample"
+        comment = f"{why}; {chosen.first:%Y-%m-%d} to {chosen.last:%Y-%m-%d} in the {seen}"
         yield commented(f"    partitions: {{every: {every}, start: {start}}}", comment)
     yield "    # outcomes: {columns: [], delay: 1 day}  # columns known only later: name them, or a feature may peek"
 
@@ -260,15 +316,15 @@ def _by_file(sample: Sample) -> str | None:
     return None
 
 
-def _granularity(sample: Sample, chosen: Moments, days: int) -> tuple[str | None, str]:
+def _granularity(sample: Sample, chosen: Moments, days: int, seen: str) -> tuple[str | None, str]:
     by_file = _by_file(sample)
     if by_file is not None:
         return by_file, f"the files are named by {by_file}"
     if days < _MONTHLY_FROM_DAYS:
-        return "day", f"the sample spans {counted(days, 'day')}"
+        return "day", f"the {seen} spans {counted(days, 'day')}"
     if chosen.grain in {"quarter", "year"} or chosen.facts.daily * _DAYS_OF_A_MONTH < 1:
         return None, f"hardly a row a month in {counted(days, 'day')}: made whole"
-    return "month", f"the sample spans {counted(days, 'day')}"
+    return "month", f"the {seen} spans {counted(days, 'day')}"
 
 
 def _any_start(every: str) -> str:

@@ -11,7 +11,7 @@ _END = "; \t\r\n"
 
 
 def foreign_query(sql: str, dialect: str) -> exp.Subquery:
-    """Return a query of a database as something to select from, to the letter: nothing of it is written anew.
+    """Return a query of a database as something to select from, to the letter.
 
     Raises:
         SqlError: if it is not one SELECT.
@@ -42,7 +42,7 @@ def foreign_table(name: str, dialect: str) -> exp.Table:
     except (SqlglotError, RecursionError):
         table = exp.Table()
     if not table.name or not isinstance(table.this, exp.Identifier) or table.args.get("joins"):
-        raise SqlError(f"'{_short(name)}' is no name of a table", culprit=_short(name), fix=_quoting(dialect))
+        raise SqlError(f"'{_short(name)}' is not the name of a table", culprit=_short(name), fix=_quoting(dialect))
     return table
 
 

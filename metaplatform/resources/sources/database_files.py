@@ -1,6 +1,6 @@
 """Rows of databases that are files: SQLite and DuckDB."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import duckdb
 from sqlglot import exp
@@ -49,9 +49,19 @@ class DuckDBRows(DatabaseRows[DuckDBSource]):
         connection.execute(f"USE {SOURCE}")
         connection.execute("SET enable_external_access = false")
 
-    def relation(self, connection: duckdb.DuckDBPyConnection, spec: DuckDBSource) -> duckdb.DuckDBPyRelation:
+    def relation(
+        self, connection: duckdb.DuckDBPyConnection, spec: DuckDBSource, most: int | None
+    ) -> duckdb.DuckDBPyRelation:
         """Return the rows of the table or the query."""
-        return held(connection.sql(sql_text(exp.select("*").from_(asked(spec)))), {})
+        query = exp.select("*").from_(asked(spec))
+        return held(connection.sql(sql_text(query.limit(most) if most is not None else query)), {})
+
+    def ends(self, connection: duckdb.DuckDBPyConnection, spec: DuckDBSource, column: str) -> Sequence[exp.Expr]:
+        """Return two queries, one a value."""
+        del connection
+        value = exp.column(column, quoted=True)
+        rows = asked(spec)
+        return [exp.select(each(this=value.copy())).from_(rows.copy()).subquery() for each in (exp.Min, exp.Max)]
 
 
 def _state(spec: DatabaseFileSource, place: Place, log: str) -> SourceState:

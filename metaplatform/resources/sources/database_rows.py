@@ -4,6 +4,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import duckdb
@@ -16,7 +17,7 @@ from metaplatform.resources.sources.row_sources import RowSource
 from metaplatform.resources.sources.source_reader import Place, SourceState
 from metaplatform.resources.sources.timed_streams import within
 from metaplatform.specs.entities.databases import DatabaseSource
-from metaplatform.sql.dialect import call, cast_to, literal, sql_text
+from metaplatform.sql.dialect import NAME, call, cast_to, literal, sql_text
 from metaplatform.sql.foreign_sql import foreign_query, foreign_table
 
 D = TypeVar("D", bound=DatabaseSource)
@@ -42,16 +43,37 @@ class DatabaseRows(RowSource[D], Generic[D]):
 
     def rows(self, spec: D, place: Place) -> pa.RecordBatchReader:
         """Return all rows."""
+        return self._streamed(spec, place, None)
 
+    def first(self, spec: D, place: Place, most: int) -> pa.RecordBatchReader:
+        """Return the first rows: PostgreSQL's scanner fetches all that the database was asked for."""
+        return self._streamed(spec, place, most)
+
+    def _streamed(self, spec: D, place: Place, most: int | None) -> pa.RecordBatchReader:
         def work() -> Iterator[pa.Schema | pa.RecordBatch]:
             with self.connected(spec, place) as connection:
-                reader = self.relation(connection, spec).to_arrow_reader(_AT_ONCE)
+                reader = self.relation(connection, spec, most).to_arrow_reader(_AT_ONCE)
                 yield reader.schema
                 yield from reader
 
         found = self.told(spec, work)
         schema = next(found)
         return pa.RecordBatchReader.from_batches(schema, found)
+
+    def span(self, spec: D, place: Place, column: str) -> tuple[datetime, datetime] | None:
+        """Return what the database says of the column."""
+
+        def work() -> Iterator[tuple[datetime, datetime] | None]:
+            with self.connected(spec, place) as connection:
+                ends = (exp.cast(each, "timestamptz", dialect=NAME) for each in self.ends(connection, spec, column))
+                yield connection.sql(sql_text(exp.select(*ends))).fetchall()[0]
+
+        (found,) = self.told(spec, work)
+        return found if None not in found else None
+
+    @abstractmethod
+    def ends(self, connection: duckdb.DuckDBPyConnection, spec: D, column: str) -> Sequence[exp.Expr]:
+        """Return the smallest and the largest value of a column."""
 
     @contextmanager
     def connected(self, spec: D, place: Place) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -66,8 +88,8 @@ class DatabaseRows(RowSource[D], Generic[D]):
         """Attach the database."""
 
     @abstractmethod
-    def relation(self, connection: duckdb.DuckDBPyConnection, spec: D) -> duckdb.DuckDBPyRelation:
-        """Return the rows, in types that hold all of their values."""
+    def relation(self, connection: duckdb.DuckDBPyConnection, spec: D, most: int | None) -> duckdb.DuckDBPyRelation:
+        """Return the rows, the first ``most`` of them, in types that hold all of their values."""
 
     def said(self, spec: D, error: Exception) -> str:
         """Return what went wrong, in words that hold nothing secret."""
@@ -108,18 +130,29 @@ class ScannedRows(DatabaseRows[D], Generic[D]):
         del connection, spec
         return {}
 
-    def relation(self, connection: duckdb.DuckDBPyConnection, spec: D) -> duckdb.DuckDBPyRelation:
+    def relation(self, connection: duckdb.DuckDBPyConnection, spec: D, most: int | None) -> duckdb.DuckDBPyRelation:
         """Return the rows of the query."""
         cells = self.cells(connection, spec)
         shapes = self.shapes(connection, spec)
         query = exp.select(*(exp.alias_(cell, name, quoted=True) for name, cell in cells.items()))
-        found = self.ask(connection, query.from_(asked(spec)), spec)
-        return held(found, shapes)
+        query = query.from_(asked(spec))
+        return held(self.ask(connection, query.limit(most) if most is not None else query, spec), shapes)
 
     def ask(self, connection: duckdb.DuckDBPyConnection, query: exp.Select, spec: D) -> duckdb.DuckDBPyRelation:
         """Return what the database answers to a query of its own SQL."""
         text = query.sql(spec.dialect)
         return connection.sql(f"FROM {self.function}({literal(SOURCE)}, {literal(text)})")
+
+    def ends(self, connection: duckdb.DuckDBPyConnection, spec: D, column: str) -> Sequence[exp.Expr]:
+        """Return what the database answers, as text."""
+        value = exp.column(column, quoted=True)
+        ends = [exp.alias_(self.text(each(this=value.copy())), f"v{at}") for at, each in enumerate((exp.Min, exp.Max))]
+        found = self.one_row(connection, exp.select(*ends).from_(asked(spec)), spec)
+        return [exp.null() if each is None else exp.Literal.string(str(each)) for each in found]
+
+    def text(self, value: exp.Expr) -> exp.Expr:
+        """Return a value as text, in the database's own SQL."""
+        return exp.cast(value, "text")
 
     def columns(self, connection: duckdb.DuckDBPyConnection, spec: D) -> dict[str, str]:
         """Return the columns with the types that DuckDB takes them for; nothing is fetched for it."""

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -66,6 +67,19 @@ class RowSource(ABC, Generic[S]):
         The columns are known at once. It may be that not all batches are asked for: then the stream is closed.
         """
 
+    def first(self, spec: S, place: Place, most: int) -> pa.RecordBatchReader:
+        """Return rows to look at, of which no more than ``most`` will be asked for.
+
+        For what has to fetch all rows that it has asked for, asked for or not.
+        """
+        del most
+        return self.rows(spec, place)
+
+    def span(self, spec: S, place: Place, column: str) -> tuple[datetime, datetime] | None:
+        """Return the first and the last moment of a column, None where nothing but the rows tells."""
+        del spec, place, column
+        return None
+
 
 class RowReader:
     """The reader of a kind whose rows are in no files."""
@@ -120,6 +134,15 @@ class RowReader:
             look = look_at_rows(backend, spec, found.table, headers, self._source.types, looking.judge)
             return replace(look, moments=moments)
 
+    def span(self, spec: Source, place: Place, column: str) -> tuple[datetime, datetime] | None:
+        """Return the first and the last moment of a column, None where nothing but the rows tells.
+
+        Raises:
+            DataError: if they cannot be asked for.
+        """
+        with _readable(spec):
+            return self._source.span(spec, place, column)
+
     def sample(self, connection: duckdb.DuckDBPyConnection, spec: Source, place: Place, folder: Path) -> SampledRows:
         """Return the first rows.
 
@@ -133,7 +156,7 @@ class RowReader:
     def _first(
         self, connection: duckdb.DuckDBPyConnection, spec: Source, place: Place
     ) -> tuple[SampledRows, tuple[str, ...]]:
-        table, stream = gen_name("looked_at"), self._source.rows(spec, place)
+        table, stream = gen_name("looked_at"), self._source.first(spec, place, ROWS + 1)
         columns = tuple(stream.schema.names)
         if len({name.casefold() for name in columns}) == len(columns):
             keep_rows(connection, table, stream, most=ROWS + 1)

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -11,6 +12,7 @@ from metaplatform.errors import DataError
 from metaplatform.resources.engine.duckdb_connections import memory_connection
 from metaplatform.resources.sources.column_facts import Step, column_facts
 from metaplatform.resources.sources.readers import READERS
+from metaplatform.resources.sources.row_sources import RowReader
 from metaplatform.resources.sources.sampled_columns import (
     composite_keys,
     numbered_columns,
@@ -45,6 +47,16 @@ def sample_source(
             raise _without_rows(spec, rows.name, rows.rejected)
         facts = {name: value for name, value in vars(rows).items() if name not in {"table", "name"}}
         return replace(look_at(connection, rows.table, twins_of=twins_of, step=step), **facts)
+
+
+def span_of(spec: SourceSpec, project_root: str, column: str) -> tuple[datetime, datetime] | None:
+    """Return the first and the last moment of a column of a source, None where nothing but the rows tells.
+
+    Raises:
+        DataError: if they cannot be asked for.
+    """
+    reader = READERS.of(spec.kind)
+    return reader.span(spec, Place(project_root), column) if isinstance(reader, RowReader) else None
 
 
 def look_at(

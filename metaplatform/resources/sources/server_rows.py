@@ -41,9 +41,7 @@ class ServerRows(ScannedRows[S], Generic[S]):
         """Return the watermark's largest value and the number of rows, where there is a watermark."""
         if spec.watermark is None:
             return super().state(spec, place)
-        newest = exp.cast(exp.Max(this=column(spec.watermark)), "text")
-        if spec.dialect == "mysql":
-            newest = exp.Cast(this=exp.Max(this=column(spec.watermark)), to=exp.DataType.build("char"))
+        newest = self.text(exp.Max(this=column(spec.watermark)))
         facts = [exp.alias_(newest, "newest"), exp.alias_(exp.Count(this=exp.Star()), "number")]
 
         def work() -> Iterator[str]:
@@ -155,7 +153,7 @@ class MysqlRows(ServerRows[MysqlSource]):
     def options(self, connection: duckdb.DuckDBPyConnection, spec: MysqlSource, server: Server) -> str:
         """Return nothing; see that there is a server, for which the scanner would wait for minutes, and set rules.
 
-        A TINYINT(1) is a number, as the database has it; instants come in UTC; dates that are none are null.
+        A TINYINT(1) is a number, as the database has it; instants come in UTC; dates without a day or a month are null.
         """
         if not server.host.startswith("/"):
             socket.create_connection((server.host, server.port or _MYSQL_PORT), _CONNECT_SECONDS).close()
@@ -171,8 +169,11 @@ class MysqlRows(ServerRows[MysqlSource]):
         as_text = {name for name, kind in declared.items() if kind in _TEXT_OF_MYSQL}
         as_text |= {name for name, kind in declared.items() if kind.endswith("text") and found.get(name) == "BLOB"}
         as_text |= {name for name, kind in found.items() if kind == "DOUBLE" and declared.get(name) == "decimal"}
-        char = exp.DataType.build("char")
-        return {name: exp.Cast(this=column(name), to=char) if name in as_text else column(name) for name in found}
+        return {name: self.text(column(name)) if name in as_text else column(name) for name in found}
+
+    def text(self, value: exp.Expr) -> exp.Expr:
+        """Return a value as text, which is not called so here."""
+        return exp.Cast(this=value, to=exp.DataType.build("char"))
 
     def shapes(self, connection: duckdb.DuckDBPyConnection, spec: MysqlSource) -> Mapping[str, exp.Expr]:
         """Return the instants as such: the scanner has them as times without a zone."""

@@ -36,7 +36,7 @@ def server_of(spec: ServerSource) -> Server:
     """Return the server that a source's URL names.
 
     Raises:
-        DataError: if no URL is set, or what is set is none of the source's kind; nothing of it is shown.
+        DataError: if no URL is set, or it is not a URL of the source's kind; nothing of it is shown.
     """
     url = secret(spec.url_env, owner=spec.ref)
     found = _server(url, spec.schemes)
@@ -47,6 +47,15 @@ def server_of(spec: ServerSource) -> Server:
         culprit=f"{spec.url_env} holds no URL of kind {spec.kind}",
         fix=f"write it as {spec.schemes[0]}://user:password@host:port/database, special characters percent-encoded",
     )
+
+
+def scheme_of(variable: str, *, owner: str) -> str:
+    """Return what the URL of a variable begins with, which tells the kind of its database.
+
+    Raises:
+        DataError: if none is set.
+    """
+    return secret(variable, owner=owner).strip().partition(":")[0].partition("+")[0].lower()
 
 
 def _server(url: str, schemes: tuple[str, ...]) -> Server | None:

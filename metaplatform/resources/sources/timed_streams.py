@@ -1,5 +1,6 @@
 """Streams of what may never come: made in a thread of their own, and waited for no longer than is declared."""
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ T = TypeVar("T")
 _AHEAD = 2
 """So many items are made before they are asked for: who makes them and who takes them work at once."""
 _LOOK = 0.2
+_CLOSING = 5
+"""So many seconds a thread has to close what it has open: a process that ends while it is at that is aborted."""
+_LEFT: set[threading.Thread] = set()
 
 
 def within(seconds: float, work: Callable[[], Iterator[T]]) -> Iterator[T]:
@@ -51,8 +55,9 @@ def within(seconds: float, work: Callable[[], Iterator[T]]) -> Iterator[T]:
         yield from _taken(items, time.monotonic() + seconds)
     finally:
         left.set()
-        # Long enough for one that is at work, and not for one that waits.
+        # Long enough for one that is at work; of one that waits for a server nobody knows how long it will.
         thread.join(1)
+        _LEFT.update({thread} if thread.is_alive() else ())
 
 
 def _taken(items: "Queue[tuple[T | None, Exception | None] | None]", until: float) -> Iterator[T]:
@@ -67,3 +72,11 @@ def _taken(items: "Queue[tuple[T | None, Exception | None] | None]", until: floa
         if error is not None:
             raise error
         yield item  # type: ignore[misc]  # an item, where there is no error
+
+
+@atexit.register
+def _let_close() -> None:
+    """Wait for the threads that are closing what they have open."""
+    until = time.monotonic() + _CLOSING
+    for thread in _LEFT:
+        thread.join(max(until - time.monotonic(), 0))

@@ -52,7 +52,7 @@ class DatabaseSource(Source):
         return super().policy_fields | {"ask_every", "timeout"}
 
     def faults(self) -> Iterator[Fault]:
-        """Yield a query that does more than read, and a name that is none."""
+        """Yield a query that does more than read, and what cannot be the name of a table."""
         yield from super().faults()
         try:
             if self.query is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import PurePath
 
+from metaplatform.specs.entities.databases import DatabaseFileSource, ServerSource
 from metaplatform.specs.entities.families import SourceSpec
 from metaplatform.specs.entities.ingestion import ARCHIVE, FileSource
 from metaplatform.specs.fields.spec_types import variants
@@ -14,6 +15,15 @@ COMPRESSED = (".gz", ".zst")
 def file_kinds() -> Mapping[str, type[FileSource]]:
     """Return the kinds of sources whose rows are in files."""
     return {kind: model for kind, model in variants(SourceSpec).items() if issubclass(model, FileSource)}
+
+
+def database_kinds(scheme: str = "", name: str = "") -> tuple[str, ...]:
+    """Return the kinds of databases whose URLs begin like this, or whose files end like this."""
+    known = variants(SourceSpec).items()
+    servers = (kind for kind, model in known if issubclass(model, ServerSource) and scheme in model.schemes)
+    ending = PurePath(name.lower()).suffix
+    files = (kind for kind, model in known if issubclass(model, DatabaseFileSource) and ending in model.endings)
+    return (*servers, *files)
 
 
 def kind_of_file(name: str) -> str | None:
