@@ -47,8 +47,8 @@ class SourceMark:
     """What tells a source's files, and what the book says of them, from any other; no file was opened for it.
 
     ``mark`` is empty where only the rows themselves tell. ``changed_at`` is when the youngest file was written to last;
-    ``marks`` has each file's own, where files can be read apart from each other. ``at_once`` is a reading of one moment,
-    which nothing that changes meanwhile makes untrue.
+    ``marks`` has each file's own, where files can be read apart from each other. ``at_once`` is a reading of one
+    moment, which nothing that changes meanwhile makes untrue.
     """
 
     mark: str
