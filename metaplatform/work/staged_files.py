@@ -134,6 +134,8 @@ def token_of(warehouse: Warehouse, ref: str) -> str:
 
 def numbered(rows: ibis.Table, numbers: Mapping[str, str], column: str = FILE) -> ibis.Table:
     """Return rows in the order of the numbers of their files, which ``column`` names, each with its number."""
+    # A column of the files themselves by that name is kept nowhere.
+    rows = rows.drop(*(name for name in rows.columns if name.casefold() == PARTITION))
     if len(set(numbers.values())) == 1:
         return rows.mutate(**{PARTITION: ibis.literal(next(iter(numbers.values())))})
     told = ibis.memtable(pa.table({"file": list(numbers), PARTITION: list(numbers.values())}))

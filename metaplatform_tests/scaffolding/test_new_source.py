@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from metaplatform.cli import commands
 from metaplatform.errors import BookError, DataError
-from metaplatform.naming import staged_ref
+from metaplatform.naming import PARTITION, staged_ref
 from metaplatform.resources.sources import file_sources
 from metaplatform.resources.sources.sampling import sample_source
 from metaplatform.resources.storage.warehouse import Warehouse
@@ -66,7 +66,8 @@ def added(path: str, *options: str) -> tuple[FileSource, list[dict[str, Any]]]:
     warehouse = Warehouse(root=str(Path("storage").absolute()))
     with warehouse.session() as session:
         contents = read_source(session, manifest, manifest.sources[name], warehouse, arrived=datetime.now(UTC))
-        rows = session.stream(session.table(staged_ref(f"raw.{name}"))).read_all().to_pylist()
+        staged = session.table(staged_ref(f"raw.{name}")).drop(PARTITION)
+        rows = session.stream(staged).read_all().to_pylist()
     assert contents.quarantined == 0
     return manifest.sources[name], rows
 

@@ -375,3 +375,14 @@ def test_whatever_changes_it_is_as_if_all_were_read_from_nothing(
                     project.write(file, "id,at,amount", *(f"{a},{b},{c}" for a, b, c in rows))
             now += timedelta(hours=hours)
             project.is_as_from_nothing(now)
+
+
+@pytest.mark.parametrize("name", [PARTITION, PARTITION.upper()])
+def test_a_column_of_the_files_that_is_called_as_ours_is_kept_nowhere(tmp_path: Path, name: str) -> None:
+    project = Project(tmp_path, (TIMED, DAYS, "key: [id]"))
+    project.write("a", f"id,at,{name}", "1,2024-02-28,x", "2,2024-02-29,y")
+    project.write("b", f"id,at,{name}", "3,2024-02-29,z", "3,2024-02-29,w")
+    assert (project.read().stored, project.read().quarantined) == (3, 1)
+    project.write("c", f"id,at,{name}", "4,2024-02-29,v")
+    project.is_as_from_nothing()
+    assert {key for row in project.rows()[0] for key, _ in row} == {"id", "at"}
