@@ -7,13 +7,14 @@ import pytest
 import yaml
 
 from metaplatform.compute.ingestion import conform
+from metaplatform.naming import FILE
 from metaplatform.resources.sources.readers import read_rows
 from metaplatform.resources.sources.source_reader import Place
 from metaplatform.resources.storage.warehouse import Warehouse
 from metaplatform.specs.entities.csv_source import CsvSource
 
 GUIDE = Path(__file__).parent.parent / "docs" / "files.md"
-SHOWN = re.findall(r"```text\n(.*?)```\s+```yaml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+SHOWN = re.findall(r"```text\n(.*?)```\s+```yml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
 ROWS = (2, 2, 2, 1)
 
 
@@ -28,5 +29,5 @@ def test_each_file_of_the_guide_is_read_by_the_source_below_it(tmp_path: Path, t
         assert session.stream(found.rejects).read_all().num_rows == 0
         result = conform(found.rows, spec)
         assert session.stream(result.quarantined).read_all().to_pylist() == []
-        rows = session.stream(result.accepted).read_all()
+        rows = session.stream(result.accepted.drop(FILE)).read_all()
     assert (rows.num_rows, set(rows.column_names)) == (count, set(spec.columns))

@@ -14,7 +14,7 @@ from metaplatform.sql.sql_safety import SqlError, check_expression, check_query,
 
 SQL_FIELDS = frozenset({"sql", "where", "when", "exclude", "rank_by"})
 """Fields of specs whose texts are SQL."""
-NAMED_BY_THE_BOOK = frozenset({"on", "tags", "parameters", "metrics"})
+NAMED_BY_THE_BOOK = frozenset({"formats", "metrics", "name_columns", "on", "parameters", "tags"})
 """Fields of specs that are mappings with keys of the book's own: a column named `where` is a name, not SQL."""
 _UNORDERED = frozenset({"after", "exclude", "keep", "materialize", "monitors", "null_values", "tables"})
 _QUERY_STARTS = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN})

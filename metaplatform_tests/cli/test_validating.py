@@ -54,7 +54,8 @@ def test_a_fault_is_an_annotation_at_its_line_of_the_checkout(project: Path):
     first, *_, last = answer.stdout.splitlines()
     assert first == (
         "::error file=shop/metadata/book.yaml,line=2,col=13,title=raw.a [unknown-kind]"
-        "::kind: 'cvs' is not allowed here%0Afix: use one of: csv, parquet, json. Did you mean 'csv'?"
+        "::kind: 'cvs' is not allowed here%0Afix: use one of: csv, parquet, json, postgres, mysql, sqlite, "
+        "duckdb. Did you mean 'csv'?"
     )
     assert last == "The book has 1 error and 0 warnings."
 

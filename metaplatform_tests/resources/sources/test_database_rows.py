@@ -347,9 +347,9 @@ def test_ctrl_c_ends_a_process_that_waits_for_a_server(tmp_path: Path, postgres:
         "import os, signal, threading\n"
         "from metaplatform_tests.resources.sources.test_database_rows import *\n"
         "threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
-        f"rows_of(Path({str(tmp_path)!r}), spec_of('postgres', url_env='SHOP_URL', query='SELECT pg_sleep(60)::text'))"
+        f"rows_of(Path({str(tmp_path)!r}), spec_of('postgres', url_env='SHOP_URL', query='SELECT pg_sleep(500)::text'))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, timeout=40, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, timeout=200, check=False)
     assert done.returncode != 0
     assert b"KeyboardInterrupt" in done.stderr
 
